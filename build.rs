@@ -1,0 +1,97 @@
+//! Compiles Lua as one translation unit, and stages its public headers beside `rlua.h`.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+const LUA_FOLDER: &str = "lua-5.4.9";
+const PUBLIC_HEADERS: [&str; 4] = ["lua.h", "luaconf.h", "lauxlib.h", "lualib.h"];
+const OUR_C: [&str; 4] =
+    ["vendor/unit.c", "vendor/overrides.h", "src/lua/life.c", "src/lua/shim.c"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    for path in OUR_C.iter().chain(&["build.rs", "Cargo.lock"]) {
+        println!("cargo:rerun-if-changed={path}");
+    }
+    println!("cargo:rerun-if-env-changed=RLUA_SANITIZE");
+    let lua = lua_folder()?;
+    compile_unit(&lua);
+    stage_headers(&lua)?;
+    link_arguments();
+    Ok(())
+}
+
+/// Finds Lua's sources inside the crate `lua-src`, whose API does not tell the path.
+///
+/// Without the platform filter cargo asks for crates of other platforms. Offline comes first so
+/// that a build without a network works; where `cargo build` has not fetched the packages that
+/// only tests need, the offline call refuses and the second call fetches them.
+fn lua_folder() -> Result<PathBuf, Box<dyn Error>> {
+    let target = env::var("TARGET")?;
+    let metadata = |mode: &[&str]| {
+        Command::new(env::var("CARGO").unwrap_or("cargo".into()))
+            .args(["metadata", "--format-version=1", "--filter-platform", &target])
+            .args(mode)
+            .output()
+    };
+    let mut output = metadata(&["--offline"])?;
+    if !output.status.success() {
+        output = metadata(&[])?;
+    }
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into());
+    }
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let packages = json["packages"].as_array().ok_or("cargo metadata lists no packages")?;
+    let manifest = packages
+        .iter()
+        .find(|package| package["name"] == "lua-src")
+        .and_then(|package| package["manifest_path"].as_str())
+        .ok_or("cargo metadata does not list lua-src")?;
+    Ok(Path::new(manifest).with_file_name(LUA_FOLDER))
+}
+
+/// One unit makes Lua's internal calls direct, which is where most of the speed comes from.
+fn compile_unit(lua: &Path) {
+    let mut unit = cc::Build::new();
+    unit.file("vendor/unit.c")
+        .include(lua)
+        .include("vendor")
+        .include("src/lua")
+        .std("gnu11")
+        .define("LUA_USE_LINUX", None)
+        .opt_level(3)
+        .flag_if_supported("-fno-semantic-interposition")
+        .flag_if_supported("-fno-plt")
+        // Fused multiply-add rounds once where the language rounds twice: a desync between CPUs.
+        .flag("-ffp-contract=off")
+        // Inlining lua_getlocal into ldblib.c makes gcc see a path that Lua never takes.
+        .flag_if_supported("-Wno-maybe-uninitialized")
+        // Both make rustc's linker keep and export every public symbol of the unit.
+        .link_lib_modifier("+whole-archive")
+        .link_lib_modifier("+export-symbols");
+    if let Ok(checks) = env::var("RLUA_SANITIZE") {
+        unit.flag(format!("-fsanitize={checks}")).flag("-fno-omit-frame-pointer");
+    }
+    unit.compile("rlua_unit");
+}
+
+/// Copies only what differs, so that hosts built by `make` are not rebuilt for nothing.
+fn stage_headers(lua: &Path) -> Result<(), Box<dyn Error>> {
+    for name in PUBLIC_HEADERS {
+        let target = Path::new("include").join(name);
+        let text = fs::read(lua.join(name))?;
+        if fs::read(&target).ok().as_ref() != Some(&text) {
+            fs::write(&target, text)?;
+        }
+    }
+    Ok(())
+}
+
+/// `-z nodelete`: code pointers into us live in states and in threads' exit handlers.
+fn link_arguments() {
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-Bsymbolic-functions");
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,librlua.so");
+}

@@ -1,0 +1,574 @@
+#ifndef RLUA_H
+#define RLUA_H
+
+/* Generated from src/ffi by tests/header.rs: do not edit. */
+
+#include <stddef.h>
+#include <stdint.h>
+#include "lua.h"
+
+/* librlua: Lua 5.4 whose whole state can go back in time.
+ *
+ * Link librlua in place of liblua5.4 and include this beside lua.h, lauxlib.h and lualib.h, which
+ * the build stages next to this file. Every function that can fail answers an rlua_Status as int,
+ * never raises a Lua error, and after an error leaves everything as it was; rlua_last_error tells
+ * the sentence. */
+
+
+/**
+ * What a host function returns to raise the value on top of its stack. The raise is made after
+ * the function has returned, so it jumps over none of the host's frames.
+ */
+#define RLUA_RAISE -1
+
+/**
+ * What a function of this library answers.
+ *
+ * The values are ABI: append only, never renumber, never reuse. Codes below 16 come from this
+ * library and have changed nothing. Codes from 16 on are Lua's own answer to a protected call;
+ * the error value is then on the stack.
+ */
+typedef enum rlua_Status {
+  /**
+   * Done.
+   */
+  RLUA_OK = 0,
+  /**
+   * A pointer that must not be NULL is NULL.
+   */
+  RLUA_NULL_ARG = 1,
+  /**
+   * The state is not one of ours: foreign, closed, or no state at all.
+   */
+  RLUA_NOT_ROLLBACK = 2,
+  /**
+   * Lua is running somewhere in this VM.
+   */
+  RLUA_BUSY = 3,
+  /**
+   * An internal error was caught earlier; only lua_close is left.
+   */
+  RLUA_POISONED = 4,
+  /**
+   * The VM keeps no snapshots (max_snapshots is 0).
+   */
+  RLUA_DISABLED = 5,
+  /**
+   * The snapshot asked for is not held.
+   */
+  RLUA_NO_SNAPSHOT = 6,
+  /**
+   * The frame's label is not above the newest one.
+   */
+  RLUA_BAD_FRAME = 7,
+  /**
+   * Memory or address space ran out.
+   */
+  RLUA_NO_MEMORY = 8,
+  /**
+   * The configuration asks for something impossible.
+   */
+  RLUA_BAD_CONFIG = 9,
+  /**
+   * This system cannot do what was asked for.
+   */
+  RLUA_UNSUPPORTED = 10,
+  /**
+   * A check found the state damaged.
+   */
+  RLUA_CORRUPT = 11,
+  /**
+   * An argument has no meaning here.
+   */
+  RLUA_BAD_ARG = 12,
+  /**
+   * Lua: a runtime error.
+   */
+  RLUA_ERR_RUN = 16,
+  /**
+   * Lua: a syntax error.
+   */
+  RLUA_ERR_SYNTAX = 17,
+  /**
+   * Lua: the memory limit was reached.
+   */
+  RLUA_ERR_MEM = 18,
+  /**
+   * Lua: an error in the message handler.
+   */
+  RLUA_ERR_ERR = 19,
+  /**
+   * Lua: a file could not be read.
+   */
+  RLUA_ERR_FILE = 20,
+  /**
+   * Lua: the coroutine yielded. Not an error.
+   */
+  RLUA_YIELD = 21,
+} rlua_Status;
+
+/**
+ * Which way a VM finds the pages that were written since the last snapshot.
+ */
+typedef enum rlua_Tracker {
+  /**
+   * The library chooses.
+   */
+  RLUA_TRACKER_AUTO = 0,
+  /**
+   * Compare each page with the newest snapshot. Works everywhere.
+   */
+  RLUA_TRACKER_COMPARE = 1,
+  /**
+   * Linux userfaultfd.
+   */
+  RLUA_TRACKER_UFFD = 2,
+  /**
+   * Windows write watch.
+   */
+  RLUA_TRACKER_WRITE_WATCH = 3,
+} rlua_Tracker;
+
+/**
+ * How a VM is made. Fill with zeros, set `size`, then what differs from the default.
+ */
+typedef struct rlua_Config {
+  /**
+   * sizeof(rlua_Config).
+   */
+  size_t size;
+  /**
+   * Bytes that the whole state can never exceed, rounded down to pages of 4096. A limit, not
+   * memory: small VMs cost little. 0 asks for the maximum of 4 GiB.
+   */
+  size_t memory_size;
+  /**
+   * Snapshots kept, up to 1048576. 0 keeps none.
+   */
+  size_t max_snapshots;
+  /**
+   * Seed of string hashes and of table.sort's pivot. Peers of one session use the same; a
+   * seed per session resists collisions that were crafted offline.
+   */
+  uint64_t seed;
+  /**
+   * An rlua_Tracker.
+   */
+  int32_t tracker;
+  /**
+   * 0.
+   */
+  int32_t reserved;
+} rlua_Config;
+
+/**
+ * What a VM holds. Set `size` before the call; the call fills the rest.
+ */
+typedef struct rlua_Info {
+  /**
+   * sizeof(rlua_Info).
+   */
+  size_t size;
+  /**
+   * Bytes of the arena that hold state: what a snapshot keeps.
+   */
+  size_t used_bytes;
+  /**
+   * Bytes that the system was asked for.
+   */
+  size_t committed_bytes;
+  /**
+   * The most that `used_bytes` has been; a rollback does not lower it.
+   */
+  size_t peak_bytes;
+  /**
+   * What `used_bytes` can never exceed.
+   */
+  size_t limit_bytes;
+  /**
+   * Snapshots held.
+   */
+  size_t snapshot_count;
+  /**
+   * Snapshots held at most.
+   */
+  size_t max_snapshots;
+  /**
+   * Bytes of the pages that the snapshots hold.
+   */
+  size_t snapshot_bytes;
+  /**
+   * Label of the oldest snapshot; 0 when none is held.
+   */
+  int64_t oldest_frame;
+  /**
+   * Label of the newest snapshot; 0 when none is held.
+   */
+  int64_t newest_frame;
+  /**
+   * Pages of 4096 bytes that the last capture copied.
+   */
+  size_t dirty_pages;
+  /**
+   * The rlua_Tracker in use.
+   */
+  int32_t tracker;
+  /**
+   * 1 when objects lie at the same offsets from a 4 GiB boundary in every process, so that
+   * hashes of addresses, and with them the order of `pairs`, are the same everywhere.
+   */
+  int32_t reproducible;
+} rlua_Info;
+
+/**
+ * A function of the host, called by Lua: arguments are on the stack from index 1.
+ *
+ * @param L   The thread that calls. Only protected calls are safe for a host that cannot survive
+ *            a longjmp.
+ * @param ud  What rlua_pushfunction was given.
+ * @return    How many values on top of the stack are results, or RLUA_RAISE.
+ */
+typedef int (*rlua_HostFunction)(lua_State *L, void *ud);
+
+/**
+ * Every status, for the table of general sentences and its test.
+ */
+#define rlua_Status_ALL { rlua_Status_Ok, rlua_Status_NullArg, rlua_Status_NotRollback, rlua_Status_Busy, rlua_Status_Poisoned, rlua_Status_Disabled, rlua_Status_NoSnapshot, rlua_Status_BadFrame, rlua_Status_NoMemory, rlua_Status_BadConfig, rlua_Status_Unsupported, rlua_Status_Corrupt, rlua_Status_BadArg, rlua_Status_ErrRun, rlua_Status_ErrSyntax, rlua_Status_ErrMem, rlua_Status_ErrErr, rlua_Status_ErrFile, rlua_Status_Yield, }
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * The version of this library, as "MAJOR.MINOR.PATCH (Lua 5.4.9)". Static.
+ */
+const char *rlua_version(void);
+
+/**
+ * The general sentence for a status; also for a number that is none. Static.
+ *
+ * @param status  What a function of this library answered.
+ */
+const char *rlua_strerror(int status);
+
+/**
+ * The sentence that goes with the last failure on this VM: what was tried, what was found, what
+ * to do. Empty before the first failure; a success leaves it as it is.
+ *
+ * @param L  A thread of the VM. NULL, or a state that is not one of ours: the last failure of
+ *           any call made by the calling thread (use this where no VM could be made).
+ * @return   Never NULL. The library's; valid until the next failure on this VM or, for NULL, on
+ *           this thread.
+ */
+const char *rlua_last_error(lua_State *L);
+
+/**
+ * Makes a VM whose whole state can be rolled back. No libraries are open yet, as after
+ * luaL_newstate; the panic function and the warning function are set as there.
+ *
+ * Cost: three system calls and what the bare state takes, about 20 KiB.
+ *
+ * @param memory_size    Bytes that the state can never exceed: a limit, not memory. At the limit
+ *                       Lua collects garbage, then raises LUA_ERRMEM. 0 asks for 4 GiB.
+ * @param max_snapshots  Snapshots kept; the oldest goes when one more is taken. 0 keeps none.
+ * @return               The main thread, to be closed with lua_close. NULL when it cannot be
+ *                       made; rlua_last_error(NULL) says why.
+ */
+lua_State *rlua_new_rollback(size_t memory_size, size_t max_snapshots);
+
+/**
+ * Makes a VM as rlua_new_rollback does, with every option.
+ *
+ * @param config  Borrowed for the call. `size` must be sizeof(rlua_Config).
+ * @param out     Receives the main thread, or NULL after an error.
+ * @return        RLUA_OK, or NULL_ARG, BAD_CONFIG, UNSUPPORTED (the tracker), NO_MEMORY.
+ *                rlua_last_error(NULL) gives the sentence.
+ */
+int rlua_open(const struct rlua_Config *config, lua_State **out);
+
+/**
+ * Tells what a VM holds. May be called while Lua is running.
+ *
+ * Cost: a few loads.
+ *
+ * @param L     A thread of the VM.
+ * @param info  The caller's; `size` must be sizeof(rlua_Info).
+ * @return      RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BAD_CONFIG (`size`).
+ */
+int rlua_info(lua_State *L, struct rlua_Info *info);
+
+/**
+ * Walks the whole arena and the snapshots, and verifies that they are consistent: for tests, and
+ * for a host that suspects its own code of writing where it should not.
+ *
+ * Cost: O(used bytes), with temporary memory.
+ *
+ * @param L  A thread of the VM.
+ * @return   RLUA_OK, or CORRUPT with a sentence that names the broken invariant, or NULL_ARG,
+ *           NOT_ROLLBACK, BUSY, POISONED.
+ */
+int rlua_check(lua_State *L);
+
+/**
+ * Captures the VM's whole state, labelled one above the newest snapshot (0 when none is held).
+ * The oldest snapshot goes when the history is full.
+ *
+ * Cost: the tracker's search, and one page copy per page written since the last capture or
+ * restore. Nothing is copied when nothing was written.
+ *
+ * @param L  Any thread of a VM of ours.
+ * @return   RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, DISABLED, NO_MEMORY, BAD_FRAME
+ *           (the newest label is the highest there is). After an error nothing has changed.
+ */
+int rlua_snap(lua_State *L);
+
+/**
+ * Captures the VM's whole state under the label `frame`, as rlua_snap does otherwise.
+ *
+ * @param L      Any thread of a VM of ours.
+ * @param frame  Label, above the newest snapshot's label.
+ * @return       RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, DISABLED, BAD_FRAME,
+ *               NO_MEMORY. After an error nothing has changed.
+ */
+int rlua_snap_frame(lua_State *L, int64_t frame);
+
+/**
+ * Puts the VM's whole state back to the n-th newest snapshot. Newer snapshots are dropped, the
+ * target stays, so that rlua_rollback(L, 1) can be repeated.
+ *
+ * Pointers into the VM that the host took after the snapshot (coroutines, userdata, strings) are
+ * dangling afterwards; those taken before it are valid again, at the same addresses. The stack of
+ * the main thread is part of the state: lua_gettop is what it was.
+ *
+ * Cost: the tracker's search, and one page copy per page that differs.
+ *
+ * @param L  Any thread of a VM of ours that exists in the target.
+ * @param n  1 for the newest snapshot.
+ * @return   RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, NO_SNAPSHOT (n is 0 or above the
+ *           count), NO_MEMORY. After an error nothing has changed.
+ */
+int rlua_rollback(lua_State *L, size_t n);
+
+/**
+ * Puts the VM's whole state back to the snapshot labelled `frame`, as rlua_rollback does.
+ *
+ * @param L      Any thread of a VM of ours that exists in the target.
+ * @param frame  The label given to rlua_snap_frame, or by rlua_snap.
+ * @return       RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, NO_SNAPSHOT (no snapshot has
+ *               that label), NO_MEMORY. After an error nothing has changed.
+ */
+int rlua_rollback_to(lua_State *L, int64_t frame);
+
+/**
+ * Drops the snapshots older than a confirmed frame: those whose label is below `frame`.
+ *
+ * @param L      Any thread of a VM of ours.
+ * @param frame  The oldest label to keep; it need not be held.
+ * @return       RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED.
+ */
+int rlua_discard_before(lua_State *L, int64_t frame);
+
+/**
+ * Tells how many snapshots are held. May be called while Lua is running.
+ *
+ * @param L      Any thread of a VM of ours.
+ * @param count  Receives the count.
+ * @return       RLUA_OK, or NULL_ARG, NOT_ROLLBACK.
+ */
+int rlua_snapshot_count(lua_State *L, size_t *count);
+
+/**
+ * Changes how many snapshots are kept. Where more are held, the oldest go; 0 turns them off.
+ *
+ * @param L              Any thread of a VM of ours.
+ * @param max_snapshots  Up to 1048576.
+ * @return               RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, BAD_CONFIG.
+ */
+int rlua_set_max_snapshots(lua_State *L, size_t max_snapshots);
+
+/**
+ * Opens all standard libraries, as luaL_openlibs does.
+ */
+int rlua_openlibs(lua_State *L);
+
+/**
+ * Loads a chunk without running it, and pushes it as a function.
+ *
+ * @param L       A thread of a VM of ours.
+ * @param chunk   `length` bytes of source or of a binary chunk; borrowed for the call.
+ * @param length  In bytes.
+ * @param name    The chunk's name in messages; borrowed for the call.
+ * @param mode    "t" (text), "b" (binary) or NULL for both. A binary chunk that somebody tampered
+ *                with can crash the process: give "t" for what is not yours.
+ */
+int rlua_loadbuffer(lua_State *L,
+                    const char *chunk,
+                    size_t length,
+                    const char *name,
+                    const char *mode);
+
+/**
+ * Calls a function, as lua_pcall does: pops the function and `nargs` arguments, pushes results.
+ *
+ * @param L         A thread of a VM of ours.
+ * @param nargs     Arguments on the stack above the function.
+ * @param nresults  Results wanted, or LUA_MULTRET.
+ * @param msgh      Stack index of a message handler, 0 for none.
+ */
+int rlua_call(lua_State *L, int nargs, int nresults, int msgh);
+
+/**
+ * Pushes the global variable `name`.
+ */
+int rlua_getglobal(lua_State *L, const char *name);
+
+/**
+ * Pops a value and assigns it to the global variable `name`.
+ */
+int rlua_setglobal(lua_State *L, const char *name);
+
+/**
+ * Pushes `t[key]`, where `t` is the value at `index`. May run metamethods.
+ */
+int rlua_getfield(lua_State *L, int index, const char *key);
+
+/**
+ * Pops a value and does `t[key] = value`, where `t` is the value at `index`. May run metamethods.
+ */
+int rlua_setfield(lua_State *L, int index, const char *key);
+
+/**
+ * Pushes `t[key]`, where `t` is the value at `index`. May run metamethods.
+ */
+int rlua_geti(lua_State *L, int index, lua_Integer key);
+
+/**
+ * Pops a value and does `t[key] = value`, where `t` is the value at `index`. May run metamethods.
+ */
+int rlua_seti(lua_State *L, int index, lua_Integer key);
+
+/**
+ * Pops a key and pushes `t[key]`, where `t` is the value at `index`. May run metamethods.
+ */
+int rlua_gettable(lua_State *L, int index);
+
+/**
+ * Pops a value and the key below it, and does `t[key] = value`, where `t` is the value at `index`. May run metamethods.
+ */
+int rlua_settable(lua_State *L,
+                  int index);
+
+/**
+ * Pushes a new table with room for `narr` elements in sequence and `nrec` others.
+ */
+int rlua_createtable(lua_State *L, int narr, int nrec);
+
+/**
+ * Pushes a copy of `length` bytes as a string; they may contain zeros.
+ */
+int rlua_pushlstring(lua_State *L, const char *text, size_t length);
+
+/**
+ * Pushes an integer.
+ */
+int rlua_pushinteger(lua_State *L, lua_Integer value);
+
+/**
+ * Pushes a float.
+ */
+int rlua_pushnumber(lua_State *L, lua_Number value);
+
+/**
+ * Pushes a boolean: false for 0.
+ */
+int rlua_pushboolean(lua_State *L, int value);
+
+/**
+ * Pushes nil.
+ */
+int rlua_pushnil(lua_State *L);
+
+/**
+ * Pushes a copy of the value at `index`.
+ */
+int rlua_pushvalue(lua_State *L, int index);
+
+/**
+ * Controls the collector, as lua_gc does with the same `what` (LUA_GCCOLLECT, LUA_GCSTEP, LUA_GCSTOP, ...). Finalizers may run.
+ *
+ * @param L     A thread of a VM of ours.
+ * @param what  An option of lua_gc.
+ * @param data  Its first argument; 0 for those that have none. Further arguments are 0.
+ */
+int rlua_gc(lua_State *L,
+            int what,
+            int data);
+
+/**
+ * Loads and runs a string, as luaL_dostring does. All results stay on the stack.
+ *
+ * @param L      A thread of a VM of ours.
+ * @param chunk  Source text, ended by a zero; borrowed for the call.
+ */
+int rlua_dostring(lua_State *L, const char *chunk);
+
+/**
+ * Loads and runs a file, as luaL_dofile does. All results stay on the stack.
+ *
+ * @param L         A thread of a VM of ours.
+ * @param filename  The file's path; borrowed for the call.
+ * @return          Also ERR_FILE and ERR_SYNTAX.
+ */
+int rlua_dofile(lua_State *L, const char *filename);
+
+/**
+ * Starts or continues a coroutine, as lua_resume does.
+ *
+ * @param L         The coroutine, a thread of a VM of ours.
+ * @param from      The thread that resumes, or NULL.
+ * @param nargs     Arguments on L's stack: above the function at the start, alone later.
+ * @param nresults  Receives how many values were returned or yielded; they are on L's stack.
+ * @return          RLUA_OK (finished), RLUA_YIELD, or an error as above.
+ */
+int rlua_resume(lua_State *L, lua_State *from, int nargs, int *nresults);
+
+/**
+ * Pops a key and pushes the next key and value of a table, as lua_next does; pushes nothing at
+ * the end.
+ *
+ * @param L      A thread of a VM of ours.
+ * @param index  Position of a table.
+ * @param more   Receives 1 when a pair was pushed, 0 at the end.
+ */
+int rlua_next(lua_State *L, int index, int *more);
+
+/**
+ * Reads the value at `index` as a string. A number is changed into a string in place, as
+ * lua_tolstring does.
+ *
+ * @param L       A thread of a VM of ours.
+ * @param index   Position of the value.
+ * @param text    Receives the bytes, or NULL when the value is neither string nor number. Lua's:
+ *                valid while the value is on the stack and nothing is rolled back.
+ * @param length  Receives the length in bytes; may be NULL.
+ */
+int rlua_tolstring(lua_State *L, int index, const char **text, size_t *length);
+
+/**
+ * Pushes a function of the host.
+ *
+ * State that the function keeps behind `ud` is outside the VM and does not roll back; state in
+ * Lua values does.
+ *
+ * @param L         A thread of a VM of ours.
+ * @param function  Called by Lua; must stay callable as long as the VM lives.
+ * @param ud        Handed to each call; the host's.
+ * @param name      Names the function in error messages and, later, in images; copied.
+ */
+int rlua_pushfunction(lua_State *L, rlua_HostFunction function, void *ud, const char *name);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* RLUA_H */

@@ -1,0 +1,200 @@
+//! Arena: the allocator over the region. Every byte of a VM comes from here.
+//!
+//! Lua tells an old size when it frees, and the kind of object when it allocates, so blocks carry
+//! no headers. Small blocks come from slabs ([`slabs`]), larger ones are runs ([`runs`]); slabs
+//! are runs themselves, so that freed memory of one size serves every other.
+//!
+//! # Invariants
+//! - A1 *inside*: all allocator state lies inside the region, as offsets, never pointers. A copy
+//!   of the used pages is a copy of the allocator.
+//! - A2 *tiled*: runs tile the used part without gap or overlap; a free run is in exactly one bin,
+//!   no two neighbours are free, and the run at the top is not; a free block is in exactly one
+//!   slab's list, a slab with a free block in exactly one class's.
+//! - A3 *total*: never panics, never asks the system's allocator; NULL when the limit is reached;
+//!   a shrink never fails.
+//! - A4 *reproducible*: the same requests give the same offsets, on every machine.
+//!
+//! Every operation is O(1), but for the moves that growing blocks and the slab map need.
+//!
+//! # Not here
+//! Who wrote a page ([`crate::tracker`]) and what the blocks mean (`crate::lua`).
+
+mod check;
+pub mod classes;
+pub mod layout;
+mod runs;
+mod slabs;
+
+use crate::error::{Error, Result};
+use crate::region::Region;
+use crate::units::PAGE_SIZE;
+use classes::{CLASS, MAX_SMALL, class_for};
+use layout::*;
+use std::ffi::c_void;
+use std::ptr;
+
+/// What Lua passes as the old size of a new userdata: its tag (`LUA_TUSERDATA`).
+const KIND_USERDATA: usize = 7;
+
+/// Units that the first slab map covers: 256 KiB.
+const FIRST_MAP_UNITS: usize = 256;
+
+/// The allocator's handle: what cannot lie in the region, because it must not roll back.
+pub struct Arena {
+    /// Copy of the region's base, one load away from the allocation function.
+    base: *mut u8,
+    region: Region,
+    peak_bytes: usize,
+}
+
+// SAFETY: `base` points into the region that this owns.
+unsafe impl Send for Arena {}
+
+impl Arena {
+    /// An arena that never uses more than `limit_bytes`, rounded down to pages.
+    pub fn new(limit_bytes: usize) -> Result<Arena> {
+        let limit = limit_bytes / PAGE_SIZE * PAGE_SIZE;
+        if limit < FIRST + PAGE_SIZE {
+            return Err(Error::NoMemoryForVm { limit_bytes });
+        }
+        let mut region = Region::reserve(limit)?;
+        region.commit_to(FIRST)?;
+        let base = region.base().as_ptr();
+        let mut arena = Arena { base, region, peak_bytes: FIRST };
+        // SAFETY: the header's bytes are committed and zero, which is a valid Header.
+        unsafe {
+            let header = arena.header();
+            (*header).magic = MAGIC;
+            (*header).limit = limit as u64;
+            (*header).top = FIRST as u64;
+            let map = arena.alloc_run(FIRST_MAP_UNITS);
+            if map == 0 {
+                return Err(Error::NoMemoryForVm { limit_bytes });
+            }
+            ptr::write_bytes(base.add(map), 0, FIRST_MAP_UNITS);
+            (*header).map = map as u32;
+            (*header).map_units = FIRST_MAP_UNITS as u32;
+        }
+        Ok(arena)
+    }
+
+    #[inline(always)]
+    fn header(&self) -> *mut Header {
+        self.base.cast()
+    }
+
+    /// First byte of the region.
+    pub fn base(&self) -> *mut u8 {
+        self.base
+    }
+
+    /// Bytes from the base that hold state: what a snapshot has to keep.
+    pub fn used_bytes(&self) -> usize {
+        // SAFETY: the header is initialised.
+        unsafe { (*self.header()).top as usize }
+    }
+
+    /// The most that `used_bytes` has been.
+    pub fn peak_bytes(&self) -> usize {
+        self.peak_bytes
+    }
+
+    /// Bytes that the system has been asked for.
+    pub fn committed_bytes(&self) -> usize {
+        self.region.committed_bytes()
+    }
+
+    /// What `used_bytes` can never exceed.
+    pub fn limit_bytes(&self) -> usize {
+        // SAFETY: the header is initialised.
+        unsafe { (*self.header()).limit as usize }
+    }
+
+    /// A block of `size` bytes, or NULL at the limit. Aligned to 8; userdata to 16.
+    #[inline(always)]
+    unsafe fn alloc(&mut self, size: usize, kind: usize) -> *mut u8 {
+        // malloc gives 16, and hosts keep vectors in userdata.
+        let size = if kind == KIND_USERDATA { size.saturating_add(15) & !15 } else { size };
+        // SAFETY: the arena is consistent between calls.
+        unsafe {
+            if size <= MAX_SMALL {
+                return self.alloc_block(class_for(size));
+            }
+            match self.alloc_run(size) {
+                0 => ptr::null_mut(),
+                run => self.base.add(run),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn free(&mut self, block: *mut u8) {
+        let offset = block as usize - self.base as usize;
+        // SAFETY: the block is one of ours (the caller).
+        unsafe {
+            match self.slab_of(offset) {
+                0 => self.free_run(offset),
+                slab => self.free_block(slab, offset),
+            }
+        }
+    }
+
+    /// Gives a block another size, in place where it can. NULL, and the block untouched, when it
+    /// has to grow and cannot.
+    unsafe fn resize(&mut self, block: *mut u8, size: usize) -> *mut u8 {
+        let offset = block as usize - self.base as usize;
+        // SAFETY: the block is one of ours (the caller); the copy stays in both blocks.
+        unsafe {
+            let slab = self.slab_of(offset);
+            let held;
+            if slab == 0 {
+                if self.resize_run(offset, size) {
+                    return block;
+                }
+                held = self.stride(offset) - HEAD;
+            } else {
+                let class = (*self.slab(slab)).class as usize & (CLASSES - 1);
+                held = CLASS[class].size as usize;
+                if size <= held && class_for(size) == class {
+                    return block;
+                }
+            }
+            let moved = self.alloc(size, 0);
+            if moved.is_null() {
+                // A shrink that finds no smaller place stays where it is: the map, not the size,
+                // tells where a block belongs (A3).
+                return if size <= held { block } else { moved };
+            }
+            ptr::copy_nonoverlapping(block, moved, held.min(size));
+            self.free(block);
+            moved
+        }
+    }
+
+    /// Lua's allocation function (`lua_Alloc`). `ud` is the arena.
+    ///
+    /// # Safety
+    /// `ud` is a live arena that nothing else uses during the call; `block` is NULL or one of its
+    /// blocks.
+    pub unsafe extern "C" fn allocate(
+        ud: *mut c_void,
+        block: *mut c_void,
+        old_size: usize,
+        new_size: usize,
+    ) -> *mut c_void {
+        // SAFETY: by the contract above.
+        unsafe {
+            let arena = &mut *ud.cast::<Arena>();
+            if new_size == 0 {
+                if !block.is_null() {
+                    arena.free(block.cast());
+                }
+                return ptr::null_mut();
+            }
+            if block.is_null() {
+                return arena.alloc(new_size, old_size).cast();
+            }
+            arena.resize(block.cast(), new_size).cast()
+        }
+    }
+}

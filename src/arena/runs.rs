@@ -1,0 +1,277 @@
+//! Runs: blocks of any size, found, split and joined in constant time.
+//!
+//! Two-level segregated fit (TLSF: Masmano, Ripoll, Crespo, Real 2004): free runs are kept in bins
+//! by size, eight bins to a power of two, with bitmaps that tell which bins hold one. A head
+//! before each run tells its own stride and the stride before it, so a freed run finds and joins
+//! both neighbours. The run at the top is never free: the top falls instead.
+//!
+//! # Not here
+//! Small blocks ([`super::slabs`]); which of both a block is ([`super::Arena`]).
+
+use super::Arena;
+use super::layout::*;
+
+/// Bytes that a run for `bytes` of payload takes, head included.
+#[inline]
+pub fn stride_for(bytes: usize) -> usize {
+    (bytes + HEAD).next_multiple_of(GRAIN)
+}
+
+/// The bin of free runs of `stride` bytes.
+#[inline]
+pub fn bin_of(stride: usize) -> (usize, usize) {
+    if stride < 128 {
+        (0, stride / GRAIN)
+    } else {
+        let log = stride.ilog2() as usize;
+        (log - 6, (stride >> (log - 3)) - CUTS)
+    }
+}
+
+/// All functions below share one contract.
+///
+/// # Safety
+/// The arena is initialised and consistent (A2); offsets are payloads of its runs.
+impl Arena {
+    #[inline]
+    pub(super) unsafe fn head(&self, run: usize) -> *mut Head {
+        // SAFETY: every run's head lies in the used part, just below its payload.
+        unsafe { self.base.add(run - HEAD).cast() }
+    }
+
+    #[inline]
+    unsafe fn links(&self, run: usize) -> *mut FreeLinks {
+        // SAFETY: a free run's payload holds its links.
+        unsafe { self.base.add(run).cast() }
+    }
+
+    /// Bytes from this run's payload to the next one's.
+    #[inline]
+    pub(super) unsafe fn stride(&self, run: usize) -> usize {
+        // SAFETY: the contract above.
+        unsafe { ((*self.head(run)).stride_free & !1) as usize }
+    }
+
+    #[inline]
+    pub(super) unsafe fn is_free(&self, run: usize) -> bool {
+        // SAFETY: the contract above.
+        unsafe { (*self.head(run)).stride_free & 1 == 1 }
+    }
+
+    /// Sets a run's extent and tells the run behind it.
+    #[inline]
+    unsafe fn set_run(&mut self, run: usize, stride: usize, free: bool) {
+        // SAFETY: the run behind, or the head at the top, lies in the used part.
+        unsafe {
+            (*self.head(run)).stride_free = stride as u32 | free as u32;
+            (*self.head(run + stride)).prev_stride = stride as u32;
+        }
+    }
+
+    unsafe fn push_free(&mut self, run: usize, stride: usize) {
+        let (level, cut) = bin_of(stride);
+        // SAFETY: the contract above; level and cut are in range for every stride below 4 GiB.
+        unsafe {
+            self.set_run(run, stride, true);
+            let header = self.header();
+            let first = (*header).free_runs[level][cut];
+            *self.links(run) = FreeLinks { next: first, prev: 0 };
+            if first != 0 {
+                (*self.links(first as usize)).prev = run as u32;
+            }
+            (*header).free_runs[level][cut] = run as u32;
+            (*header).cut_bits[level] |= 1 << cut;
+            (*header).level_bits |= 1 << level;
+        }
+    }
+
+    unsafe fn unlink(&mut self, run: usize) {
+        // SAFETY: the contract above; the run is free, so it is in the bin of its stride.
+        unsafe {
+            let (level, cut) = bin_of(self.stride(run));
+            let FreeLinks { next, prev } = self.links(run).read();
+            if next != 0 {
+                (*self.links(next as usize)).prev = prev;
+            }
+            if prev != 0 {
+                (*self.links(prev as usize)).next = next;
+                return;
+            }
+            let header = self.header();
+            (*header).free_runs[level][cut] = next;
+            if next == 0 {
+                (*header).cut_bits[level] &= !(1 << cut);
+                if (*header).cut_bits[level] == 0 {
+                    (*header).level_bits &= !(1 << level);
+                }
+            }
+        }
+    }
+
+    /// A free run of at least `stride` bytes, or 0. The run stays in its bin.
+    unsafe fn find(&self, stride: usize) -> usize {
+        let (level, cut) = bin_of(stride);
+        // SAFETY: the contract above.
+        unsafe {
+            let header = self.header();
+            // Runs of this bin may be too small; the first one is worth a look.
+            let first = (*header).free_runs[level][cut] as usize;
+            if first != 0 && self.stride(first) >= stride {
+                return first;
+            }
+            let cuts = (*header).cut_bits[level] as u32 & (!0u32 << (cut + 1));
+            if cuts != 0 {
+                return (*header).free_runs[level][cuts.trailing_zeros() as usize] as usize;
+            }
+            let levels = (*header).level_bits & (!0u32 << (level + 1));
+            if levels == 0 {
+                return 0;
+            }
+            let level = levels.trailing_zeros() as usize;
+            let cut = (*header).cut_bits[level].trailing_zeros() as usize;
+            (*header).free_runs[level][cut] as usize
+        }
+    }
+
+    /// Takes the first `stride` bytes of a run that is in no bin; the rest becomes free.
+    unsafe fn trim(&mut self, run: usize, held: usize, stride: usize) {
+        // SAFETY: the contract above; what is cut off lies inside the run.
+        unsafe {
+            if held - stride >= GRAIN {
+                self.set_run(run, stride, false);
+                self.push_free(run + stride, held - stride);
+            } else {
+                self.set_run(run, held, false);
+            }
+        }
+    }
+
+    /// Moves the top up to `end`. False at the limit, or when the system refuses memory.
+    unsafe fn raise_top(&mut self, end: usize) -> bool {
+        // SAFETY: the contract above.
+        unsafe {
+            if end as u64 > (*self.header()).limit || self.region.commit_to(end).is_err() {
+                return false;
+            }
+            (*self.header()).top = end as u64;
+            (*self.head(end)).stride_free = 0;
+        }
+        self.peak_bytes = self.peak_bytes.max(end);
+        true
+    }
+
+    /// A run with room for `bytes`, or 0 when there is none below the limit.
+    pub(super) unsafe fn alloc_run(&mut self, bytes: usize) -> usize {
+        // SAFETY: the contract above.
+        unsafe {
+            if bytes as u64 > (*self.header()).limit {
+                return 0;
+            }
+            let stride = stride_for(bytes);
+            let found = self.find(stride);
+            if found != 0 {
+                self.unlink(found);
+                self.trim(found, self.stride(found), stride);
+                return found;
+            }
+            let run = (*self.header()).top as usize;
+            if !self.raise_top(run + stride) {
+                return 0;
+            }
+            self.set_run(run, stride, false);
+            run
+        }
+    }
+
+    /// A run of exactly `units` units, its payload at a multiple of a unit, or 0.
+    pub(super) unsafe fn alloc_units(&mut self, units: usize) -> usize {
+        let stride = units * UNIT;
+        // SAFETY: the contract above; `aligned + stride` is checked against the run found.
+        unsafe {
+            // A slab given back earlier is the exact size and aligned: the common case.
+            let (level, cut) = bin_of(stride);
+            let mut run = (*self.header()).free_runs[level][cut] as usize;
+            if run == 0 || run.next_multiple_of(UNIT) + stride > run + self.stride(run) {
+                run = self.find(stride + UNIT - GRAIN);
+            }
+            if run != 0 {
+                self.unlink(run);
+                let held = self.stride(run);
+                let aligned = run.next_multiple_of(UNIT);
+                if aligned > run {
+                    self.push_free(run, aligned - run);
+                }
+                self.trim(aligned, run + held - aligned, stride);
+                return aligned;
+            }
+            let top = (*self.header()).top as usize;
+            let aligned = top.next_multiple_of(UNIT);
+            if !self.raise_top(aligned + stride) {
+                return 0;
+            }
+            if aligned > top {
+                self.push_free(top, aligned - top);
+            }
+            self.set_run(aligned, stride, false);
+            aligned
+        }
+    }
+
+    /// Gives a run back and joins it with free neighbours.
+    pub(super) unsafe fn free_run(&mut self, run: usize) {
+        let mut start = run;
+        // SAFETY: the contract above.
+        unsafe {
+            let mut end = run + self.stride(run);
+            let before = (*self.head(run)).prev_stride as usize;
+            if before != 0 && self.is_free(run - before) {
+                start = run - before;
+                self.unlink(start);
+            }
+            if end as u64 == (*self.header()).top {
+                (*self.header()).top = start as u64;
+                (*self.head(start)).stride_free = 0;
+                return;
+            }
+            if self.is_free(end) {
+                self.unlink(end);
+                end += self.stride(end);
+            }
+            self.push_free(start, end - start);
+        }
+    }
+
+    /// Gives a run another size without moving it. False when it cannot grow where it is.
+    pub(super) unsafe fn resize_run(&mut self, run: usize, bytes: usize) -> bool {
+        // SAFETY: the contract above.
+        unsafe {
+            if bytes as u64 > (*self.header()).limit {
+                return false;
+            }
+            let (stride, held) = (stride_for(bytes), self.stride(run));
+            if stride <= held {
+                if held - stride >= GRAIN {
+                    self.set_run(run, stride, false);
+                    self.set_run(run + stride, held - stride, false);
+                    self.free_run(run + stride);
+                }
+                return true;
+            }
+            let next = run + held;
+            if next as u64 == (*self.header()).top {
+                if !self.raise_top(run + stride) {
+                    return false;
+                }
+                self.set_run(run, stride, false);
+                return true;
+            }
+            let joined = held + self.stride(next);
+            if !self.is_free(next) || joined < stride {
+                return false;
+            }
+            self.unlink(next);
+            self.trim(run, joined, stride);
+            true
+        }
+    }
+}

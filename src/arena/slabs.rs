@@ -1,0 +1,185 @@
+//! Slabs: small blocks of one size, without headers.
+//!
+//! A slab is a run of 1 to 4 KiB. Its 16-byte header holds the free list and the count, so that
+//! handing out a block touches the header's page and the block's own, which are mostly the same.
+//! Slabs with a free block form a list per class; the one that last got a block back comes first,
+//! so that blocks come from pages that are dirty already. A byte map tells which units belong to
+//! a slab: a block finds its slab from its address, whatever size its owner claims.
+
+use super::Arena;
+use super::classes::CLASS;
+use super::layout::*;
+use std::ptr;
+
+/// All functions below share one contract.
+///
+/// # Safety
+/// The arena is initialised and consistent (A2); slabs and blocks are its own.
+impl Arena {
+    #[inline(always)]
+    pub(super) unsafe fn slab(&self, slab: usize) -> *mut Slab {
+        // SAFETY: a slab's header is its first bytes.
+        unsafe { self.base.add(slab).cast() }
+    }
+
+    /// The slab that holds the block at `offset`, or 0 when the block is a run.
+    #[inline(always)]
+    pub(super) unsafe fn slab_of(&self, offset: usize) -> usize {
+        let unit = offset / UNIT;
+        // SAFETY: the map has `map_units` bytes.
+        unsafe {
+            let header = self.header();
+            if unit >= (*header).map_units as usize {
+                return 0;
+            }
+            match self.base.add((*header).map as usize + unit).read() {
+                0 => 0,
+                place => (unit + 1 - place as usize) * UNIT,
+            }
+        }
+    }
+
+    /// A block of the class, or NULL at the limit.
+    #[inline(always)]
+    pub(super) unsafe fn alloc_block(&mut self, class: usize) -> *mut u8 {
+        // SAFETY: the contract above; every listed slab has a free block.
+        unsafe {
+            let mut at = (*self.header()).slabs[class] as usize;
+            if at == 0 {
+                at = self.new_slab(class);
+                if at == 0 {
+                    return ptr::null_mut();
+                }
+            }
+            let slab = self.slab(at);
+            let block;
+            if (*slab).free != 0 {
+                block = slab.cast::<u8>().add((*slab).free as usize);
+                (*slab).free = block.cast::<u16>().read();
+            } else {
+                block = slab.cast::<u8>().add((*slab).fresh as usize);
+                (*slab).fresh += CLASS[class].size;
+            }
+            (*slab).used += 1;
+            if (*slab).free == 0 && (*slab).fresh == CLASS[class].end {
+                (*self.header()).slabs[class] = (*slab).next;
+            }
+            block
+        }
+    }
+
+    /// Gives the block at `offset` back to its slab.
+    #[inline(always)]
+    pub(super) unsafe fn free_block(&mut self, at: usize, offset: usize) {
+        // SAFETY: the contract above.
+        unsafe {
+            let slab = self.slab(at);
+            let class = (*slab).class as usize & (CLASSES - 1);
+            let was_full = (*slab).free == 0 && (*slab).fresh == CLASS[class].end;
+            self.base.add(offset).cast::<u16>().write((*slab).free);
+            (*slab).free = (offset - at) as u16;
+            (*slab).used -= 1;
+            if was_full {
+                self.list_slab(at, class);
+            } else if (*slab).used == 0 {
+                self.empty_slab(at, class);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn list_slab(&mut self, at: usize, class: usize) {
+        // SAFETY: the contract above.
+        unsafe {
+            let first = (*self.header()).slabs[class];
+            (*self.slab(at)).next = first;
+            if first != 0 {
+                (*self.slab(first as usize)).prev = at as u32;
+            }
+            (*self.header()).slabs[class] = at as u32;
+        }
+    }
+
+    /// An empty slab is given back, except the last one of its class: a block that comes and goes
+    /// would take and give back a slab each time.
+    #[cold]
+    #[inline(never)]
+    unsafe fn empty_slab(&mut self, at: usize, class: usize) {
+        // SAFETY: the contract above.
+        unsafe {
+            let slab = self.slab(at);
+            (*slab).free = 0;
+            (*slab).fresh = SLAB_FIRST as u16;
+            let Slab { next, prev, .. } = slab.read();
+            if (*self.header()).slabs[class] as usize == at {
+                if next == 0 {
+                    return;
+                }
+                (*self.header()).slabs[class] = next;
+            } else {
+                (*self.slab(prev as usize)).next = next;
+                if next != 0 {
+                    (*self.slab(next as usize)).prev = prev;
+                }
+            }
+            for unit in 0..CLASS[class].units as usize {
+                self.base.add((*self.header()).map as usize + at / UNIT + unit).write(0);
+            }
+            self.free_run(at);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    unsafe fn new_slab(&mut self, class: usize) -> usize {
+        let units = CLASS[class].units as usize;
+        // SAFETY: the contract above.
+        unsafe {
+            let at = self.alloc_units(units);
+            if at == 0 {
+                return 0;
+            }
+            if !self.cover(at / UNIT + units) {
+                self.free_run(at);
+                return 0;
+            }
+            for unit in 0..units {
+                let place = self.base.add((*self.header()).map as usize + at / UNIT + unit);
+                place.write(unit as u8 + 1);
+            }
+            self.slab(at).write(Slab {
+                free: 0,
+                fresh: SLAB_FIRST as u16,
+                used: 0,
+                class: class as u16,
+                next: 0,
+                prev: 0,
+            });
+            (*self.header()).slabs[class] = at as u32;
+            at
+        }
+    }
+
+    /// Makes the map cover `units` units: it moves to a run of twice the size, or more.
+    unsafe fn cover(&mut self, units: usize) -> bool {
+        // SAFETY: the contract above; the new map is larger than the old one.
+        unsafe {
+            let Header { map, map_units, .. } = self.header().read();
+            if units <= map_units as usize {
+                return true;
+            }
+            let wanted = units.max(map_units as usize * 2);
+            let run = self.alloc_run(wanted);
+            if run == 0 {
+                return false;
+            }
+            let (old, new) = (self.base.add(map as usize), self.base.add(run));
+            ptr::copy_nonoverlapping(old, new, map_units as usize);
+            ptr::write_bytes(new.add(map_units as usize), 0, wanted - map_units as usize);
+            self.free_run(map as usize);
+            (*self.header()).map = run as u32;
+            (*self.header()).map_units = wanted as u32;
+            true
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Life of a VM: open, look at, check, close.
+
+use crate::error::{Error, Result, Status};
+use crate::ffi::{fail, note, with_idle, with_vm};
+use crate::lua::{self, lua_State};
+use crate::vm::registry::{self, Owner};
+use crate::vm::{self, Config, Vm};
+use std::ffi::c_int;
+use std::panic::catch_unwind;
+use std::ptr;
+
+/// Which way a VM finds the pages that were written since the last snapshot.
+#[repr(C)]
+pub enum rlua_Tracker {
+    /// The library chooses.
+    Auto = 0,
+    /// Compare each page with the newest snapshot. Works everywhere.
+    Compare = 1,
+    /// Linux userfaultfd.
+    Uffd = 2,
+    /// Windows write watch.
+    WriteWatch = 3,
+}
+
+/// How a VM is made. Fill with zeros, set `size`, then what differs from the default.
+#[repr(C)]
+pub struct rlua_Config {
+    /// sizeof(rlua_Config).
+    pub size: usize,
+    /// Bytes that the whole state can never exceed, rounded down to pages of 4096. A limit, not
+    /// memory: small VMs cost little. 0 asks for the maximum of 4 GiB.
+    pub memory_size: usize,
+    /// Snapshots kept, up to 1048576. 0 keeps none.
+    pub max_snapshots: usize,
+    /// Seed of string hashes and of table.sort's pivot. Peers of one session use the same; a
+    /// seed per session resists collisions that were crafted offline.
+    pub seed: u64,
+    /// An rlua_Tracker.
+    pub tracker: i32,
+    /// 0.
+    pub reserved: i32,
+}
+
+/// What a VM holds. Set `size` before the call; the call fills the rest.
+#[repr(C)]
+pub struct rlua_Info {
+    /// sizeof(rlua_Info).
+    pub size: usize,
+    /// Bytes of the arena that hold state: what a snapshot keeps.
+    pub used_bytes: usize,
+    /// Bytes that the system was asked for.
+    pub committed_bytes: usize,
+    /// The most that `used_bytes` has been; a rollback does not lower it.
+    pub peak_bytes: usize,
+    /// What `used_bytes` can never exceed.
+    pub limit_bytes: usize,
+    /// Snapshots held.
+    pub snapshot_count: usize,
+    /// Snapshots held at most.
+    pub max_snapshots: usize,
+    /// Bytes of the pages that the snapshots hold.
+    pub snapshot_bytes: usize,
+    /// Label of the oldest snapshot; 0 when none is held.
+    pub oldest_frame: i64,
+    /// Label of the newest snapshot; 0 when none is held.
+    pub newest_frame: i64,
+    /// Pages of 4096 bytes that the last capture copied.
+    pub dirty_pages: usize,
+    /// The rlua_Tracker in use.
+    pub tracker: i32,
+    /// 1 when objects lie at the same offsets from a 4 GiB boundary in every process, so that
+    /// hashes of addresses, and with them the order of `pairs`, are the same everywhere.
+    pub reproducible: i32,
+}
+
+/// Opens and enters a VM; a panic on the way is an error, not the host's end.
+fn open(config: &Config) -> Result<*mut lua_State> {
+    let opened = catch_unwind(|| Vm::open(config).and_then(registry::enter));
+    opened.unwrap_or(Err(Error::Poisoned))
+}
+
+/// Makes a VM whose whole state can be rolled back. No libraries are open yet, as after
+/// luaL_newstate; the panic function and the warning function are set as there.
+///
+/// Cost: three system calls and what the bare state takes, about 20 KiB.
+///
+/// @param memory_size    Bytes that the state can never exceed: a limit, not memory. At the limit
+///                       Lua collects garbage, then raises LUA_ERRMEM. 0 asks for 4 GiB.
+/// @param max_snapshots  Snapshots kept; the oldest goes when one more is taken. 0 keeps none.
+/// @return               The main thread, to be closed with lua_close. NULL when it cannot be
+///                       made; rlua_last_error(NULL) says why.
+#[unsafe(no_mangle)]
+pub extern "C" fn rlua_new_rollback(memory_size: usize, max_snapshots: usize) -> *mut lua_State {
+    let config = Config { memory_bytes: memory_size, max_snapshots, seed: Some(0), tracker: 0 };
+    open(&config).unwrap_or_else(|error| {
+        fail(None, &error);
+        ptr::null_mut()
+    })
+}
+
+/// Makes a VM as rlua_new_rollback does, with every option.
+///
+/// @param config  Borrowed for the call. `size` must be sizeof(rlua_Config).
+/// @param out     Receives the main thread, or NULL after an error.
+/// @return        RLUA_OK, or NULL_ARG, BAD_CONFIG, UNSUPPORTED (the tracker), NO_MEMORY.
+///                rlua_last_error(NULL) gives the sentence.
+///
+/// # Safety
+/// Both pointers are NULL or point to structs of their type.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rlua_open(config: *const rlua_Config, out: *mut *mut lua_State) -> c_int {
+    if config.is_null() || out.is_null() {
+        return fail(None, &Error::NullArg { name: "config or out" });
+    }
+    // SAFETY: not NULL, so a place for one pointer, by the contract above.
+    unsafe { out.write(ptr::null_mut()) };
+    // SAFETY: not NULL; `size` is read before anything that a smaller struct may not have.
+    let opened = unsafe { read_config(config) }.and_then(|config| open(&config));
+    match opened {
+        Ok(main) => {
+            // SAFETY: as above.
+            unsafe { out.write(main) };
+            Status::Ok as c_int
+        }
+        Err(error) => fail(None, &error),
+    }
+}
+
+unsafe fn read_config(config: *const rlua_Config) -> Result<Config> {
+    // SAFETY: the first field is there in every version of the struct.
+    let found = unsafe { (*config).size };
+    if found != size_of::<rlua_Config>() {
+        return Err(Error::BadConfigSize { found, expected: size_of::<rlua_Config>() });
+    }
+    // SAFETY: the host says that it is a whole struct.
+    let config = unsafe { config.read() };
+    Ok(Config {
+        memory_bytes: config.memory_size,
+        max_snapshots: config.max_snapshots,
+        seed: Some(config.seed),
+        tracker: config.tracker,
+    })
+}
+
+/// luaL_newstate: a VM in an arena, with no snapshots and a random seed, so that a program that
+/// knows nothing of us finds what lua.org's Lua does. rlua_set_max_snapshots turns snapshots on.
+///
+/// @return  The main thread, or NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn luaL_newstate() -> *mut lua_State {
+    // Stock Lua has no limit. Where the process may not reserve that much, take what there is.
+    let mut memory_bytes = crate::region::MAX_BYTES;
+    loop {
+        let config = Config { memory_bytes, max_snapshots: 0, seed: None, tracker: 0 };
+        match open(&config) {
+            Ok(main) => return main,
+            Err(Error::NoAddressSpace { .. }) if memory_bytes > vm::MIN_SENSIBLE_BYTES => {
+                memory_bytes /= 2;
+            }
+            Err(error) => {
+                fail(None, &error);
+                return ptr::null_mut();
+            }
+        }
+    }
+}
+
+/// lua_close: closes variables, runs finalizers, then frees the arena, the snapshots and what
+/// belongs to them. A state of lua_newstate is closed as in stock Lua. Refused, with a sentence
+/// for rlua_last_error, while Lua is running in the VM; ignored for NULL and for a VM that is
+/// closed already.
+///
+/// @param L  A thread of the VM.
+///
+/// # Safety
+/// `L` is NULL or a state; no other thread uses it any more.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn lua_close(L: *mut lua_State) {
+    match registry::find(L) {
+        Owner::Live(vm) => {
+            // SAFETY: live. A poisoned VM is closed without running anything in it.
+            unsafe {
+                let finalized = vm::when_idle(vm, |vm| {
+                    vm.finalize();
+                    Ok(())
+                });
+                match finalized {
+                    Ok(()) | Err(Error::Poisoned) => drop(registry::leave(vm)),
+                    Err(_) => note(Some(vm), &Error::BusyClose.to_string()),
+                }
+            }
+        }
+        Owner::Foreign if !L.is_null() => {
+            // SAFETY: a state of another allocator, by the contract above.
+            unsafe { lua::rlua_c_close_stock(L) }
+        }
+        Owner::Foreign | Owner::Closed => {
+            fail(None, &Error::NotRollback);
+        }
+    }
+}
+
+/// Tells what a VM holds. May be called while Lua is running.
+///
+/// Cost: a few loads.
+///
+/// @param L     A thread of the VM.
+/// @param info  The caller's; `size` must be sizeof(rlua_Info).
+/// @return      RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BAD_CONFIG (`size`).
+///
+/// # Safety
+/// `L` is NULL, foreign, or a thread of a VM that no other thread closes during the call; `info`
+/// is NULL or points to an rlua_Info.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rlua_info(L: *mut lua_State, info: *mut rlua_Info) -> c_int {
+    // SAFETY: by the contract above.
+    unsafe {
+        with_vm(L, |vm| {
+            if info.is_null() {
+                return Err(Error::NullArg { name: "info" });
+            }
+            let (found, expected) = ((*info).size, size_of::<rlua_Info>());
+            if found != expected {
+                return Err(Error::BadConfigSize { found, expected });
+            }
+            info.write(describe(vm));
+            Ok(())
+        })
+    }
+}
+
+fn describe(vm: &Vm) -> rlua_Info {
+    let (arena, history) = (vm.arena(), vm.history());
+    let frames = history.frames();
+    rlua_Info {
+        size: size_of::<rlua_Info>(),
+        used_bytes: arena.used_bytes(),
+        committed_bytes: arena.committed_bytes(),
+        peak_bytes: arena.peak_bytes(),
+        limit_bytes: arena.limit_bytes(),
+        snapshot_count: history.count(),
+        max_snapshots: history.max_snapshots(),
+        snapshot_bytes: history.held_bytes(),
+        oldest_frame: frames.map_or(0, |(oldest, _)| oldest.0),
+        newest_frame: frames.map_or(0, |(_, newest)| newest.0),
+        dirty_pages: history.dirty_pages(),
+        tracker: vm.tracker_id(),
+        reproducible: 1,
+    }
+}
+
+/// Walks the whole arena and the snapshots, and verifies that they are consistent: for tests, and
+/// for a host that suspects its own code of writing where it should not.
+///
+/// Cost: O(used bytes), with temporary memory.
+///
+/// @param L  A thread of the VM.
+/// @return   RLUA_OK, or CORRUPT with a sentence that names the broken invariant, or NULL_ARG,
+///           NOT_ROLLBACK, BUSY, POISONED.
+///
+/// # Safety
+/// `L` is NULL, foreign, or a thread of a VM that no other thread uses during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rlua_check(L: *mut lua_State) -> c_int {
+    // SAFETY: by the contract above.
+    unsafe { with_idle(L, |vm| vm.check()) }
+}

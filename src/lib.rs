@@ -1,0 +1,25 @@
+//! `librlua`: Lua 5.4 whose whole state can go back in time.
+//!
+//! The C API is the product: `include/rlua.h`, generated from [`ffi`]. The modules are floors; a
+//! module uses only what is below it (`tests/floors.rs` enforces this, docs/ARCHITECTURE.md tells
+//! why):
+//!
+//! ```text
+//! 7 ffi         the C ABI: NULL checks, busy, poison, panic guard, codes
+//! 6 vm          Vm: owns the parts; orders capture and restore
+//! 3 lua         bindings to the one C unit      snapshot   history, page store
+//! 2 arena       the allocator                   tracker    which pages were written
+//! 1 sys         the operating system            region     reserve, commit, release
+//! 0 error, units
+//! ```
+
+pub mod arena;
+pub mod error;
+pub mod ffi;
+pub mod lua;
+pub mod region;
+pub mod snapshot;
+pub mod sys;
+pub mod tracker;
+pub mod units;
+pub mod vm;

@@ -1,0 +1,142 @@
+//! Region: a reserved range of addresses that is committed as it is used.
+//!
+//! ```text
+//! base (multiple of 4 GiB)        committed                     reserved
+//!  |-- readable and writable -------|-- no access, costs nothing --|
+//! ```
+//!
+//! Lua hashes a pointer by its low 32 bits. At a 4 GiB boundary these are the offset in the
+//! region, so `pairs` over tables keyed by objects runs in the same order in every process.
+//!
+//! # Invariants
+//! - R1 *fixed*: the base never moves and is aligned to 4 GiB; the region is at most 4 GiB.
+//! - R2 *committed*: every byte below `committed_bytes` can be read and written, and
+//!   `committed_bytes` never falls.
+//! - R3 *raw*: Rust forms no reference into the region, only raw copies: Lua aliases it.
+//!
+//! # Not here
+//! What the bytes mean ([`crate::arena`]), and who wrote them ([`crate::tracker`]).
+
+use crate::error::{Error, Result};
+use crate::sys::memory;
+use std::ptr::NonNull;
+
+/// The most that one region can reserve.
+pub const MAX_BYTES: usize = memory::ALIGNMENT;
+
+/// The first commit, and the least that a later one adds.
+const COMMIT_STEP: usize = 64 << 10;
+
+/// A reserved range; released when dropped.
+pub struct Region {
+    base: NonNull<u8>,
+    reserved_bytes: usize,
+    committed_bytes: usize,
+}
+
+// SAFETY: the region is owned like a box; raw pointers into it are the VM's affair.
+unsafe impl Send for Region {}
+
+impl Region {
+    /// Reserves at least `bytes`, rounded up to system pages.
+    pub fn reserve(bytes: usize) -> Result<Region> {
+        if bytes > MAX_BYTES {
+            return Err(Error::LimitTooLarge { wanted_bytes: bytes, max_bytes: MAX_BYTES });
+        }
+        let reserved_bytes = bytes.max(1).next_multiple_of(memory::system_page_bytes());
+        let base = memory::reserve(reserved_bytes)
+            .map_err(|_| Error::NoAddressSpace { wanted_bytes: reserved_bytes })?;
+        Ok(Region { base, reserved_bytes, committed_bytes: 0 })
+    }
+
+    /// First byte of the region.
+    pub fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    /// Bytes that can be read and written (R2).
+    pub fn committed_bytes(&self) -> usize {
+        self.committed_bytes
+    }
+
+    /// Makes the first `end` bytes usable. Commits ahead, by an eighth, so that a growing arena
+    /// makes few system calls.
+    ///
+    /// Never panics and allocates nothing: Lua's allocation function calls it.
+    #[inline]
+    pub fn commit_to(&mut self, end: usize) -> Result<()> {
+        if end <= self.committed_bytes { Ok(()) } else { self.commit_more(end) }
+    }
+
+    #[cold]
+    fn commit_more(&mut self, end: usize) -> Result<()> {
+        if end > self.reserved_bytes {
+            return Err(Error::Commit { wanted_bytes: end });
+        }
+        let ahead = self.committed_bytes.saturating_add((end / 8).max(COMMIT_STEP));
+        let ahead = end.max(ahead).min(self.reserved_bytes);
+        // Where memory is short, what is needed may still be there when what is nice is not.
+        if self.commit_exactly(ahead) || self.commit_exactly(end) {
+            return Ok(());
+        }
+        Err(Error::Commit { wanted_bytes: end - self.committed_bytes })
+    }
+
+    fn commit_exactly(&mut self, end: usize) -> bool {
+        let page = memory::system_page_bytes();
+        let target = end.div_ceil(page) * page;
+        // SAFETY: the range is the reservation's next part, page-aligned at both ends (R1).
+        let done = unsafe {
+            let start = self.base.as_ptr().add(self.committed_bytes);
+            memory::commit(start, target - self.committed_bytes)
+        };
+        if done.is_ok() {
+            self.committed_bytes = target;
+        }
+        done.is_ok()
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // SAFETY: the pair is what reserve() was asked for; the owner outlives every pointer.
+        unsafe { memory::release(self.base, self.reserved_bytes) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base_is_aligned_and_bytes_become_usable() {
+        let mut region = Region::reserve(1 << 20).unwrap();
+        assert_eq!(region.base().as_ptr() as usize % MAX_BYTES, 0);
+        region.commit_to(100_000).unwrap();
+        assert!(region.committed_bytes() >= 100_000);
+        // SAFETY: inside the committed part (R2).
+        unsafe {
+            region.base().as_ptr().add(99_999).write(7);
+            assert_eq!(region.base().as_ptr().add(99_999).read(), 7);
+        }
+    }
+
+    #[test]
+    fn commit_beyond_the_reservation_is_an_error() {
+        let mut region = Region::reserve(1 << 16).unwrap();
+        assert!(region.commit_to((1 << 16) + 1).is_err());
+        region.commit_to(1 << 16).unwrap();
+    }
+
+    #[test]
+    fn more_than_4_gib_is_refused_with_both_numbers() {
+        let error = Region::reserve(1 << 40).err().unwrap().to_string();
+        assert!(error.contains("1099511627776") && error.contains("4294967296"), "{error}");
+    }
+
+    #[test]
+    fn two_regions_do_not_overlap() {
+        let (a, b) = (Region::reserve(1 << 32).unwrap(), Region::reserve(1 << 32).unwrap());
+        assert!((a.base().as_ptr() as usize).abs_diff(b.base().as_ptr() as usize) >= MAX_BYTES);
+    }
+}

@@ -1,0 +1,138 @@
+//! Tracker: tells which pages were written since it was last asked.
+//!
+//! # Invariants
+//! - T1 *no false negatives*: a page below both the used pages and the baseline's that was written
+//!   since the last take is reported. Extras are allowed.
+//! - T2 *one step*: reporting and starting the next interval leave no gap a write could fall into.
+//!
+//! # Not here
+//! What is done with a written page ([`crate::snapshot`]).
+
+mod compare;
+
+pub use compare::Compare;
+
+use crate::error::{Error, Result};
+use crate::units::{PAGE_SIZE, PageIndex};
+
+/// A page's bytes, outside the region.
+pub type PagePtr = *mut u8;
+
+/// The used part of a region, while Lua is not running.
+#[derive(Clone, Copy)]
+pub struct Live {
+    /// First byte, aligned to a page.
+    pub base: *mut u8,
+    /// Pages from the base that hold state.
+    pub used_pages: usize,
+}
+
+impl Live {
+    /// First byte of a page.
+    ///
+    /// pre: the page is committed.
+    #[inline]
+    pub fn page(&self, index: usize) -> *mut u8 {
+        self.base.wrapping_add(index * PAGE_SIZE)
+    }
+}
+
+/// A backend.
+pub trait Tracker: Send {
+    /// Adds every page written since the last take to `dirty`, and starts the next interval.
+    ///
+    /// Only pages below both `live.used_pages` and `baseline.len()` are looked at; the baseline
+    /// is the newest snapshot, one pointer a page.
+    ///
+    /// # Safety
+    /// Nothing writes to the region during the call; the baseline's pages can be read.
+    unsafe fn take(&mut self, live: Live, baseline: &[PagePtr], dirty: &mut PageSet) -> Result<()>;
+
+    /// Starts the next interval where the live pages equal the baseline: after a restore.
+    ///
+    /// # Safety
+    /// As for `take`.
+    unsafe fn restart(&mut self, live: Live) -> Result<()>;
+
+    /// The backend's number in the C API (`rlua_Tracker`).
+    fn id(&self) -> i32;
+}
+
+/// A set of pages, one bit each.
+#[derive(Default)]
+pub struct PageSet {
+    words: Vec<u64>,
+}
+
+impl PageSet {
+    /// Makes room for `pages` pages. The only call that allocates.
+    pub fn resize(&mut self, pages: usize) -> Result<()> {
+        let words = pages.div_ceil(64);
+        if words > self.words.len() {
+            self.words
+                .try_reserve(words - self.words.len())
+                .map_err(|_| Error::NoMemoryForPages { wanted_pages: pages })?;
+            self.words.resize(words, 0);
+        }
+        Ok(())
+    }
+
+    /// Adds a page.
+    ///
+    /// pre: the set was resized to hold it.
+    #[inline]
+    pub fn insert(&mut self, index: usize) {
+        self.words[index / 64] |= 1 << (index % 64);
+    }
+
+    /// Adds `first .. end`.
+    pub fn insert_range(&mut self, first: usize, end: usize) {
+        for index in first..end {
+            self.insert(index);
+        }
+    }
+
+    /// Takes every page out.
+    pub fn clear(&mut self) {
+        self.words.fill(0);
+    }
+
+    /// Pages in the set.
+    pub fn len(&self) -> usize {
+        self.words.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    /// The pages, rising.
+    pub fn iter(&self) -> impl Iterator<Item = PageIndex> + '_ {
+        self.words.iter().enumerate().flat_map(|(at, &word)| {
+            let mut rest = word;
+            std::iter::from_fn(move || {
+                if rest == 0 {
+                    return None;
+                }
+                let bit = rest.trailing_zeros();
+                rest &= rest - 1;
+                Some(PageIndex(at as u32 * 64 + bit))
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn set_lists_each_page_once_and_rising() {
+        let mut set = PageSet::default();
+        set.resize(300).unwrap();
+        for page in [299, 0, 64, 63, 64, 128] {
+            set.insert(page);
+        }
+        let pages: Vec<u32> = set.iter().map(|page| page.0).collect();
+        assert_eq!(pages, [0, 63, 64, 128, 299]);
+        assert_eq!(set.len(), 5);
+        set.clear();
+        assert_eq!(set.iter().count(), 0);
+    }
+}

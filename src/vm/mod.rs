@@ -1,0 +1,254 @@
+//! Vm: owns the parts of one VM and orders capture and restore.
+//!
+//! ```text
+//!            rlua_* that needs V1: lock, ask Lua
+//!   Idle  ----------------------------------------->  Working
+//!    ^  <-----------------------------------------  (capture, restore, close)
+//!    |               done, or an error                   |
+//!    | Lua returns                                       | a panic (V2)
+//!    v                                                   v
+//!  Running (Lua's own depth counter says so)          Poisoned: only lua_close is left
+//! ```
+//!
+//! # Invariants
+//! - V1 *idle*: capture, restore, discard and close run only when no Lua frame of this VM is on
+//!   the C stack, of any thread.
+//! - V2 *poison*: a Rust panic is caught at the ABI and poisons the VM: later calls answer
+//!   POISONED, the host lives.
+//!
+//! # Not here
+//! NULL checks and codes ([`crate::ffi`]); which address belongs to which VM ([`registry`]).
+
+pub mod registry;
+
+use crate::arena::Arena;
+use crate::error::{Error, Result};
+use crate::lua::{self, lua_State};
+use crate::region;
+use crate::snapshot::History;
+use crate::tracker::{self, Live, Tracker};
+use crate::units::{Frame, pages_for};
+use std::ffi::{CString, c_char};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// What an error message names as the least limit: the standard libraries open in it.
+pub const MIN_SENSIBLE_BYTES: usize = 64 << 10;
+
+/// The most snapshots that a VM keeps: a bound on nonsense, not on memory.
+pub const MAX_SNAPSHOTS: usize = 1 << 20;
+
+/// How a VM is made.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The state never exceeds this; 0 is the maximum.
+    pub memory_bytes: usize,
+    /// Snapshots kept; 0 keeps none.
+    pub max_snapshots: usize,
+    /// Seed of string hashes; `None` takes a random one, as stock Lua does.
+    pub seed: Option<u64>,
+    /// `rlua_Tracker`; 0 chooses.
+    pub tracker: i32,
+}
+
+/// One VM.
+pub struct Vm {
+    /// Boxed by hand: Lua's allocation function holds this pointer too.
+    arena: *mut Arena,
+    main: *mut lua_State,
+    history: History,
+    tracker: Box<dyn Tracker>,
+    /// Set while a call that needs V1 works; a second thread then gets BUSY.
+    working: AtomicBool,
+    poisoned: AtomicBool,
+    /// Locked, so that two threads that fail at once by mistake do not free it twice.
+    last_error: Mutex<CString>,
+}
+
+impl Vm {
+    /// Makes a VM; it is not in the registry yet.
+    pub fn open(config: &Config) -> Result<Box<Vm>> {
+        if config.max_snapshots > MAX_SNAPSHOTS {
+            return Err(Error::TooManySnapshots {
+                wanted: config.max_snapshots,
+                max: MAX_SNAPSHOTS,
+            });
+        }
+        let limit = match config.memory_bytes {
+            0 => region::MAX_BYTES,
+            bytes => bytes,
+        };
+        let tracker = open_tracker(config.tracker)?;
+        let arena = Box::into_raw(Box::new(Arena::new(limit)?));
+        let mut vm = Box::new(Vm {
+            arena,
+            main: std::ptr::null_mut(),
+            history: History::new(config.max_snapshots),
+            tracker,
+            working: AtomicBool::new(false),
+            poisoned: AtomicBool::new(false),
+            last_error: Mutex::new(CString::default()),
+        });
+        let seed = config.seed.map(fold_seed);
+        let seed = seed.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        // SAFETY: the arena lives as long as the VM, and nothing else uses it while Lua runs.
+        vm.main = unsafe { lua::rlua_c_open(Arena::allocate, arena.cast(), seed) };
+        if vm.main.is_null() {
+            return Err(Error::NoMemoryForVm { limit_bytes: limit });
+        }
+        Ok(vm)
+    }
+
+    /// The main thread.
+    pub fn main(&self) -> *mut lua_State {
+        self.main
+    }
+
+    /// Whether a panic was caught in this VM.
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::Relaxed)
+    }
+
+    /// The allocator; only for reading while Lua is not running.
+    pub fn arena(&self) -> &Arena {
+        // SAFETY: made by open(), freed by drop().
+        unsafe { &*self.arena }
+    }
+
+    /// The held snapshots.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// The tracker's number in the C API.
+    pub fn tracker_id(&self) -> i32 {
+        self.tracker.id()
+    }
+
+    /// The sentence of the last failure; empty before the first. Valid until the next failure.
+    pub fn last_error(&self) -> *const c_char {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).as_ptr()
+    }
+
+    /// Keeps the sentence of a failure.
+    pub fn set_last_error(&self, sentence: CString) {
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = sentence;
+    }
+
+    fn live(&self) -> Live {
+        let arena = self.arena();
+        Live { base: arena.base(), used_pages: pages_for(arena.used_bytes()) }
+    }
+
+    /// Captures under `frame`, or under the label after the newest one.
+    pub fn capture(&mut self, frame: Option<Frame>) -> Result<()> {
+        let newest = self.history.frames().map(|(_, newest)| newest.0);
+        let frame = match (frame, newest) {
+            (Some(Frame(wanted)), Some(newest)) if wanted <= newest => {
+                return Err(Error::BadFrame { wanted, newest });
+            }
+            (Some(frame), _) => frame,
+            (None, Some(newest)) => Frame(newest.checked_add(1).ok_or(Error::NoMoreFrames)?),
+            (None, None) => Frame(0),
+        };
+        let live = self.live();
+        // SAFETY: Idle (V1): nothing writes to the region.
+        unsafe { self.history.capture(live, &mut *self.tracker, frame) }
+    }
+
+    /// Puts back the n-th newest snapshot.
+    pub fn restore(&mut self, n: usize) -> Result<()> {
+        let live = self.live();
+        // SAFETY: Idle (V1), and the commit never falls (R2).
+        unsafe { self.history.restore(live, &mut *self.tracker, n) }
+    }
+
+    /// Puts back the snapshot with that label.
+    pub fn restore_to(&mut self, frame: Frame) -> Result<()> {
+        let Some(n) = self.history.steps_to(frame) else {
+            let range = self.history.frames().map(|(oldest, newest)| (oldest.0, newest.0));
+            return Err(Error::NoSuchFrame { wanted: frame.0, range });
+        };
+        self.restore(n)
+    }
+
+    /// Drops what is older than a confirmed frame.
+    pub fn discard_before(&mut self, frame: Frame) {
+        self.history.discard_before(frame);
+    }
+
+    /// Changes how many snapshots are kept.
+    pub fn set_max_snapshots(&mut self, max_snapshots: usize) -> Result<()> {
+        if max_snapshots > MAX_SNAPSHOTS {
+            return Err(Error::TooManySnapshots { wanted: max_snapshots, max: MAX_SNAPSHOTS });
+        }
+        self.history.set_max_snapshots(max_snapshots);
+        Ok(())
+    }
+
+    /// Walks everything and verifies the invariants.
+    pub fn check(&self) -> Result<()> {
+        let check = self.arena().check().and_then(|()| self.history.check());
+        check.map_err(|what| Error::Corrupt { what })
+    }
+
+    /// Runs finalizers and closes variables, as lua_close does first.
+    pub fn finalize(&mut self) {
+        if !self.is_poisoned() {
+            // SAFETY: Idle (V1); the state is closed next.
+            unsafe { lua::rlua_c_finalize(self.main) }
+        }
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        // SAFETY: made by open(); Lua is gone, so nothing else holds the pointer.
+        drop(unsafe { Box::from_raw(self.arena) });
+    }
+}
+
+/// Runs `work` on an idle VM: the lock, V1 and V2 in one place.
+///
+/// # Safety
+/// `vm` is live, and no other thread closes it during the call.
+pub unsafe fn when_idle<T>(vm: *mut Vm, work: impl FnOnce(&mut Vm) -> Result<T>) -> Result<T> {
+    // SAFETY: live, by the contract above. Until the lock is held only atomics are touched.
+    unsafe {
+        if (*vm).is_poisoned() {
+            return Err(Error::Poisoned);
+        }
+        if (*vm).working.swap(true, Ordering::Acquire) {
+            return Err(Error::Busy);
+        }
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            if lua::rlua_c_is_idle((*vm).main) == 0 {
+                return Err(Error::Busy);
+            }
+            work(&mut *vm)
+        }));
+        let outcome = outcome.unwrap_or_else(|_| {
+            (*vm).poisoned.store(true, Ordering::Relaxed);
+            Err(Error::Poisoned)
+        });
+        (*vm).working.store(false, Ordering::Release);
+        outcome
+    }
+}
+
+/// Lua's seed has 32 bits; every bit of ours counts.
+fn fold_seed(seed: u64) -> u32 {
+    let mixed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (mixed >> 32) as u32 ^ mixed as u32
+}
+
+fn open_tracker(id: i32) -> Result<Box<dyn Tracker>> {
+    let unavailable = |name| Error::TrackerUnavailable { name, why: "not built into this version" };
+    match id {
+        0 | 1 => Ok(Box::new(tracker::Compare)),
+        2 => Err(unavailable("uffd")),
+        3 => Err(unavailable("write_watch")),
+        value => Err(Error::UnknownTracker { value }),
+    }
+}

@@ -1,0 +1,59 @@
+//! The header is what cbindgen makes of the sources, to the byte.
+//!
+//! After a change of the C API: `RLUA_UPDATE_HEADER=1 cargo test --test header`.
+
+use std::path::Path;
+
+/// Every source of the C API, in the header's order.
+const SOURCES: [&str; 5] =
+    ["error.rs", "ffi/status.rs", "ffi/life.rs", "ffi/snapshots.rs", "ffi/calls.rs"];
+
+fn generated() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let config = cbindgen::Config::from_file(root.join("cbindgen.toml")).unwrap();
+    let mut builder = cbindgen::Builder::new().with_config(config);
+    for file in SOURCES {
+        builder = builder.with_src(root.join("src").join(file));
+    }
+    let bindings = builder.generate().unwrap();
+    let mut text = Vec::new();
+    bindings.write(&mut text);
+    // The statuses are RLUA_OK, not RLUA_STATUS_OK; cbindgen has no option for it.
+    let text = String::from_utf8(text).unwrap().replace("RLUA_STATUS_", "RLUA_");
+    without_safety_sections(&text)
+}
+
+/// Rust's "# Safety" sections say in Rust's words what the contract says already.
+fn without_safety_sections(text: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut in_safety = false;
+    for line in text.lines() {
+        if line.trim() == "* # Safety" {
+            in_safety = true;
+            if kept.last().is_some_and(|last| last.trim() == "*") {
+                kept.pop();
+            }
+        }
+        if line.trim() == "*/" {
+            in_safety = false;
+        }
+        if !in_safety {
+            kept.push(line);
+        }
+    }
+    kept.join("\n") + "\n"
+}
+
+#[test]
+fn checked_in_header_is_the_generated_one() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("include/rlua.h");
+    let generated = generated();
+    if std::env::var_os("RLUA_UPDATE_HEADER").is_some() {
+        std::fs::write(&path, &generated).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        found == generated,
+        "include/rlua.h is out of date: RLUA_UPDATE_HEADER=1 cargo test --test header"
+    );
+}

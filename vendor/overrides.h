@@ -1,0 +1,62 @@
+/* overrides.h: every macro of Lua that this build redefines, each with its reason.
+ *
+ * Lua's headers have include guards: once a header was read, its macros can be replaced before
+ * the .c files that use them. So no Lua source is patched or copied. vendor/README.md lists the
+ * same overrides for people who look for what differs from lua.org's Lua.
+ */
+#ifndef rlua_overrides_h
+#define rlua_overrides_h
+
+/* -- before Lua's own headers ------------------------------------------------------------- */
+
+#include "luaconf.h"
+
+/* One unit: internal functions become static, so that calls between files are direct. */
+#undef LUAI_FUNC
+#undef LUAI_DDEC
+#undef LUAI_DDEF
+#define LUAI_FUNC static
+#define LUAI_DDEC(def) /* nothing: the definition comes first */
+#define LUAI_DDEF static
+
+/* The host's extra space stays the word before a lua_State; the word before that is ours. In
+ * the main thread it counts the entries into Lua that are on the C stack (see rlua_depth). */
+#undef LUA_EXTRASPACE
+#define LUA_EXTRASPACE (2 * sizeof(void *))
+
+/* The cache of API strings is indexed by the host's string addresses, so what it holds, and
+ * with it the allocations, would differ between processes. One set has no index. */
+#define STRCACHE_N 1
+#define STRCACHE_M 2
+
+#include "lua.h"
+#include "lobject.h"
+#include "lstate.h"
+
+/* -- entries into Lua --------------------------------------------------------------------- */
+
+/* How many entries into Lua are on the C stack of this VM, of any thread. Zero means Idle (V1).
+ * It lies in the main thread's extra space, also in states of a host's own allocator. */
+#define rlua_depth(L) (*(size_t *)((char *)G(L)->mainthread - LUA_EXTRASPACE))
+
+/* Every protected run is an entry. The depth is put back, not counted down: an error thrown to
+ * the main thread's handler skips the runs between, which then never count down. */
+#define LUAI_THROW(L, c) _longjmp((c)->b, 1)
+#define LUAI_TRY(L, c, a) \
+  { \
+    size_t rlua_outer = rlua_depth(L)++; \
+    if (_setjmp((c)->b) == 0) { a } \
+    rlua_depth(L) = rlua_outer; \
+  }
+#define luai_jmpbuf jmp_buf
+
+/* -- determinism -------------------------------------------------------------------------- */
+
+/* The seed of string hashes comes from the config (shim.c), not from addresses and the clock. */
+static unsigned int rlua_makeseed(lua_State *L);
+#define luai_makeseed(L) rlua_makeseed(L)
+
+/* So does the pivot of table.sort on arrays that partition badly (stock: clock and time). */
+#define l_randomizePivot() (G(L)->seed)
+
+#endif

@@ -1,0 +1,125 @@
+/* unit.c: the whole of Lua 5.4 and our C, as one translation unit.
+ *
+ * The order is that of dependence: a static definition comes before its use. Overrides that must
+ * see a function's prototype, and must not touch its definition, stand between the files.
+ */
+#define LUA_CORE
+#define LUA_LIB
+#include "lprefix.h"
+
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+#include "overrides.h"
+
+/* Stock functions that life.c replaces: they keep their code under another, internal, name. */
+#include "lauxlib.h"
+#include "lualib.h"
+#define lua_close stock_lua_close
+#define luaL_newstate stock_luaL_newstate
+static void stock_lua_close(lua_State *L);
+static lua_State *stock_luaL_newstate(void) __attribute__((unused));
+
+#include "lzio.c"
+#include "lctype.c"
+#include "lopcodes.c"
+
+/* When an error finds no handler in any thread, no entry survives it: the panic function aborts
+ * or jumps out of all of them. */
+static int rlua_reset_unwound(lua_State *L, int status);
+#define luaE_resetthread(L, status) rlua_reset_unwound(L, status)
+#include "ldo.c"
+#undef luaE_resetthread
+
+static int rlua_reset_unwound(lua_State *L, int status) {
+  if (G(L)->mainthread->errorJmp == NULL) rlua_depth(L) = 0;
+  return luaE_resetthread(L, status);
+}
+
+/* Calls that C makes into Lua are entries too, protected or not: an unprotected lua_call on a
+ * second thread passes no LUAI_TRY. ldo.c defines these functions, so it came first. */
+static void rlua_enter_call(lua_State *L, StkId func, int nresults) {
+  size_t outer = rlua_depth(L)++;
+  luaD_callnoyield(L, func, nresults);
+  rlua_depth(L) = outer;
+}
+#define luaD_callnoyield(L, func, nresults) rlua_enter_call(L, func, nresults)
+
+#include "lmem.c"
+#include "lundump.c"
+#include "ldump.c"
+#include "lstate.c"
+
+/* A finalizer's error is a warning in the middle of a collection, outside a protected run. */
+static void rlua_enter_warnerror(lua_State *L, const char *where) {
+  size_t outer = rlua_depth(L)++;
+  luaE_warnerror(L, where);
+  rlua_depth(L) = outer;
+}
+#define luaE_warnerror(L, where) rlua_enter_warnerror(L, where)
+#include "lgc.c"
+#undef luaE_warnerror
+
+#include "llex.c"
+#include "lcode.c"
+#include "lparser.c"
+#include "ldebug.c"
+#include "lfunc.c"
+#include "lobject.c"
+#include "ltm.c"
+#include "lstring.c"
+#include "ltable.c"
+#include "lvm.c"
+
+/* lua_callk and lua_pcallk with a continuation, the writer of lua_dump and the warn function run
+ * foreign code outside a protected run. */
+static void rlua_enter_yieldable(lua_State *L, StkId func, int nresults) {
+  size_t outer = rlua_depth(L)++;
+  luaD_call(L, func, nresults);
+  rlua_depth(L) = outer;
+}
+static int rlua_enter_dump(lua_State *L, const Proto *f, lua_Writer w, void *ud, int strip) {
+  size_t outer = rlua_depth(L)++;
+  int status = luaU_dump(L, f, w, ud, strip);
+  rlua_depth(L) = outer;
+  return status;
+}
+static void rlua_enter_warning(lua_State *L, const char *message, int tocont) {
+  size_t outer = rlua_depth(L)++;
+  luaE_warning(L, message, tocont);
+  rlua_depth(L) = outer;
+}
+#define luaD_call(L, func, nresults) rlua_enter_yieldable(L, func, nresults)
+#define luaU_dump(L, f, w, ud, strip) rlua_enter_dump(L, f, w, ud, strip)
+#define luaE_warning(L, message, tocont) rlua_enter_warning(L, message, tocont)
+#include "lapi.c"
+#undef luaD_call
+#undef luaU_dump
+#undef luaE_warning
+
+#include "lauxlib.c"
+#include "lbaselib.c"
+#include "lcorolib.c"
+#include "ldblib.c"
+#include "liolib.c"
+#include "lmathlib.c"
+#include "loadlib.c"
+
+/* os.exit(code, true) closes the state from inside Lua and then leaves the process. */
+static void rlua_close_at_exit(lua_State *L);
+#undef lua_close
+#define lua_close(L) rlua_close_at_exit(L)
+#include "loslib.c"
+#undef lua_close
+
+#include "lstrlib.c"
+#include "ltablib.c"
+#include "lutf8lib.c"
+#include "linit.c"
+
+#undef luaL_newstate
+#include "life.c"
+#include "shim.c"
