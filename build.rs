@@ -7,8 +7,13 @@ use std::{env, fs};
 
 const LUA_FOLDER: &str = "lua-5.4.9";
 const PUBLIC_HEADERS: [&str; 4] = ["lua.h", "luaconf.h", "lauxlib.h", "lualib.h"];
-const OUR_C: [&str; 4] =
-    ["vendor/unit.c", "vendor/overrides.h", "src/lua/life.c", "src/lua/shim.c"];
+const OUR_C: [&str; 5] = [
+    "vendor/unit.c",
+    "vendor/overrides.h",
+    "src/lua/life.c",
+    "src/lua/numbers.c",
+    "src/lua/shim.c",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     for path in OUR_C.iter().chain(&["build.rs", "Cargo.lock"]) {
@@ -60,7 +65,9 @@ fn compile_unit(lua: &Path) {
         .include("vendor")
         .include("src/lua")
         .std("gnu11")
+        // What lua.org's makefile gives on Linux.
         .define("LUA_USE_LINUX", None)
+        .define("LUA_COMPAT_5_3", None)
         .opt_level(3)
         .flag_if_supported("-fno-semantic-interposition")
         .flag_if_supported("-fno-plt")

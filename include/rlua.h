@@ -5,21 +5,58 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include "lua.h"
 
 /* librlua: Lua 5.4 whose whole state can go back in time.
  *
- * Link librlua in place of liblua5.4 and include this beside lua.h, lauxlib.h and lualib.h, which
- * the build stages next to this file. Every function that can fail answers an rlua_Status as int,
- * never raises a Lua error, and after an error leaves everything as it was; rlua_last_error tells
- * the sentence. */
+ * Link librlua in place of liblua5.4. lua.h, lauxlib.h and lualib.h of exactly this build lie
+ * beside this file. Every function that can fail answers an rlua_Status as int, never raises a
+ * Lua error, and after an error leaves everything as it was; rlua_last_error tells the sentence.
+ *
+ * Threads: a VM is used by one OS thread at a time; different VMs need no care. A second thread
+ * that enters an rlua_* function of a VM in use gets RLUA_BUSY.
+ *
+ * Protected calls (rlua_openlibs and below) never raise, for hosts that cannot survive a longjmp:
+ * a VM with a limit runs out of memory in the middle of any push. A status below RLUA_ERR_RUN
+ * says that nothing was popped or pushed: NULL_ARG, NOT_ROLLBACK, BUSY (another OS thread is in
+ * the VM), POISONED, BAD_ARG (an index, count or type without meaning on this stack), NO_MEMORY
+ * (no room on the Lua stack). From RLUA_ERR_RUN on it is Lua's own answer: what the call takes off
+ * the stack is gone, and the error value is on top. They may be called from host functions, while
+ * Lua is running. Each costs a table look-up and a setjmp above the plain call. */
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#include "lua.h"
+#ifdef __cplusplus
+}
+#endif
+
+/* What a host function returns to raise the value on top of its stack. The raise is made after
+ * the function has returned, so it jumps over none of the host's frames. */
+#define RLUA_RAISE (-1)
 
 
 /**
- * What a host function returns to raise the value on top of its stack. The raise is made after
- * the function has returned, so it jumps over none of the host's frames.
+ * Which way a VM finds the pages that were written since the last snapshot.
  */
-#define RLUA_RAISE -1
+typedef enum rlua_Tracker {
+  /**
+   * The library chooses.
+   */
+  RLUA_TRACKER_AUTO = 0,
+  /**
+   * Compare each page with the newest snapshot. Works everywhere.
+   */
+  RLUA_TRACKER_COMPARE = 1,
+  /**
+   * Linux userfaultfd.
+   */
+  RLUA_TRACKER_UFFD = 2,
+  /**
+   * Windows write watch.
+   */
+  RLUA_TRACKER_WRITE_WATCH = 3,
+} rlua_Tracker;
 
 /**
  * What a function of this library answers.
@@ -106,28 +143,6 @@ typedef enum rlua_Status {
    */
   RLUA_YIELD = 21,
 } rlua_Status;
-
-/**
- * Which way a VM finds the pages that were written since the last snapshot.
- */
-typedef enum rlua_Tracker {
-  /**
-   * The library chooses.
-   */
-  RLUA_TRACKER_AUTO = 0,
-  /**
-   * Compare each page with the newest snapshot. Works everywhere.
-   */
-  RLUA_TRACKER_COMPARE = 1,
-  /**
-   * Linux userfaultfd.
-   */
-  RLUA_TRACKER_UFFD = 2,
-  /**
-   * Windows write watch.
-   */
-  RLUA_TRACKER_WRITE_WATCH = 3,
-} rlua_Tracker;
 
 /**
  * How a VM is made. Fill with zeros, set `size`, then what differs from the default.
@@ -229,11 +244,6 @@ typedef struct rlua_Info {
  * @return    How many values on top of the stack are results, or RLUA_RAISE.
  */
 typedef int (*rlua_HostFunction)(lua_State *L, void *ud);
-
-/**
- * Every status, for the table of general sentences and its test.
- */
-#define rlua_Status_ALL { rlua_Status_Ok, rlua_Status_NullArg, rlua_Status_NotRollback, rlua_Status_Busy, rlua_Status_Poisoned, rlua_Status_Disabled, rlua_Status_NoSnapshot, rlua_Status_BadFrame, rlua_Status_NoMemory, rlua_Status_BadConfig, rlua_Status_Unsupported, rlua_Status_Corrupt, rlua_Status_BadArg, rlua_Status_ErrRun, rlua_Status_ErrSyntax, rlua_Status_ErrMem, rlua_Status_ErrErr, rlua_Status_ErrFile, rlua_Status_Yield, }
 
 #ifdef __cplusplus
 extern "C" {

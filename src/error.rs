@@ -51,28 +51,32 @@ pub enum Status {
 }
 
 impl Status {
-    /// Every status, for the table of general sentences and its test.
-    pub const ALL: [Status; 19] = [
-        Status::Ok,
-        Status::NullArg,
-        Status::NotRollback,
-        Status::Busy,
-        Status::Poisoned,
-        Status::Disabled,
-        Status::NoSnapshot,
-        Status::BadFrame,
-        Status::NoMemory,
-        Status::BadConfig,
-        Status::Unsupported,
-        Status::Corrupt,
-        Status::BadArg,
-        Status::ErrRun,
-        Status::ErrSyntax,
-        Status::ErrMem,
-        Status::ErrErr,
-        Status::ErrFile,
-        Status::Yield,
-    ];
+    /// The status of that number.
+    pub fn from_code(code: i32) -> Option<Status> {
+        use Status::*;
+        let all = [
+            Ok,
+            NullArg,
+            NotRollback,
+            Busy,
+            Poisoned,
+            Disabled,
+            NoSnapshot,
+            BadFrame,
+            NoMemory,
+            BadConfig,
+            Unsupported,
+            Corrupt,
+            BadArg,
+            ErrRun,
+            ErrSyntax,
+            ErrMem,
+            ErrErr,
+            ErrFile,
+            Yield,
+        ];
+        all.into_iter().find(|status| *status as i32 == code)
+    }
 
     /// The general sentence, for `rlua_strerror`.
     pub fn sentence(self) -> &'static std::ffi::CStr {
@@ -252,3 +256,24 @@ impl std::error::Error for Error {}
 
 /// The result of everything that can fail inside the library.
 pub type Result<T> = std::result::Result<T, Error>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_its_own_status() {
+        let known: Vec<i32> = (-5..100).filter(|&code| Status::from_code(code).is_some()).collect();
+        assert_eq!(known, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16, 17, 18, 19, 20, 21]);
+    }
+
+    #[test]
+    fn sentences_say_what_was_asked_and_what_was_found() {
+        let error = Error::NoSuchSnapshot { wanted: 5, held: 3, max: 8 };
+        let sentence = error.to_string();
+        assert_eq!(error.status(), Status::NoSnapshot);
+        for part in ["rollback(5)", "3 snapshots", "max_snapshots = 8"] {
+            assert!(sentence.contains(part), "{sentence}");
+        }
+    }
+}

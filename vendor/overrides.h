@@ -59,4 +59,14 @@ static unsigned int rlua_makeseed(lua_State *L);
 /* So does the pivot of table.sort on arrays that partition badly (stock: clock and time). */
 #define l_randomizePivot() (G(L)->seed)
 
+/* -- speed --------------------------------------------------------------------------------- */
+
+/* Numbers become text without printf where the result is the same (numbers.c). */
+static int rlua_integer2str(char *text, lua_Integer n);
+static int rlua_number2str(char *text, size_t size, lua_Number n);
+#undef lua_integer2str
+#undef lua_number2str
+#define lua_integer2str(s, sz, n) ((void)(sz), rlua_integer2str((s), (n)))
+#define lua_number2str(s, sz, n) rlua_number2str((s), (sz), (n))
+
 #endif

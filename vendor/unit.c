@@ -7,9 +7,11 @@
 #define LUA_LIB
 #include "lprefix.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -68,6 +70,7 @@ static void rlua_enter_warnerror(lua_State *L, const char *where) {
 #include "lparser.c"
 #include "ldebug.c"
 #include "lfunc.c"
+#include "numbers.c"
 #include "lobject.c"
 #include "ltm.c"
 #include "lstring.c"

@@ -30,6 +30,7 @@ use crate::region::Region;
 use crate::units::PAGE_SIZE;
 use classes::{CLASS, MAX_SMALL, class_for};
 use layout::*;
+use runs::stride_for;
 use std::ffi::c_void;
 use std::ptr;
 
@@ -148,10 +149,16 @@ impl Arena {
             let slab = self.slab_of(offset);
             let held;
             if slab == 0 {
-                if self.resize_run(offset, size) {
+                held = self.stride(offset) - HEAD;
+                // A block that shrinks to half moves down where there is room below: what stays
+                // behind at a former peak would keep the arena that large.
+                let sinks = size <= held / 2 && {
+                    let lower = self.find(stride_for(size));
+                    lower != 0 && lower < offset
+                };
+                if !sinks && self.resize_run(offset, size) {
                     return block;
                 }
-                held = self.stride(offset) - HEAD;
             } else {
                 let class = (*self.slab(slab)).class as usize & (CLASSES - 1);
                 held = CLASS[class].size as usize;

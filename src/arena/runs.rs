@@ -109,7 +109,7 @@ impl Arena {
     }
 
     /// A free run of at least `stride` bytes, or 0. The run stays in its bin.
-    unsafe fn find(&self, stride: usize) -> usize {
+    pub(super) unsafe fn find(&self, stride: usize) -> usize {
         let (level, cut) = bin_of(stride);
         // SAFETY: the contract above.
         unsafe {
@@ -231,6 +231,7 @@ impl Arena {
             if end as u64 == (*self.header()).top {
                 (*self.header()).top = start as u64;
                 (*self.head(start)).stride_free = 0;
+                self.settle();
                 return;
             }
             if self.is_free(end) {

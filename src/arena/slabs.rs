@@ -6,9 +6,10 @@
 //! so that blocks come from pages that are dirty already. A byte map tells which units belong to
 //! a slab: a block finds its slab from its address, whatever size its owner claims.
 
-use super::Arena;
 use super::classes::CLASS;
 use super::layout::*;
+use super::runs::stride_for;
+use super::{Arena, FIRST_MAP_UNITS};
 use std::ptr;
 
 /// All functions below share one contract.
@@ -100,8 +101,8 @@ impl Arena {
         }
     }
 
-    /// An empty slab is given back, except the last one of its class: a block that comes and goes
-    /// would take and give back a slab each time.
+    /// An empty slab is given back, except the last one of its class below the top: a block that
+    /// comes and goes would take and give back a slab each time.
     #[cold]
     #[inline(never)]
     unsafe fn empty_slab(&mut self, at: usize, class: usize) {
@@ -110,11 +111,20 @@ impl Arena {
             let slab = self.slab(at);
             (*slab).free = 0;
             (*slab).fresh = SLAB_FIRST as u16;
-            let Slab { next, prev, .. } = slab.read();
+            let only = (*self.header()).slabs[class] as usize == at && (*slab).next == 0;
+            if !only || (at + self.stride(at)) as u64 == (*self.header()).top {
+                self.drop_slab(at);
+            }
+        }
+    }
+
+    /// Gives an empty slab back.
+    unsafe fn drop_slab(&mut self, at: usize) {
+        // SAFETY: the contract above; a slab with no used block is in its class's list.
+        unsafe {
+            let Slab { next, prev, class, .. } = self.slab(at).read();
+            let class = class as usize & (CLASSES - 1);
             if (*self.header()).slabs[class] as usize == at {
-                if next == 0 {
-                    return;
-                }
                 (*self.header()).slabs[class] = next;
             } else {
                 (*self.slab(prev as usize)).next = next;
@@ -126,6 +136,30 @@ impl Arena {
                 self.base.add((*self.header()).map as usize + at / UNIT + unit).write(0);
             }
             self.free_run(at);
+        }
+    }
+
+    /// Called when the top has fallen: what is left below it only for convenience, an empty slab
+    /// or the map, would hold the top up, and with it the size of every snapshot.
+    pub(super) unsafe fn settle(&mut self) {
+        // SAFETY: the contract above; a stride of 0 before the top says that there is no run.
+        unsafe {
+            let top = (*self.header()).top as usize;
+            let before = (*self.head(top)).prev_stride as usize;
+            let run = top - before;
+            if before == 0 {
+            } else if self.slab_of(run) == run {
+                if (*self.slab(run)).used == 0 {
+                    self.drop_slab(run);
+                }
+            } else if run == (*self.header()).map as usize {
+                // Covers twice what is used, so that a top that comes and goes moves it seldom.
+                let units = (2 * top / UNIT).max(FIRST_MAP_UNITS);
+                let smaller = units.min((*self.header()).map_units as usize);
+                if self.find(stride_for(smaller)) != 0 {
+                    self.move_map(smaller);
+                }
+            }
         }
     }
 
@@ -162,23 +196,30 @@ impl Arena {
 
     /// Makes the map cover `units` units: it moves to a run of twice the size, or more.
     unsafe fn cover(&mut self, units: usize) -> bool {
-        // SAFETY: the contract above; the new map is larger than the old one.
+        // SAFETY: the contract above.
         unsafe {
-            let Header { map, map_units, .. } = self.header().read();
-            if units <= map_units as usize {
-                return true;
-            }
-            let wanted = units.max(map_units as usize * 2);
-            let run = self.alloc_run(wanted);
+            let held = (*self.header()).map_units as usize;
+            units <= held || self.move_map(units.max(held * 2))
+        }
+    }
+
+    /// Moves the map to another run. False, and nothing changed, when there is none.
+    ///
+    /// pre: no slab lies at or above `units`.
+    unsafe fn move_map(&mut self, units: usize) -> bool {
+        // SAFETY: the contract above; both maps hold what is copied.
+        unsafe {
+            let (map, held) = ((*self.header()).map as usize, (*self.header()).map_units as usize);
+            let run = self.alloc_run(units);
             if run == 0 {
                 return false;
             }
-            let (old, new) = (self.base.add(map as usize), self.base.add(run));
-            ptr::copy_nonoverlapping(old, new, map_units as usize);
-            ptr::write_bytes(new.add(map_units as usize), 0, wanted - map_units as usize);
-            self.free_run(map as usize);
+            let kept = held.min(units);
+            ptr::copy_nonoverlapping(self.base.add(map), self.base.add(run), kept);
+            ptr::write_bytes(self.base.add(run + kept), 0, units - kept);
             (*self.header()).map = run as u32;
-            (*self.header()).map_units = wanted as u32;
+            (*self.header()).map_units = units as u32;
+            self.free_run(map);
             true
         }
     }

@@ -15,6 +15,7 @@
 use crate::error::{Error, Status};
 use crate::ffi::{fail, find, note};
 use crate::lua::{self, lua_Integer, lua_Number, lua_State};
+use crate::vm;
 use std::ffi::{CStr, c_char, c_int, c_void};
 
 /// What a host function returns to raise the value on top of its stack. The raise is made after
@@ -43,17 +44,20 @@ unsafe fn protected(
         Ok(vm) => vm,
         Err(error) => return fail(None, &error),
     };
-    // SAFETY: live, by the contract above.
-    if unsafe { (*vm).is_poisoned() } {
-        return fail(Some(vm), &Error::Poisoned);
-    }
-    match call() {
+    // SAFETY: live, by the contract above; what raises is caught in C (L1).
+    let answer = match unsafe { vm::when_mine(vm, call) } {
+        Ok(answer) => answer,
+        Err(error) => return fail(Some(vm), &error),
+    };
+    match answer {
         0 => Status::Ok as c_int,
         1 => Status::Yield as c_int,
         lua::REFUSED_ARGUMENT => fail(Some(vm), &Error::BadArg { function }),
         lua::REFUSED_STACK => fail(Some(vm), &Error::StackFull),
         answer => {
-            note(Some(vm), &format!("{function}: {}", unsafe { error_text(L) }));
+            // SAFETY: live, with an error value on top.
+            let text = unsafe { error_text(L) };
+            note(Some(vm), &format!("{function}: {text}"));
             lua_status(answer) as c_int
         }
     }

@@ -17,8 +17,7 @@ pub extern "C" fn rlua_version() -> *const c_char {
 /// @param status  What a function of this library answered.
 #[unsafe(no_mangle)]
 pub extern "C" fn rlua_strerror(status: c_int) -> *const c_char {
-    let known = Status::ALL.iter().find(|known| **known as c_int == status);
-    known.map_or(c"no status of this library", |known| known.sentence()).as_ptr()
+    Status::from_code(status).map_or(c"no status of this library", Status::sentence).as_ptr()
 }
 
 /// The sentence that goes with the last failure on this VM: what was tried, what was found, what

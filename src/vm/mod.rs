@@ -30,7 +30,7 @@ use crate::tracker::{self, Live, Tracker};
 use crate::units::{Frame, pages_for};
 use std::ffi::{CString, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// What an error message names as the least limit: the standard libraries open in it.
@@ -59,7 +59,9 @@ pub struct Vm {
     main: *mut lua_State,
     history: History,
     tracker: Box<dyn Tracker>,
-    /// Set while a call that needs V1 works; a second thread then gets BUSY.
+    /// The OS thread inside a call of ours, 0 for none; a second one gets BUSY.
+    holder: AtomicUsize,
+    /// Set while a call that needs V1 works: what it calls back gets BUSY.
     working: AtomicBool,
     poisoned: AtomicBool,
     /// Locked, so that two threads that fail at once by mistake do not free it twice.
@@ -86,6 +88,7 @@ impl Vm {
             main: std::ptr::null_mut(),
             history: History::new(config.max_snapshots),
             tracker,
+            holder: AtomicUsize::new(0),
             working: AtomicBool::new(false),
             poisoned: AtomicBool::new(false),
             last_error: Mutex::new(CString::default()),
@@ -209,17 +212,62 @@ impl Drop for Vm {
     }
 }
 
+/// Holds a VM for this OS thread. Calls nest: a host function makes calls of its own.
+struct Hold<'a> {
+    holder: &'a AtomicUsize,
+    outermost: bool,
+}
+
+impl<'a> Hold<'a> {
+    fn take(holder: &'a AtomicUsize) -> Result<Hold<'a>> {
+        thread_local! {
+            static MARK: u8 = const { 0 };
+        }
+        let me = MARK.with(|mark| std::ptr::from_ref(mark) as usize);
+        match holder.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => Ok(Hold { holder, outermost: true }),
+            Err(other) if other == me => Ok(Hold { holder, outermost: false }),
+            Err(_) => Err(Error::Busy),
+        }
+    }
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        if self.outermost {
+            self.holder.store(0, Ordering::Release);
+        }
+    }
+}
+
+/// Runs a protected call: Lua may be running, on this OS thread.
+///
+/// # Safety
+/// `vm` is live, and no other thread closes it during the call.
+#[inline]
+pub unsafe fn when_mine<T>(vm: *mut Vm, work: impl FnOnce() -> T) -> Result<T> {
+    // SAFETY: live, by the contract above; only atomics are touched. `work` returns normally (L1).
+    unsafe {
+        if (*vm).is_poisoned() {
+            return Err(Error::Poisoned);
+        }
+        let _hold = Hold::take(&(*vm).holder)?;
+        Ok(work())
+    }
+}
+
 /// Runs `work` on an idle VM: the lock, V1 and V2 in one place.
 ///
 /// # Safety
 /// `vm` is live, and no other thread closes it during the call.
 pub unsafe fn when_idle<T>(vm: *mut Vm, work: impl FnOnce(&mut Vm) -> Result<T>) -> Result<T> {
-    // SAFETY: live, by the contract above. Until the lock is held only atomics are touched.
+    // SAFETY: live, by the contract above. Until the VM is held only atomics are touched.
     unsafe {
         if (*vm).is_poisoned() {
             return Err(Error::Poisoned);
         }
-        if (*vm).working.swap(true, Ordering::Acquire) {
+        let _hold = Hold::take(&(*vm).holder)?;
+        if (*vm).working.swap(true, Ordering::Relaxed) {
             return Err(Error::Busy);
         }
         let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -232,7 +280,7 @@ pub unsafe fn when_idle<T>(vm: *mut Vm, work: impl FnOnce(&mut Vm) -> Result<T>)
             (*vm).poisoned.store(true, Ordering::Relaxed);
             Err(Error::Poisoned)
         });
-        (*vm).working.store(false, Ordering::Release);
+        (*vm).working.store(false, Ordering::Relaxed);
         outcome
     }
 }

@@ -1,0 +1,26 @@
+#!/bin/sh
+# Every public header compiles alone, as C11 and as C++11 (a .hpp: as C++11 only).
+# Usage: headers.sh include-folder; CC and CXX from the environment.
+passed=0 failed=0
+
+compile() { # language standard header compiler
+    if printf '#include "%s"\nint main(void) { return 0; }\n' "$3" |
+        $4 -x "$1" "-std=$2" -Wall -Wextra -Wpedantic -Werror -fsyntax-only "-I$folder" -; then
+        passed=$((passed + 1))
+        echo "ok   $3 as $2"
+    else
+        failed=$((failed + 1))
+        echo "FAIL $3 as $2"
+    fi
+}
+
+folder=$1
+for path in "$folder"/*.h "$folder"/*.hpp; do
+    [ -f "$path" ] || continue
+    header=${path##*/}
+    case $header in *.h) compile c c11 "$header" "${CC:-cc}" ;; esac
+    compile c++ c++11 "$header" "${CXX:-c++}"
+done
+[ -f "$folder/rlua.h" ] || { echo "FAIL no rlua.h in $folder"; failed=$((failed + 1)); }
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,381 @@
+/* misuse.c: a wrong call is answered with a status and a sentence, and changes nothing.
+ * Method: every function is called with what a careless host passes: NULL, a state of its own
+ * allocator, a closed VM, an address that is none, sizes and counts out of range, and with an
+ * address space that is used up. */
+#include "harness.h"
+
+#include <sys/resource.h>
+
+/* Every function that takes a state, called with harmless arguments otherwise. */
+enum { CALLS = 33 };
+
+static int host_function(lua_State *L, void *ud) {
+    (void)L;
+    (void)ud;
+    return 0;
+}
+
+static int call_number(int number, lua_State *L) {
+    rlua_Info info;
+    size_t count = 0, length = 0;
+    const char *text = NULL;
+    int more = 0;
+    memset(&info, 0, sizeof info);
+    info.size = sizeof info;
+    switch (number) {
+        case 0: return rlua_info(L, &info);
+        case 1: return rlua_check(L);
+        case 2: return rlua_snap(L);
+        case 3: return rlua_rollback(L, 1);
+        case 4: return rlua_snap_frame(L, 5);
+        case 5: return rlua_rollback_to(L, 5);
+        case 6: return rlua_discard_before(L, 5);
+        case 7: return rlua_snapshot_count(L, &count);
+        case 8: return rlua_set_max_snapshots(L, 3);
+        case 9: return rlua_openlibs(L);
+        case 10: return rlua_loadbuffer(L, "", 0, "=x", NULL);
+        case 11: return rlua_dostring(L, "");
+        case 12: return rlua_dofile(L, "/nowhere/at/all.lua");
+        case 13: return rlua_call(L, 0, 0, 0);
+        case 14: return rlua_resume(L, NULL, 0, &more);
+        case 15: return rlua_getglobal(L, "x");
+        case 16: return rlua_setglobal(L, "x");
+        case 17: return rlua_getfield(L, 1, "x");
+        case 18: return rlua_setfield(L, 1, "x");
+        case 19: return rlua_geti(L, 1, 1);
+        case 20: return rlua_seti(L, 1, 1);
+        case 21: return rlua_gettable(L, 1);
+        case 22: return rlua_settable(L, 1);
+        case 23: return rlua_next(L, 1, &more);
+        case 24: return rlua_tolstring(L, 1, &text, &length);
+        case 25: return rlua_pushlstring(L, "x", 1);
+        case 26: return rlua_pushinteger(L, 1);
+        case 27: return rlua_pushnumber(L, 1.0);
+        case 28: return rlua_pushboolean(L, 1);
+        case 29: return rlua_pushnil(L);
+        case 30: return rlua_createtable(L, 0, 0);
+        case 31: return rlua_gc(L, LUA_GCCOLLECT, 0);
+        case 32: return rlua_pushfunction(L, host_function, NULL, "f");
+        default: return -1;
+    }
+}
+
+static void check_all_refused(lua_State *L, int expected) {
+    int number;
+    for (number = 0; number < CALLS; number++) {
+        int status = call_number(number, L);
+        if (status != expected)
+            FAIL("call number %d answered %d (%s)", number, status, rlua_strerror(status));
+        CHECK(strlen(rlua_last_error(L)) > 8);
+    }
+}
+
+TEST(null_for_the_state) {
+    check_all_refused(NULL, RLUA_NULL_ARG);
+    CHECK_STATUS(rlua_pushvalue(NULL, 1), RLUA_NULL_ARG);
+}
+
+TEST(null_for_an_argument) {
+    lua_State *L = open_vm(1 * MIB, 2);
+    int top;
+    lua_newtable(L);
+    lua_pushinteger(L, 5);
+    top = lua_gettop(L);
+    CHECK_REFUSED(rlua_info(L, NULL), RLUA_NULL_ARG);
+    CHECK_REFUSED(rlua_snapshot_count(L, NULL), RLUA_NULL_ARG);
+    CHECK_REFUSED(rlua_loadbuffer(L, NULL, 5, "=x", NULL), RLUA_NULL_ARG);
+    CHECK_REFUSED(rlua_dostring(L, NULL), RLUA_NULL_ARG);
+    CHECK_REFUSED(rlua_getglobal(L, NULL), RLUA_NULL_ARG);
+    CHECK_REFUSED(rlua_setglobal(L, NULL), RLUA_NULL_ARG);
+    CHECK_REFUSED(rlua_getfield(L, 1, NULL), RLUA_NULL_ARG);
+    CHECK_REFUSED(rlua_setfield(L, 1, NULL), RLUA_NULL_ARG);
+    CHECK_REFUSED(rlua_next(L, 1, NULL), RLUA_NULL_ARG);
+    CHECK_REFUSED(rlua_tolstring(L, 2, NULL, NULL), RLUA_NULL_ARG);
+    CHECK_REFUSED(rlua_pushlstring(L, NULL, 5), RLUA_NULL_ARG);
+    CHECK_REFUSED(rlua_pushfunction(L, NULL, NULL, "f"), RLUA_NULL_ARG);
+    CHECK_EQ(lua_gettop(L), top);
+    CHECK_EQ(lua_tointeger(L, -1), 5);
+    lua_close(L);
+}
+
+TEST(null_for_open) {
+    rlua_Config config;
+    memset(&config, 0, sizeof config);
+    config.size = sizeof config;
+    CHECK_REFUSED(rlua_open(&config, NULL), RLUA_NULL_ARG);
+}
+
+TEST(null_for_lua_close_is_no_crash) {
+    lua_close(NULL);
+}
+
+TEST(null_and_unknown_numbers_for_the_texts) {
+    int status;
+    CHECK(rlua_version() != NULL && strchr(rlua_version(), '.') != NULL);
+    CHECK(rlua_last_error(NULL) != NULL);
+    for (status = -3; status < 40; status++)
+        CHECK(rlua_strerror(status) != NULL && strlen(rlua_strerror(status)) > 1);
+    CHECK(strcmp(rlua_strerror(RLUA_OK), rlua_strerror(RLUA_BUSY)) != 0);
+    CHECK(strcmp(rlua_strerror(RLUA_NULL_ARG), rlua_strerror(RLUA_BUSY)) != 0);
+}
+
+typedef struct HostMemory {
+    size_t used;
+    int inside; /* what rlua_snap said when asked from inside the allocator */
+    lua_State *state;
+} HostMemory;
+
+static void *host_alloc(void *ud, void *block, size_t old_size, size_t new_size) {
+    HostMemory *memory = (HostMemory *)ud;
+    void *result;
+    if (!block) old_size = 0;
+    if (memory->state) memory->inside = rlua_snap(memory->state);
+    if (new_size == 0) {
+        free(block);
+        memory->used -= old_size;
+        return NULL;
+    }
+    result = realloc(block, new_size);
+    if (result) memory->used += new_size - old_size;
+    return result;
+}
+
+TEST(a_state_with_the_hosts_allocator) {
+    HostMemory memory = {0, 0, NULL};
+    lua_State *L = lua_newstate(host_alloc, &memory);
+    size_t used;
+    CHECK(L != NULL);
+    luaL_openlibs(L);
+    lua_newtable(L);
+    lua_pushinteger(L, 5);
+    lua_gc(L, LUA_GCCOLLECT);
+    used = memory.used;
+    check_all_refused(L, RLUA_NOT_ROLLBACK);
+    CHECK_EQ(memory.used, used);
+    CHECK_EQ(lua_gettop(L), 2);
+    CHECK_EQ(lua_tointeger(L, 2), 5);
+    memory.state = L;
+    run(L, "s = ('x'):rep(1000)");
+    CHECK(memory.inside == RLUA_NOT_ROLLBACK || memory.inside == RLUA_BUSY);
+    memory.state = NULL;
+    lua_close(L);
+    CHECK_EQ(memory.used, 0);
+}
+
+TEST(a_thread_of_a_state_with_the_hosts_allocator) {
+    HostMemory memory = {0, 0, NULL};
+    lua_State *L = lua_newstate(host_alloc, &memory), *thread = lua_newthread(L);
+    check_all_refused(thread, RLUA_NOT_ROLLBACK);
+    lua_close(thread); /* as the manual allows: closes the whole state */
+    CHECK_EQ(memory.used, 0);
+}
+
+TEST(a_closed_vm) {
+    lua_State *L = open_vm(1 * MIB, 2), *thread = lua_newthread(L);
+    CHECK_OK(rlua_snap(L));
+    lua_close(L);
+    check_all_refused(L, RLUA_NOT_ROLLBACK);
+    check_all_refused(thread, RLUA_NOT_ROLLBACK);
+    lua_close(L); /* twice, by mistake: refused as well */
+}
+
+TEST(addresses_that_are_no_state) {
+    static const uintptr_t addresses[] = {1, 8, 4096, 0xdeadbeef, (uintptr_t)1 << 32,
+                                          (uintptr_t)0x7fffffff0000, UINTPTR_MAX & ~7ull};
+    char on_the_stack[4096], *on_the_heap = (char *)malloc(4096);
+    size_t i;
+    memset(on_the_stack, 0xa5, sizeof on_the_stack);
+    memset(on_the_heap, 0x5a, 4096);
+    for (i = 0; i < COUNT_OF(addresses); i++)
+        check_all_refused((lua_State *)addresses[i], RLUA_NOT_ROLLBACK);
+    check_all_refused((lua_State *)(void *)on_the_stack, RLUA_NOT_ROLLBACK);
+    check_all_refused((lua_State *)(void *)on_the_heap, RLUA_NOT_ROLLBACK);
+    check_all_refused((lua_State *)(uintptr_t)host_function, RLUA_NOT_ROLLBACK);
+    free(on_the_heap);
+}
+
+static void check_usable_or_refused(size_t memory_size, size_t max_snapshots) {
+    lua_State *L = rlua_new_rollback(memory_size, max_snapshots);
+    if (!L) {
+        CHECK(strlen(rlua_last_error(NULL)) > 8);
+        return;
+    }
+    CHECK(info_of(L).limit_bytes <= 4 * GIB);
+    if (rlua_openlibs(L) == RLUA_OK) {
+        int status = rlua_dostring(L, "x = 1");
+        CHECK(status == RLUA_OK || status == RLUA_ERR_MEM);
+        if (max_snapshots) CHECK_OK(rlua_snap(L));
+    }
+    CHECK_OK(rlua_check(L));
+    lua_close(L);
+}
+
+TEST(absurd_sizes_give_a_vm_or_a_sentence) {
+    static const size_t sizes[] = {0, 1, 2, 8, 63, 64, 4095, 4096, 4097, 8192, 16384,
+                                   4 * GIB - 1, 4 * GIB, 4 * GIB + 1, 1024 * GIB,
+                                   SIZE_MAX / 2, SIZE_MAX - 4096, SIZE_MAX - 1, SIZE_MAX};
+    static const size_t snapshots[] = {0, 1, 1000000, SIZE_MAX / 8, SIZE_MAX};
+    size_t i, k;
+    for (i = 0; i < COUNT_OF(sizes); i++)
+        for (k = 0; k < COUNT_OF(snapshots); k++)
+            check_usable_or_refused(sizes[i], snapshots[k]);
+}
+
+TEST(one_byte_is_too_small_and_said_so) {
+    CHECK(rlua_new_rollback(1, 1) == NULL);
+    CHECK(strlen(rlua_last_error(NULL)) > 8);
+}
+
+TEST(zero_is_the_maximum) {
+    lua_State *L = rlua_new_rollback(0, 1);
+    CHECK(L != NULL);
+    CHECK(info_of(L).limit_bytes >= 2 * GIB);
+    CHECK(info_of(L).committed_bytes < 1 * MIB);
+    lua_close(L);
+}
+
+static void check_bad_config(const rlua_Config *config, int expected) {
+    lua_State *untouched = (lua_State *)(uintptr_t)8, *L = untouched;
+    CHECK_REFUSED(rlua_open(config, &L), expected);
+    CHECK(L == NULL || L == untouched);
+}
+
+TEST(configurations_that_make_no_sense) {
+    rlua_Config config;
+    memset(&config, 0, sizeof config);
+    check_bad_config(&config, RLUA_BAD_CONFIG);
+    config.size = 3;
+    check_bad_config(&config, RLUA_BAD_CONFIG);
+    config.size = sizeof config;
+    config.tracker = 99;
+    check_bad_config(&config, RLUA_BAD_CONFIG);
+    config.tracker = -1;
+    check_bad_config(&config, RLUA_BAD_CONFIG);
+}
+
+TEST(open_with_every_field) {
+    rlua_Config config;
+    lua_State *L = NULL;
+    memset(&config, 0, sizeof config);
+    config.size = sizeof config;
+    config.memory_size = 1 * MIB;
+    config.max_snapshots = 3;
+    config.seed = 42;
+    config.tracker = RLUA_TRACKER_COMPARE;
+    CHECK_OK(rlua_open(&config, &L));
+    CHECK_EQ(info_of(L).limit_bytes, 1 * MIB);
+    CHECK_EQ(info_of(L).max_snapshots, 3);
+    CHECK_EQ(info_of(L).tracker, RLUA_TRACKER_COMPARE);
+    CHECK_OK(rlua_snap(L));
+    CHECK_OK(rlua_rollback(L, 1));
+    lua_close(L);
+}
+
+TEST(info_of_another_size) {
+    lua_State *L = open_vm(1 * MIB, 1);
+    struct { rlua_Info info; char guard[16]; } out;
+    int status;
+    memset(&out, 0x5a, sizeof out);
+    out.info.size = 0;
+    CHECK(rlua_info(L, &out.info) != RLUA_OK);
+    out.info.size = 2 * sizeof(size_t);
+    status = rlua_info(L, &out.info); /* an older host's struct: filled as far as it goes */
+    if (status == RLUA_OK) CHECK(out.info.used_bytes > 1000);
+    CHECK_EQ(out.info.tracker, 0x5a5a5a5a);
+    CHECK_EQ(out.guard[0], 0x5a);
+    lua_close(L);
+}
+
+static long address_space_bytes(void) {
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    CHECK(file != NULL);
+    CHECK_EQ(fscanf(file, "%ld", &pages), 1);
+    fclose(file);
+    return pages * sysconf(_SC_PAGESIZE);
+}
+
+static void limit_address_space(long spare_bytes) {
+    struct rlimit limit;
+    limit.rlim_cur = limit.rlim_max = (rlim_t)(address_space_bytes() + spare_bytes);
+    CHECK_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+}
+
+static void reserve_too_much(void *unused) {
+    lua_State *small, *big;
+    (void)unused;
+    limit_address_space(128 * (long)MIB);
+    small = rlua_new_rollback(1 * MIB, 1);
+    if (!small) FAIL("1 MiB fits, but: %s", rlua_last_error(NULL));
+    big = rlua_new_rollback(2 * GIB, 1);
+    CHECK(big == NULL);
+    CHECK(strlen(rlua_last_error(NULL)) > 8);
+    CHECK(rlua_new_rollback(0, 1) == NULL);
+    CHECK(luaL_newstate() == NULL || rlua_last_error(NULL) != NULL);
+    run(small, "x = 1");
+    CHECK_OK(rlua_snap(small));
+    lua_close(small);
+}
+
+TEST(failure_to_reserve_is_null_and_a_sentence) {
+    CHECK_EQ(in_child(reserve_too_much, NULL), 0);
+}
+
+/* Snapshots need memory of the host's own; when there is none, a snap fails and no more. */
+static void snap_without_memory(void *unused) {
+    lua_State *L = open_vm(64 * MIB, 64);
+    int i, status = RLUA_OK;
+    (void)unused;
+    run(L, "s = {} for i = 1, 24 do s[i] = ('x'):rep(1 << 20) .. i end n = 0");
+    CHECK_OK(rlua_snap(L));
+    limit_address_space(48 * (long)MIB);
+    for (i = 1; i < 40 && status == RLUA_OK; i++) {
+        run(L, "n = n + 1; for i = 1, 24 do s[i] = ('x'):rep(1 << 20) .. n .. i end "
+               "collectgarbage()");
+        status = rlua_snap(L);
+    }
+    CHECK_EQ(status, RLUA_NO_MEMORY);
+    CHECK(strlen(rlua_last_error(L)) > 8);
+    CHECK_EQ(global_int(L, "n"), i - 1);
+    CHECK_EQ(snapshot_count(L), i - 1);
+    CHECK_OK(rlua_check(L));
+    CHECK_OK(rlua_rollback_to(L, 0));
+    CHECK_EQ(global_int(L, "n"), 0);
+    CHECK_EVAL(L, "s[24]:sub(-3)", "x24");
+    lua_close(L);
+}
+
+TEST(snap_without_memory_changes_nothing) {
+    CHECK_EQ(in_child(snap_without_memory, NULL), 0);
+}
+
+TEST(errors_leave_everything_as_it_was) {
+    lua_State *L = open_vm(1 * MIB, 2);
+    rlua_Info before, after;
+    lua_pushstring(L, "on the stack");
+    run(L, "n = 1");
+    CHECK_OK(rlua_snap_frame(L, 10));
+    run(L, "n = 2");
+    before = info_of(L);
+    CHECK_REFUSED(rlua_rollback(L, 0), RLUA_NO_SNAPSHOT);
+    CHECK_REFUSED(rlua_rollback(L, 2), RLUA_NO_SNAPSHOT);
+    CHECK_REFUSED(rlua_rollback_to(L, 11), RLUA_NO_SNAPSHOT);
+    CHECK_REFUSED(rlua_snap_frame(L, 10), RLUA_BAD_FRAME);
+    CHECK_REFUSED(rlua_snapshot_count(L, NULL), RLUA_NULL_ARG);
+    after = info_of(L);
+    CHECK(memcmp(&before, &after, sizeof before) == 0);
+    CHECK_EQ(lua_gettop(L), 1);
+    CHECK_STR(lua_tostring(L, 1), "on the stack");
+    CHECK_EQ(global_int(L, "n"), 2);
+    lua_close(L);
+}
+
+TEST(the_sentence_says_what_was_asked_and_what_there_is) {
+    lua_State *L = open_vm(1 * MIB, 8);
+    CHECK_OK(rlua_snap(L));
+    CHECK_OK(rlua_snap(L));
+    CHECK_REFUSED(rlua_rollback(L, 77), RLUA_NO_SNAPSHOT);
+    CHECK(strstr(rlua_last_error(L), "77") != NULL);
+    CHECK(strstr(rlua_last_error(L), "2") != NULL);
+    lua_close(L);
+}

@@ -1,0 +1,806 @@
+// Rlua.cs: a Lua whose whole state can go back in time, from C#, over P/Invoke.
+//
+//     using (var lua = new Lua(memory: 1 << 20, snapshots: 20)) {
+//         lua.Execute("n = 1");
+//         lua.Snap();
+//         lua.Execute("n = 2");
+//         lua.Rollback();
+//         Console.WriteLine(lua["n"]);     // 1
+//     }
+//
+// Values are copied on their way in and out:
+//
+//     Lua        C#
+//     nil        null
+//     boolean    bool
+//     integer    long; every integer type that fits in
+//     float      double; float in
+//     string     string if it is valid UTF-8, else byte[]; both in
+//     table      object[] if its keys are exactly 1..n, n > 0, else Dictionary<object, object>;
+//                any IDictionary or IEnumerable in
+//     function   a HostFunction in; none out: call it by its name, Lua.Call("a.b", ...)
+//
+// Invariants:
+// - Only functions that cannot raise a Lua error are imported, so no longjmp crosses a managed
+//   frame.
+// - No exception crosses Lua: one that leaves a HostFunction becomes a Lua error, raised after
+//   the function has returned, and is the InnerException of what the host then catches.
+// - The one delegate that Lua calls is static. HostFunctions live until their Lua is disposed, not
+//   until Lua collects them: a rollback can bring a collected function back.
+//
+// Works from C# 7 on, under Mono and .NET. The library is found through the environment variable
+// RLUA_LIBRARY (a path), in target/release of this repository, or by the system's loader; the
+// runtime must find the name "rlua" too (LD_LIBRARY_PATH, PATH, or a dllmap).
+//
+// Not here: functions and coroutines as C# values, userdata, references.
+
+using System;
+using System.Collections;
+using System.Collections.Generic;
+using System.IO;
+using System.Runtime.InteropServices;
+using System.Text;
+using System.Threading;
+
+namespace Rlua
+{
+    /// <summary>A function of the host. It may return null, one value, or Results.</summary>
+    public delegate object HostFunction(object[] arguments);
+
+    /// <summary>Several results of one HostFunction.</summary>
+    public sealed class Results
+    {
+        internal readonly object[] Values;
+        public Results(params object[] values) { Values = values; }
+    }
+
+    /// <summary>Any failure of the library. Status is the rlua_Status of rlua.h.</summary>
+    public class RluaException : Exception
+    {
+        public readonly int Status;
+        public RluaException(int status, string message, Exception inner = null)
+            : base(message, inner) { Status = status; }
+    }
+
+    /// <summary>A script raised an error. Value is the error value, copied; null if it has no
+    /// counterpart. InnerException is the exception of a HostFunction that led to it.</summary>
+    public class ScriptException : RluaException
+    {
+        public readonly object Value;
+        public ScriptException(int status, string message, object value, Exception inner)
+            : base(status, message, inner) { Value = value; }
+    }
+
+    /// <summary>A chunk does not compile.</summary>
+    public sealed class ScriptSyntaxException : ScriptException
+    {
+        public ScriptSyntaxException(int status, string message, object value)
+            : base(status, message, value, null) { }
+    }
+
+    /// <summary>The memory limit was reached. The VM stays usable.</summary>
+    public sealed class MemoryLimitException : RluaException
+    {
+        public MemoryLimitException(int status, string message) : base(status, message) { }
+    }
+
+    /// <summary>Lua is running: not from a HostFunction. Nothing has changed.</summary>
+    public sealed class BusyException : RluaException
+    {
+        public BusyException(int status, string message) : base(status, message) { }
+    }
+
+    /// <summary>There is no such snapshot. Nothing has changed.</summary>
+    public sealed class NoSnapshotException : RluaException
+    {
+        public NoSnapshotException(int status, string message) : base(status, message) { }
+    }
+
+    /// <summary>What a VM holds. Sizes are bytes; frames mean something with a snapshot only.
+    /// </summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct Info
+    {
+        internal UIntPtr Size;
+        public UIntPtr UsedBytes, CommittedBytes, PeakBytes, LimitBytes;
+        public UIntPtr SnapshotCount, MaxSnapshots, SnapshotBytes;
+        public long OldestFrame, NewestFrame;
+        public UIntPtr DirtyPages;
+        public int Tracker, Reproducible;
+    }
+
+    /// <summary>The C side: rlua.h, and of lua.h only what cannot raise.</summary>
+    internal static class Native
+    {
+        internal const int Ok = 0, NullArg = 1, Busy = 3, NoSnapshot = 6, NoMemory = 8;
+        internal const int BadArg = 12, ErrRun = 16, ErrSyntax = 17, ErrMem = 18, Raise = -1;
+        internal const int MultipleResults = -1, CollectAll = 2;
+        internal const int Nil = 0, Boolean = 1, Number = 3, String = 4, Table = 5;
+
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        internal delegate int Callback(IntPtr L, IntPtr ud);
+
+        [StructLayout(LayoutKind.Sequential)]
+        internal struct Config
+        {
+            internal UIntPtr Size, MemorySize, MaxSnapshots;
+            internal ulong Seed;
+            internal int Tracker, Reserved;
+        }
+
+        private const string Name = "rlua";
+        private const CallingConvention C = CallingConvention.Cdecl;
+
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern IntPtr rlua_version();
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern IntPtr rlua_strerror(int status);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern IntPtr rlua_last_error(IntPtr L);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_open(ref Config config, out IntPtr L);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_info(IntPtr L, ref Info info);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_check(IntPtr L);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_snap(IntPtr L);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_rollback(IntPtr L, UIntPtr n);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_snap_frame(IntPtr L, long frame);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_rollback_to(IntPtr L, long frame);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_discard_before(IntPtr L, long frame);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_set_max_snapshots(IntPtr L, UIntPtr count);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_openlibs(IntPtr L);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_gc(IntPtr L, int what, int data);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_loadbuffer(IntPtr L, byte[] chunk, UIntPtr length,
+                                                   byte[] name, byte[] mode);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_call(IntPtr L, int arguments, int results, int handler);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_getglobal(IntPtr L, byte[] name);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_setglobal(IntPtr L, byte[] name);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_getfield(IntPtr L, int index, byte[] name);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_seti(IntPtr L, int index, long n);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_settable(IntPtr L, int index);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_next(IntPtr L, int index, out int more);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_tolstring(IntPtr L, int index, out IntPtr text,
+                                                  out UIntPtr length);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_pushlstring(IntPtr L, byte[] text, UIntPtr length);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_pushinteger(IntPtr L, long value);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_pushnumber(IntPtr L, double value);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_pushboolean(IntPtr L, int value);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_pushnil(IntPtr L);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_pushvalue(IntPtr L, int index);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_createtable(IntPtr L, int array, int records);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_pushfunction(IntPtr L, Callback function, IntPtr ud,
+                                                     byte[] name);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern void lua_close(IntPtr L);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int lua_gettop(IntPtr L);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern void lua_settop(IntPtr L, int index);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int lua_checkstack(IntPtr L, int slots);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int lua_absindex(IntPtr L, int index);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int lua_type(IntPtr L, int index);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern IntPtr lua_typename(IntPtr L, int type);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int lua_toboolean(IntPtr L, int index);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int lua_isinteger(IntPtr L, int index);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern long lua_tointegerx(IntPtr L, int index, IntPtr is_integer);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern double lua_tonumberx(IntPtr L, int index, IntPtr is_number);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern IntPtr lua_topointer(IntPtr L, int index);
+
+        [DllImport("libdl.so.2", EntryPoint = "dlopen")]
+        private static extern IntPtr dlopen_libdl(byte[] path, int flags);
+        [DllImport("libc", EntryPoint = "dlopen")]
+        private static extern IntPtr dlopen_libc(byte[] path, int flags);
+
+        // Loads the library RTLD_GLOBAL before the first import asks for it, so that C modules
+        // which a script requires find Lua's own functions in it.
+        static Native()
+        {
+            if (Path.DirectorySeparatorChar == '\\')
+                return;
+            bool mac = File.Exists("/System/Library/CoreServices/SystemVersion.plist");
+            byte[] path = Text.Terminated(FindLibrary(mac ? "librlua.dylib" : "librlua.so"));
+            const int now = 2;
+            int global = mac ? 0x8 : 0x100;
+            try { dlopen_libdl(path, now | global); }
+            catch (Exception e) when (e is DllNotFoundException || e is EntryPointNotFoundException)
+            {
+                dlopen_libc(path, now | global);
+            }
+        }
+
+        private static string FindLibrary(string name)
+        {
+            string told = Environment.GetEnvironmentVariable("RLUA_LIBRARY");
+            if (!string.IsNullOrEmpty(told))
+                return told;
+            var folder = new DirectoryInfo(AppDomain.CurrentDomain.BaseDirectory);
+            for (; folder != null; folder = folder.Parent)
+            {
+                string built = Path.Combine(folder.FullName, "target", "release", name);
+                if (File.Exists(built))
+                    return built;
+            }
+            return name;
+        }
+    }
+
+    /// <summary>UTF-8 by hand: the P/Invoke marshallers differ between runtimes.</summary>
+    internal static class Text
+    {
+        private static readonly Encoding Strict = new UTF8Encoding(false, true);
+        private static readonly Encoding Lenient = new UTF8Encoding(false, false);
+
+        internal static byte[] Terminated(string text)
+        {
+            if (text.IndexOf('\0') >= 0)
+                throw new ArgumentException("a name cannot contain a NUL");
+            return Strict.GetBytes(text + "\0");
+        }
+
+        internal static byte[] Bytes(string text) { return Strict.GetBytes(text); }
+
+        internal static byte[] LenientBytes(string text) { return Lenient.GetBytes(text); }
+
+        /// <summary>The string, or the bytes themselves where they are not UTF-8.</summary>
+        internal static object Decode(byte[] data)
+        {
+            try { return Strict.GetString(data); }
+            catch (DecoderFallbackException) { return data; }
+        }
+
+        internal static string FromC(IntPtr text)
+        {
+            if (text == IntPtr.Zero)
+                return "";
+            int length = 0;
+            while (Marshal.ReadByte(text, length) != 0)
+                length++;
+            return Lenient.GetString(Copy(text, length));
+        }
+
+        internal static byte[] Copy(IntPtr text, int length)
+        {
+            var data = new byte[length];
+            if (length > 0)
+                Marshal.Copy(text, data, 0, length);
+            return data;
+        }
+    }
+
+    /// <summary>Owns one VM and the handles by which its HostFunctions are known to Lua.
+    /// The last owner's end closes the VM, on whatever thread that is.</summary>
+    internal sealed class LuaHandle : SafeHandle
+    {
+        internal readonly List<GCHandle> Functions = new List<GCHandle>();
+
+        internal LuaHandle(IntPtr L) : base(IntPtr.Zero, true) { SetHandle(L); }
+
+        public override bool IsInvalid { get { return handle == IntPtr.Zero; } }
+
+        protected override bool ReleaseHandle()
+        {
+            Native.lua_close(handle);   // finalizers of the script may still call the host
+            foreach (GCHandle function in Functions)
+                function.Free();
+            return true;
+        }
+    }
+
+    /// <summary>One VM. It belongs to the thread that made it.</summary>
+    public sealed class Lua : IDisposable
+    {
+        private const int MaxDepth = 100;
+
+        // Never collected, so Lua never calls freed memory.
+        private static readonly Native.Callback Entry = Trampoline;
+
+        // What a function's `ud` leads to. Lua's side holds it weakly, this Lua strongly: when
+        // the Lua is collected unused, its last finalizers find their functions gone, not freed.
+        private sealed class Held
+        {
+            internal Lua Owner;
+            internal HostFunction Function;
+        }
+
+        private readonly LuaHandle handle;
+        private readonly List<Held> functions = new List<Held>();
+        private readonly int thread = Thread.CurrentThread.ManagedThreadId;
+        private IntPtr running;             // the Lua thread calls go to; a callback's own inside
+        private int depth;                  // callbacks on the stack
+        private string raisedText;          // what a HostFunction threw last, and as which text
+        private Exception raised;
+
+        /// <summary>Opens a VM. memory is the limit of its whole state in bytes, 0 for the
+        /// largest; snapshots is how many it keeps; seed seeds math.random and string hashes.
+        /// Throws MemoryLimitException or RluaException.</summary>
+        public Lua(long memory = 0, int snapshots = 0, ulong seed = 0, bool libraries = true)
+        {
+            if (memory < 0 || snapshots < 0)
+                throw new ArgumentOutOfRangeException("memory and snapshots are not negative");
+            var config = new Native.Config {
+                Size = (UIntPtr)Marshal.SizeOf(typeof(Native.Config)),
+                MemorySize = (UIntPtr)(ulong)memory, MaxSnapshots = (UIntPtr)(uint)snapshots,
+                Seed = seed,
+            };
+            int status = Native.rlua_open(ref config, out running);
+            if (status != Native.Ok)
+                throw Failure(IntPtr.Zero, status);
+            handle = new LuaHandle(running);
+            if (!libraries)
+                return;
+            try
+            {
+                using (var frame = new Frame(this))
+                    Check(frame.L, Native.rlua_openlibs(frame.L));
+            }
+            catch { handle.Dispose(); throw; }
+        }
+
+        /// <summary>Frees the VM. A second call does nothing. BusyException in a HostFunction.
+        /// </summary>
+        public void Dispose()
+        {
+            if (handle.IsClosed)
+                return;
+            Enter();
+            if (depth > 0)
+                throw new BusyException(Native.Busy, "Dispose: Lua is running in this VM");
+            depth++;
+            handle.Dispose();
+            running = IntPtr.Zero;
+            functions.Clear();
+        }
+
+        /// <summary>The library's version, "major.minor.patch".</summary>
+        public static string Version { get { return Text.FromC(Native.rlua_version()); } }
+
+        // Running Lua
+
+        /// <summary>Runs a chunk of source and returns its results. name is the chunk's name in
+        /// messages, with '=' or '@' before it. Throws ScriptException and its kinds.</summary>
+        public object[] Execute(string code, string name = "=execute")
+        {
+            using (var frame = new Frame(this))
+            {
+                byte[] source = Text.Bytes(code);
+                Check(frame.L, Native.rlua_loadbuffer(frame.L, source, (UIntPtr)source.Length,
+                                                      Text.Terminated(name), Text.Terminated("t")));
+                return CallPushed(frame.L, new object[0]);
+            }
+        }
+
+        /// <summary>Calls the function `path`, a global or a path through tables as
+        /// "game.player.move". Results and errors as Execute.</summary>
+        public object[] Call(string path, params object[] arguments)
+        {
+            using (var frame = new Frame(this))
+            {
+                string[] names = path.Split('.');
+                Check(frame.L, Native.rlua_getglobal(frame.L, Text.Terminated(names[0])));
+                for (int i = 1; i < names.Length; i++)
+                    Check(frame.L, Native.rlua_getfield(frame.L, -1, Text.Terminated(names[i])));
+                return CallPushed(frame.L, arguments);
+            }
+        }
+
+        /// <summary>A global, by copy. An absent one is null, and null removes it.</summary>
+        public object this[string name]
+        {
+            get
+            {
+                using (var frame = new Frame(this))
+                {
+                    Check(frame.L, Native.rlua_getglobal(frame.L, Text.Terminated(name)));
+                    return Read(frame.L, -1, null);
+                }
+            }
+            set
+            {
+                using (var frame = new Frame(this))
+                {
+                    Push(frame.L, value, 0, name);
+                    Check(frame.L, Native.rlua_setglobal(frame.L, Text.Terminated(name)));
+                }
+            }
+        }
+
+        /// <summary>Runs a full garbage collection of Lua's.</summary>
+        public void Collect()
+        {
+            using (var frame = new Frame(this))
+                Check(frame.L, Native.rlua_gc(frame.L, Native.CollectAll, 0));
+        }
+
+        // Time: as the namesakes in rlua.h; after an exception nothing has changed.
+
+        /// <summary>Captures the whole state, labelled newest + 1.</summary>
+        public void Snap() { Plain(Native.rlua_snap(Enter())); }
+
+        /// <summary>Captures the whole state as `frame`, above the newest label.</summary>
+        public void Snap(long frame) { Plain(Native.rlua_snap_frame(Enter(), frame)); }
+
+        /// <summary>Goes back to the n-th newest snapshot, drops newer ones and keeps it.</summary>
+        public void Rollback(int n = 1)
+        {
+            Plain(Native.rlua_rollback(Enter(), (UIntPtr)(uint)Math.Max(n, 0)));
+        }
+
+        /// <summary>Goes back to the snapshot labelled `frame`.</summary>
+        public void RollbackTo(long frame) { Plain(Native.rlua_rollback_to(Enter(), frame)); }
+
+        /// <summary>Drops the snapshots older than `frame`.</summary>
+        public void DiscardBefore(long frame)
+        {
+            Plain(Native.rlua_discard_before(Enter(), frame));
+        }
+
+        /// <summary>Keeps up to `count` snapshots from now on.</summary>
+        public void SetMaxSnapshots(int count)
+        {
+            if (count < 0)
+                throw new ArgumentOutOfRangeException("count");
+            Plain(Native.rlua_set_max_snapshots(Enter(), (UIntPtr)(uint)count));
+        }
+
+        /// <summary>What the VM holds.</summary>
+        public Info Info
+        {
+            get
+            {
+                var info = new Info { Size = (UIntPtr)Marshal.SizeOf(typeof(Info)) };
+                Plain(Native.rlua_info(Enter(), ref info));
+                return info;
+            }
+        }
+
+        /// <summary>Walks the arena and the snapshots. For tests: it is slow.</summary>
+        public void Check() { Plain(Native.rlua_check(Enter())); }
+
+        // Inside
+
+        private IntPtr Enter()
+        {
+            if (running == IntPtr.Zero)
+                throw new ObjectDisposedException("Lua");
+            if (Thread.CurrentThread.ManagedThreadId != thread)
+                throw new InvalidOperationException("a Lua belongs to the thread that made it");
+            return running;
+        }
+
+        /// <summary>Gives the Lua stack back as it was at the end of a `using`.</summary>
+        private struct Frame : IDisposable
+        {
+            internal readonly IntPtr L;
+            private readonly Lua owner;
+            private readonly int top;
+
+            internal Frame(Lua owner)
+            {
+                this.owner = owner;
+                L = owner.Enter();
+                top = Native.lua_gettop(L);
+                Reserve(L);
+            }
+
+            public void Dispose()
+            {
+                Native.lua_settop(L, top);
+                if (owner.depth == 0)
+                    owner.raised = null;    // no call is under way: nothing can match it now
+                GC.KeepAlive(owner);
+            }
+        }
+
+        private static void Reserve(IntPtr L)
+        {
+            if (Native.lua_checkstack(L, 8) == 0)
+                throw new MemoryLimitException(Native.ErrMem, "the Lua stack cannot grow");
+        }
+
+        private object[] CallPushed(IntPtr L, object[] arguments)
+        {
+            int below = Native.lua_gettop(L) - 1;
+            foreach (object argument in arguments)
+                Push(L, argument, 0, null);
+            Check(L, Native.rlua_call(L, arguments.Length, Native.MultipleResults, 0));
+            var results = new object[Native.lua_gettop(L) - below];
+            for (int i = 0; i < results.Length; i++)
+                results[i] = Read(L, below + 1 + i, null);
+            return results;
+        }
+
+        // Errors
+
+        private void Plain(int status)
+        {
+            if (status != Native.Ok)
+                throw Failure(running, status);
+            GC.KeepAlive(this);
+        }
+
+        /// <summary>Throws what `status` says; a Lua error's value is on top of the stack then.
+        /// </summary>
+        private void Check(IntPtr L, int status)
+        {
+            if (status == Native.Ok)
+                return;
+            if (status < Native.ErrRun || status == Native.ErrMem)
+                throw Failure(L, status);
+            object value;
+            try { value = Read(L, -1, null); }
+            catch (Exception e) when (e is NotSupportedException || e is RluaException)
+            {
+                value = null;
+            }
+            string text = value as string ?? TextOfTop(L);
+            if (status == Native.ErrSyntax)
+                throw new ScriptSyntaxException(status, text, value);
+            bool ours = raised != null && text.Contains(raisedText);
+            throw new ScriptException(status, text, value, ours ? raised : null);
+        }
+
+        private static RluaException Failure(IntPtr L, int status)
+        {
+            string text = status == Native.ErrMem ? "the VM's memory limit is reached"
+                                                  : Text.FromC(Native.rlua_last_error(L));
+            if (text == "")
+                text = Text.FromC(Native.rlua_strerror(status));
+            switch (status)
+            {
+                case Native.ErrMem:
+                case Native.NoMemory: return new MemoryLimitException(status, text);
+                case Native.Busy: return new BusyException(status, text);
+                case Native.NoSnapshot: return new NoSnapshotException(status, text);
+                default: return new RluaException(status, text);
+            }
+        }
+
+        /// <summary>What the script's tostring makes of the error value on top.</summary>
+        private string TextOfTop(IntPtr L)
+        {
+            string type = TypeName(L, -1);
+            if (Native.lua_checkstack(L, 4) != 0
+                && Native.rlua_getglobal(L, Text.Terminated("tostring")) == Native.Ok
+                && Native.rlua_pushvalue(L, -2) == Native.Ok
+                && Native.rlua_call(L, 1, 1, 0) == Native.Ok
+                && Native.lua_type(L, -1) == Native.String
+                && Read(L, -1, null) is string text)
+                return text;
+            return "(error object is a " + type + " value)";
+        }
+
+        private static string TypeName(IntPtr L, int index)
+        {
+            return Text.FromC(Native.lua_typename(L, Native.lua_type(L, index)));
+        }
+
+        // Host functions
+
+        private void PushFunction(IntPtr L, HostFunction function, string name)
+        {
+            var held = new Held { Owner = this, Function = function };
+            GCHandle weak = GCHandle.Alloc(held, GCHandleType.Weak);
+            functions.Add(held);
+            handle.Functions.Add(weak);
+            byte[] label = Text.Terminated(name ?? function.Method.Name);
+            Check(L, Native.rlua_pushfunction(L, Entry, GCHandle.ToIntPtr(weak), label));
+        }
+
+        /// <summary>The one C entry. Never throws.</summary>
+        private static int Trampoline(IntPtr L, IntPtr ud)
+        {
+            try
+            {
+                var held = GCHandle.FromIntPtr(ud).Target as Held;
+                if (held != null)
+                    return held.Owner.Dispatch(L, held.Function);
+                return RaiseText(L, "this host function is gone: its Lua is being collected");
+            }
+            catch (Exception) { return Native.Raise; }
+        }
+
+        private int Dispatch(IntPtr L, HostFunction function)
+        {
+            IntPtr outer = running;
+            running = L;
+            depth++;
+            try
+            {
+                var arguments = new object[Native.lua_gettop(L)];
+                for (int i = 0; i < arguments.Length; i++)
+                    arguments[i] = Read(L, i + 1, null);
+                object result = function(arguments);
+                var several = result as Results;
+                object[] results = several != null ? several.Values : new[] { result };
+                foreach (object value in results)
+                    Push(L, value, 0, null);
+                return results.Length;
+            }
+            catch (Exception e)
+            {
+                // A script error on its way through keeps its text, so it is not wrapped twice.
+                raised = e is ScriptException && e.InnerException != null ? e.InnerException : e;
+                raisedText = e is ScriptException ? e.Message : e.GetType().Name + ": " + e.Message;
+                return RaiseText(L, raisedText);
+            }
+            finally
+            {
+                depth--;
+                running = outer;
+            }
+        }
+
+        private static int RaiseText(IntPtr L, string message)
+        {
+            byte[] data = Text.LenientBytes(message);
+            Native.lua_checkstack(L, 1);
+            Native.rlua_pushlstring(L, data, (UIntPtr)data.Length);     // or the memory error
+            return Native.Raise;
+        }
+
+        // Values in
+
+        private void Push(IntPtr L, object value, int nesting, string name)
+        {
+            Reserve(L);
+            if (value == null)
+                Check(L, Native.rlua_pushnil(L));
+            else if (value is bool b)
+                Check(L, Native.rlua_pushboolean(L, b ? 1 : 0));
+            else if (value is string s)
+                PushBytes(L, Text.Bytes(s));
+            else if (value is byte[] bytes)
+                PushBytes(L, bytes);
+            else if (value is double || value is float)
+                Check(L, Native.rlua_pushnumber(L, Convert.ToDouble(value)));
+            else if (IsInteger(value))
+                Check(L, Native.rlua_pushinteger(L, Convert.ToInt64(value)));
+            else if (value is HostFunction function)
+                PushFunction(L, function, name);
+            else if (value is IDictionary dictionary)
+                PushDictionary(L, dictionary, nesting);
+            else if (value is IEnumerable sequence)
+                PushSequence(L, sequence, nesting);
+            else
+                throw new NotSupportedException(value.GetType() + " has no Lua value");
+        }
+
+        private static bool IsInteger(object value)
+        {
+            TypeCode code = Type.GetTypeCode(value.GetType());
+            return code >= TypeCode.SByte && code <= TypeCode.UInt64;
+        }
+
+        private void PushBytes(IntPtr L, byte[] data)
+        {
+            byte[] pinnable = data.Length > 0 ? data : new byte[1];
+            Check(L, Native.rlua_pushlstring(L, pinnable, (UIntPtr)data.Length));
+        }
+
+        private void PushDictionary(IntPtr L, IDictionary dictionary, int nesting)
+        {
+            RequireShallow(nesting);
+            Check(L, Native.rlua_createtable(L, 0, dictionary.Count));
+            foreach (DictionaryEntry entry in dictionary)
+            {
+                Push(L, entry.Key, nesting + 1, null);
+                Push(L, entry.Value, nesting + 1, null);
+                Check(L, Native.rlua_settable(L, -3));
+            }
+        }
+
+        private void PushSequence(IntPtr L, IEnumerable sequence, int nesting)
+        {
+            RequireShallow(nesting);
+            var counted = sequence as ICollection;
+            Check(L, Native.rlua_createtable(L, counted != null ? counted.Count : 0, 0));
+            long n = 0;
+            foreach (object value in sequence)
+            {
+                Push(L, value, nesting + 1, null);
+                Check(L, Native.rlua_seti(L, -2, ++n));
+            }
+        }
+
+        private static void RequireShallow(int nesting)
+        {
+            if (nesting >= MaxDepth)
+                throw new NotSupportedException("containers are nested too deep, or in a circle");
+        }
+
+        // Values out
+
+        private object Read(IntPtr L, int index, List<IntPtr> outer)
+        {
+            switch (Native.lua_type(L, index))
+            {
+                case -1:
+                case Native.Nil: return null;
+                case Native.Boolean: return Native.lua_toboolean(L, index) != 0;
+                case Native.Number:
+                    if (Native.lua_isinteger(L, index) != 0)
+                        return Native.lua_tointegerx(L, index, IntPtr.Zero);
+                    return Native.lua_tonumberx(L, index, IntPtr.Zero);
+                case Native.String:
+                    Check(L, Native.rlua_tolstring(L, index, out var text, out var length));
+                    return Text.Decode(Text.Copy(text, checked((int)length.ToUInt64())));
+                case Native.Table:
+                    return ReadTable(L, Native.lua_absindex(L, index), outer ?? new List<IntPtr>());
+                default:
+                    throw new NotSupportedException(
+                        "a Lua " + TypeName(L, index) + " has no C# value; call functions by name");
+            }
+        }
+
+        private object ReadTable(IntPtr L, int index, List<IntPtr> outer)
+        {
+            IntPtr address = Native.lua_topointer(L, index);
+            if (outer.Contains(address) || outer.Count >= MaxDepth)
+                throw new NotSupportedException("tables are nested too deep, or in a circle");
+            outer.Add(address);
+            Reserve(L);
+            var table = new Dictionary<object, object>();
+            Check(L, Native.rlua_pushnil(L));
+            while (true)
+            {
+                Check(L, Native.rlua_next(L, index, out int more));
+                if (more == 0)
+                    break;
+                object key = Read(L, -2, outer);
+                if (key is byte[] || key is object[] || key is Dictionary<object, object>)
+                    throw new NotSupportedException("a table key with no C# counterpart");
+                table[key] = Read(L, -1, outer);
+                Native.lua_settop(L, -2);
+            }
+            outer.RemoveAt(outer.Count - 1);
+            return AsSequence(table) ?? (object)table;
+        }
+
+        /// <summary>The values in order if the keys are exactly 1..n, else null.</summary>
+        private static object[] AsSequence(Dictionary<object, object> table)
+        {
+            if (table.Count == 0)
+                return null;
+            var values = new object[table.Count];
+            for (int i = 0; i < values.Length; i++)
+                if (!table.TryGetValue((long)(i + 1), out values[i]))
+                    return null;
+            return values;
+        }
+    }
+}

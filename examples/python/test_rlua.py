@@ -1,0 +1,486 @@
+"""What rlua.py promises, checked on the real library.
+
+Method: unittest; each test opens its own VM, and tearDown() walks it with check(), so that a
+failure in one place cannot leave a broken arena unseen.
+"""
+
+import gc
+import sys
+import threading
+import unittest
+import weakref
+
+import rlua
+
+MIB = 1 << 20
+
+
+class OneState(unittest.TestCase):
+    """A fresh VM in self.lua for each test."""
+
+    def setUp(self):
+        self.lua = rlua.State(memory=MIB, snapshots=8)
+
+    def tearDown(self):
+        try:
+            self.lua.check()
+            self.assertEqual(self.lua.execute("return 1 + 1"), 2)
+        except rlua.Closed:
+            pass
+        self.lua.close()
+
+
+class Snapshots(OneState):
+
+    def test_seed_example_reads_1_2_1(self):
+        seen = []
+        self.lua.execute("n = 1")
+        seen.append(self.lua.globals["n"])
+        self.lua.snap()
+        self.lua.execute("n = 2")
+        seen.append(self.lua.globals["n"])
+        self.lua.rollback()
+        seen.append(self.lua.globals["n"])
+        self.assertEqual(seen, [1, 2, 1])
+
+    def test_counter_closure_goes_back(self):
+        self.lua.execute("local n = 0; function count() n = n + 1; return n end")
+        self.assertEqual(self.lua.call("count"), 1)
+        self.lua.snap()
+        self.assertEqual([self.lua.call("count") for _ in range(2)], [2, 3])
+        self.lua.rollback()
+        self.assertEqual([self.lua.call("count") for _ in range(2)], [2, 3])
+
+    def test_rollback_keeps_its_target_and_drops_newer_ones(self):
+        for n in range(4):
+            self.lua.globals["n"] = n
+            self.assertEqual(self.lua.snap(), n)
+        self.lua.rollback(3)
+        self.assertEqual(self.lua.globals["n"], 1)
+        self.assertEqual(self.lua.info().snapshot_count, 2)
+        self.lua.globals["n"] = 99
+        self.lua.rollback()
+        self.assertEqual(self.lua.globals["n"], 1)
+
+    def test_frames_name_snapshots(self):
+        for frame in (10, 20, 30):
+            self.lua.globals["n"] = frame
+            self.assertEqual(self.lua.snap(frame), frame)
+        self.lua.discard_before(20)
+        self.assertEqual(self.lua.info().oldest_frame, 20)
+        with self.assertRaises(rlua.NoSnapshot):
+            self.lua.rollback_to(10)
+        self.lua.rollback_to(20)
+        self.assertEqual(self.lua.globals["n"], 20)
+        self.assertEqual(self.lua.info().newest_frame, 20)
+        with self.assertRaises(rlua.BadFrame):
+            self.lua.snap(20)
+        self.assertEqual(self.lua.snap(), 21)
+
+    def test_history_drops_the_oldest(self):
+        self.lua.set_max_snapshots(2)
+        for n in range(5):
+            self.lua.snap()
+        info = self.lua.info()
+        self.assertEqual((info.snapshot_count, info.oldest_frame, info.newest_frame), (2, 3, 4))
+
+    def test_absent_snapshots_are_errors(self):
+        for n in (0, 1, -1, 1 << 70):
+            with self.subTest(n=n), self.assertRaises(rlua.NoSnapshot) as caught:
+                self.lua.rollback(n)
+            self.assertTrue(str(caught.exception))
+        info = self.lua.info()
+        self.assertEqual((info.oldest_frame, info.newest_frame), (None, None))
+
+    def test_zero_snapshots_is_disabled(self):
+        with rlua.State(memory=MIB) as lua, self.assertRaises(rlua.Disabled):
+            lua.snap()
+
+    def test_snap_and_rollback_in_a_callback_are_busy(self):
+        self.lua.snap()
+        actions = {
+            "snap": self.lua.snap, "rollback": self.lua.rollback, "close": self.lua.close,
+            "rollback_to": lambda: self.lua.rollback_to(0),
+            "discard": lambda: self.lua.discard_before(5),
+            "resize": lambda: self.lua.set_max_snapshots(1),
+        }
+        for name, action in actions.items():
+            self.lua.globals["act"] = action
+            with self.subTest(name=name), self.assertRaises(rlua.Busy):
+                self.lua.execute("act()")
+            with self.subTest(name=name), self.assertRaises(rlua.Busy):
+                self.lua.execute("error(select(2, coroutine.resume(coroutine.create(act))), 0)")
+        self.assertEqual(self.lua.info().snapshot_count, 1)
+
+    def test_coroutine_suspended_at_the_snapshot_resumes_twice(self):
+        self.lua.execute("""
+            co = coroutine.wrap(function(a)
+                for i = 1, 10 do a = a + coroutine.yield(i * a) end
+            end)
+            co(3)""")
+        self.lua.snap()
+        first = [self.lua.call("co", n) for n in (5, 7, 9)]
+        self.lua.rollback()
+        self.assertEqual([self.lua.call("co", n) for n in (5, 7, 9)], first)
+        self.assertEqual(first, [16, 45, 96])
+
+    def test_callable_lost_after_the_snapshot_is_back_after_the_rollback(self):
+        self.lua.globals["f"] = lambda: "alive"
+        self.lua.snap()
+        del self.lua.globals["f"]
+        self.lua.collect()
+        gc.collect()
+        self.lua.rollback()
+        self.assertEqual(self.lua.call("f"), "alive")
+
+    def test_callable_made_after_the_snapshot_is_gone(self):
+        self.lua.snap()
+        self.lua.globals["f"] = lambda: "later"
+        self.lua.rollback()
+        self.assertNotIn("f", self.lua.globals)
+
+
+class Errors(OneState):
+
+    def test_out_of_memory_in_a_push_leaves_the_vm_usable(self):
+        self.lua.globals["kept"] = [1, 2, 3]
+        with self.assertRaises(rlua.OutOfMemory):
+            self.lua.globals["big"] = "x" * (2 * MIB)
+        with self.assertRaises(MemoryError):
+            self.lua.globals["big"] = [{"row": i, "text": f"{i:0100}"} for i in range(20_000)]
+        self.lua.collect()
+        self.assertNotIn("big", self.lua.globals)
+        self.assertEqual(self.lua.globals["kept"], [1, 2, 3])
+
+    def test_out_of_memory_in_a_script_leaves_the_vm_usable(self):
+        with self.assertRaises(rlua.OutOfMemory):
+            self.lua.execute("local t = {} while true do t[#t + 1] = ('x'):rep(100) .. #t end")
+        self.assertLessEqual(self.lua.info().used_bytes, MIB)
+
+    def test_out_of_memory_in_a_callback_result_can_be_caught(self):
+        self.lua.globals["big"] = lambda: "x" * (2 * MIB)
+        self.assertIs(self.lua.execute("return (pcall(big))"), False)
+        with self.assertRaises(rlua.OutOfMemory):
+            self.lua.call("big")
+
+    def test_out_of_memory_at_any_limit_is_an_exception(self):
+        def use(lua):
+            lua.globals["tree"] = {"rows": [{"n": i, "text": f"{i:064}"} for i in range(20)]}
+            lua.globals["f"] = lambda *args: [*args, "more" * 20]
+            lua.execute("x = f(tree, tree)")
+            return len(lua.globals["x"])
+
+        outcomes = {"opened not": 0, "failed": 0, "fitted": 0}
+        for memory in range(4096, 160 * 1024, 1000):
+            try:
+                lua = rlua.State(memory=memory, snapshots=1)
+            except (rlua.OutOfMemory, rlua.BadArgument):
+                outcomes["opened not"] += 1
+                continue
+            with lua:
+                try:
+                    self.assertEqual(use(lua), 3)
+                    outcomes["fitted"] += 1
+                except MemoryError:
+                    outcomes["failed"] += 1
+                lua.check()
+        self.assertTrue(all(outcomes.values()), outcomes)
+
+    def test_exception_of_a_callable_comes_out_as_itself(self):
+        raised = ZeroDivisionError("no")
+
+        def fail():
+            raise raised
+
+        self.lua.globals["fail"] = fail
+        for code in ("fail()", "local x = fail() + 1", "error(select(2, pcall(fail)), 0)"):
+            with self.subTest(code=code), self.assertRaises(ZeroDivisionError) as caught:
+                self.lua.execute(code)
+            self.assertIs(caught.exception, raised)
+        with self.assertRaises(rlua.LuaError) as caught:    # wrap() puts the position before it
+            self.lua.execute("coroutine.wrap(fail)()")
+        self.assertIs(caught.exception.__cause__, raised)
+
+    def test_exception_of_a_callable_is_an_ordinary_lua_error_to_the_script(self):
+        def fail(what):
+            raise KeyError(what)
+
+        self.lua.globals["fail"] = fail
+        self.assertEqual(self.lua.execute("return pcall(fail, 'k')"), (False, "KeyError: 'k'"))
+        with self.assertRaises(rlua.LuaError) as caught:
+            self.lua.execute("local _, e = pcall(fail, 'k'); error('wrapped ' .. e, 0)")
+        self.assertEqual(str(caught.exception), "wrapped KeyError: 'k'")
+        self.assertIsInstance(caught.exception.__cause__, KeyError)
+
+    def test_exception_crosses_two_layers_of_python_and_lua(self):
+        def inner():
+            raise LookupError("deep")
+
+        self.lua.globals["inner"] = inner
+        self.lua.globals["outer"] = lambda: self.lua.execute("inner()")
+        with self.assertRaises(LookupError) as caught:
+            self.lua.execute("outer()")
+        self.assertEqual(str(caught.exception), "deep")
+
+    def test_keyboard_interrupt_does_not_cross_c(self):
+        def interrupt():
+            raise KeyboardInterrupt
+
+        self.lua.globals["interrupt"] = interrupt
+        with self.assertRaises(KeyboardInterrupt):
+            self.lua.call("interrupt")
+
+    def test_lua_error_carries_its_value(self):
+        cases = {
+            "error('plain', 0)": ("plain", "plain"),
+            "error({code = 7})": ("table:", {"code": 7}),
+            "error()": ("nil", None),
+            "error(12)": ("12", 12),
+            "error(setmetatable({}, {__tostring = function() return 'mine' end}))": ("mine", {}),
+            "error(print)": ("function", None),
+        }
+        for code, (text, value) in cases.items():
+            with self.subTest(code=code), self.assertRaises(rlua.LuaError) as caught:
+                self.lua.execute(code)
+            self.assertIn(text, str(caught.exception))
+            self.assertEqual(caught.exception.value, value)
+
+    def test_error_in_the_script_names_its_line(self):
+        with self.assertRaisesRegex(rlua.LuaError, "^main:2: "):
+            self.lua.execute("local x\nx.y = 1", name="=main")
+
+    def test_syntax_error_has_its_own_class(self):
+        with self.assertRaisesRegex(rlua.LuaSyntaxError, "near"):
+            self.lua.execute("x = = 1")
+
+    def test_binary_chunks_are_refused(self):
+        with self.assertRaisesRegex(rlua.LuaSyntaxError, "binary"):
+            self.lua.execute(b"\x1bLua")
+
+    def test_endless_recursion_through_python_is_an_error(self):
+        self.lua.globals["again"] = lambda: self.lua.call("again")
+        with self.assertRaises((rlua.Error, RecursionError)):
+            self.lua.call("again")
+
+
+    def test_recursion_limit_is_never_met_inside_the_c_callback(self):
+        def descend(frames):
+            return self.lua.call("f", 1) if frames == 0 else descend(frames - 1)
+
+        unraisable = []
+        hook, sys.unraisablehook = sys.unraisablehook, unraisable.append
+        self.addCleanup(setattr, sys, "unraisablehook", hook)
+        self.lua.globals["f"] = lambda n: n
+        results = set()
+        for frames in range(sys.getrecursionlimit() - 200, sys.getrecursionlimit()):
+            try:
+                results.add(descend(frames))
+            except RecursionError:
+                results.add("too deep")
+        self.assertEqual(results, {1, "too deep"})
+        self.assertEqual(unraisable, [])
+
+
+class Values(OneState):
+
+    def round_trip(self, value):
+        self.lua.globals["v"] = value
+        return self.lua.globals["v"]
+
+    def test_scalars_round_trip_with_their_types(self):
+        values = [None, True, False, 0, -1, (1 << 63) - 1, -1 << 63, 1.5, 1.0, float("inf"),
+                  "", "text", "ñ 日本 🎮", "nul\0inside", b"\xff\xfe"]
+        for value in values:
+            with self.subTest(value=value):
+                back = self.round_trip(value)
+                self.assertEqual(back, value)
+                self.assertIs(type(back), type(value))
+
+    def test_bytes_that_are_text_come_back_as_str(self):
+        self.assertEqual(self.round_trip(b"text"), "text")
+        self.assertEqual(self.round_trip(bytearray(b"\x80")), b"\x80")
+
+    def test_unicode_has_its_utf8_length(self):
+        self.lua.globals["v"] = "日本"
+        self.assertEqual(self.lua.execute("return #v, utf8.len(v)"), (6, 2))
+
+    def test_containers_round_trip(self):
+        values = [[1, 2, 3], {}, {"a": {"b": [1, {"c": "d"}]}}, {2: "x"}, {1.5: 2}, [[], []]]
+        expected = [[1, 2, 3], {}, {"a": {"b": [1, {"c": "d"}]}}, {2: "x"}, {1.5: 2}, [{}, {}]]
+        for value, back in zip(values, expected):
+            with self.subTest(value=value):
+                self.assertEqual(self.round_trip(value), back)
+
+    def test_large_tables_round_trip(self):
+        value = [list(range(100)) for _ in range(50)]
+        self.assertEqual(self.round_trip(value), value)
+
+    def test_values_without_a_counterpart_are_refused(self):
+        cycle = []
+        cycle.append(cycle)
+        deep = []
+        for _ in range(rlua.MAX_DEPTH + 1):
+            deep = [deep]
+        for value, error in ((object(), TypeError), (1 << 63, OverflowError), (2j, TypeError),
+                             (cycle, ValueError), (deep, ValueError), ({None: 1}, TypeError)):
+            with self.subTest(error=error), self.assertRaises(error):
+                self.lua.globals["v"] = value
+        self.assertNotIn("v", self.lua.globals)
+
+    def test_lua_values_without_a_counterpart_are_refused(self):
+        cases = {"v = print": TypeError, "v = {}; v.v = v": ValueError,
+                 "v = coroutine.create(print)": TypeError, "v = {[{}] = 1}": TypeError,
+                 "v = {true, [true] = 1}": TypeError,
+                 "v = {}; for i = 1, 200 do v = {v} end": ValueError}
+        for code, error in cases.items():
+            self.lua.execute(code)
+            with self.subTest(code=code), self.assertRaises(error):
+                self.lua.globals["v"]
+
+    def test_names_with_nul_are_refused(self):
+        with self.assertRaises(ValueError):
+            self.lua.globals["a\0b"] = 1
+
+    def test_globals_can_be_asked_for_and_deleted(self):
+        self.assertIsNone(self.lua.globals["absent"])
+        self.assertNotIn("absent", self.lua.globals)
+        self.lua.globals["there"] = False
+        self.assertIn("there", self.lua.globals)
+        del self.lua.globals["there"]
+        self.assertNotIn("there", self.lua.globals)
+
+    def test_arguments_and_results_pass_through_call_and_execute(self):
+        self.lua.execute("game = {unit = {}}; function game.unit.move(x, y) return y, x end")
+        self.assertEqual(self.lua.call("game.unit.move", 1, "two"), ("two", 1))
+        self.assertEqual(self.lua.execute("return select('#', ...), ...", None, [1]),
+                         (2, None, [1]))
+        self.assertIsNone(self.lua.execute("return"))
+        with self.assertRaises(rlua.LuaError):
+            self.lua.call("game.absent.move")
+
+    def test_callable_results_become_lua_results(self):
+        for result, expected in ((None, "nil"), ((), "0"), ((1, 2), "1 2"), ([1], "table")):
+            self.lua.globals["f"] = lambda result=result: result
+            with self.subTest(result=result):
+                text = self.lua.execute("""
+                    local t = table.pack(f())
+                    if t.n == 0 then return "0" end
+                    if type(t[1]) == "table" then return "table" end
+                    for i = 1, t.n do t[i] = tostring(t[i]) end
+                    return table.concat(t, " ")""")
+                self.assertEqual(text, expected)
+
+    def test_many_arguments_and_results(self):
+        self.lua.globals["f"] = lambda *args: tuple(reversed(args))
+        args = tuple(range(200))
+        self.assertEqual(self.lua.call("f", *args), args[::-1])
+
+
+class Life(OneState):
+
+    def test_use_after_close_is_an_error(self):
+        self.lua.close()
+        self.lua.close()
+        for action in (lambda: self.lua.execute("x = 1"), self.lua.snap, self.lua.rollback,
+                       self.lua.info, lambda: self.lua.globals["x"]):
+            with self.assertRaises(rlua.Closed):
+                action()
+
+    def test_with_closes_also_after_an_exception(self):
+        with self.assertRaises(KeyError):
+            with rlua.State(memory=MIB) as lua:
+                raise KeyError
+        with self.assertRaises(rlua.Closed):
+            lua.execute("x = 1")
+
+    def test_another_thread_is_refused(self):
+        errors = []
+
+        def use():
+            for action in (lambda: self.lua.execute("x = 1"), self.lua.snap, self.lua.close):
+                try:
+                    action()
+                except rlua.WrongThread as error:
+                    errors.append(error)
+
+        thread = threading.Thread(target=use)
+        thread.start()
+        thread.join()
+        self.assertEqual(len(errors), 3)
+
+    def test_states_on_several_threads_do_not_disturb_each_other(self):
+        results = []
+
+        def play(n):
+            with rlua.State(memory=MIB, snapshots=2) as lua:
+                lua.execute("sum = 0")
+                lua.snap()
+                for i in range(200):
+                    lua.globals["sum"] = lua.globals["sum"] + n
+                total = lua.globals["sum"]
+                lua.rollback()
+                results.append((total, lua.globals["sum"]))
+
+        threads = [threading.Thread(target=play, args=(n,)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(sorted(results), [(200 * n, 0) for n in range(4)])
+
+    def test_unused_state_is_collected_with_its_callables(self):
+        class Callable:
+            def __call__(self):
+                return 1
+
+        function = Callable()
+        lua = rlua.State(memory=MIB)
+        lua.globals["f"] = function
+        gone = weakref.ref(function)
+        del function, lua
+        gc.collect()
+        self.assertIsNone(gone())
+
+    def test_finalizers_may_call_python_at_close(self):
+        seen = []
+        lua = rlua.State(memory=MIB)
+        lua.globals["seen"] = seen.append
+        lua.execute("x = setmetatable({}, {__gc = function() seen('closed') end})")
+        lua.close()
+        self.assertEqual(seen, ["closed"])
+
+    def test_bad_options_are_refused(self):
+        for options, error in (({"memory": -1}, rlua.BadArgument),
+                               ({"tracker": "magic"}, rlua.BadArgument),
+                               ({"memory": 64}, (rlua.OutOfMemory, rlua.BadArgument))):
+            with self.subTest(options=options), self.assertRaises(error):
+                rlua.State(**options)
+
+    def test_info_tells_the_limit_and_the_use(self):
+        info = self.lua.info()
+        self.assertLessEqual(info.used_bytes, info.limit_bytes)
+        self.assertGreater(info.used_bytes, 0)
+        self.assertEqual(info.max_snapshots, 8)
+
+    def test_same_seed_gives_the_same_random_numbers(self):
+        draws = []
+        for _ in range(2):
+            with rlua.State(memory=MIB, seed=42) as lua:
+                lua.execute("math.randomseed(42)")
+                draws.append([lua.call("math.random", 1 << 40) for _ in range(5)])
+        self.assertEqual(draws[0], draws[1])
+
+    def test_version_is_a_version(self):
+        self.assertRegex(rlua.version(), r"^\d+\.\d+\.\d+")
+
+
+def main():
+    suite = unittest.defaultTestLoader.loadTestsFromModule(__import__(__name__))
+    result = unittest.TextTestRunner(verbosity=1).run(suite)
+    failed = len({str(test).split(" [")[0] for test, _ in result.failures + result.errors})
+    print(f"{result.testsRun - failed} passed, {failed} failed")
+    return failed != 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,146 @@
+#!/usr/bin/env bash
+# run.sh: builds the C, C++, Python and C# examples and runs them as tests.
+#
+# Needs: `cargo build --release` done; a C and a C++17 compiler, Python 3, and for C# Mono.
+# Builds into target/examples, only what is older than its sources. Ends with the total,
+# `N passed, N failed`, and exits with 1 on a failure.
+#
+# CC, CXX, PYTHON       the tools to use
+# RLUA_LIBRARY          another build of the library
+# RLUA_REQUIRE_ALL=1    a language that cannot be run is a failure, not a message
+set -eu
+exec </dev/null
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(dirname "$here")
+out=$root/target/examples
+case $(uname -s) in
+    Darwin) library_name=librlua.dylib ;;
+    *) library_name=librlua.so ;;
+esac
+export RLUA_LIBRARY=${RLUA_LIBRARY:-$root/target/release/$library_name}
+library_dir=$(dirname "$RLUA_LIBRARY")
+cc=${CC:-cc} cxx=${CXX:-c++} python=${PYTHON:-python3}
+warnings=(-Wall -Wextra -Wpedantic -Werror "-I$root/include")
+headers=("$root/include/rlua.h" "$root/include/rlua.hpp" "$root/include/lua.h")
+link=("-L$library_dir" -lrlua "-Wl,-rpath,$library_dir" -pthread)
+passed=0 failed=0
+
+limited() { # limited COMMAND...: no example may hang the build
+    if command -v timeout >/dev/null; then timeout 300 "$@"; else "$@"; fi
+}
+
+count() { # count PASSED FAILED
+    passed=$((passed + $1)) failed=$((failed + $2))
+}
+
+build() { # build TARGET SOURCES -- COMMAND...: runs COMMAND if TARGET is older than a source
+    local target=$1 stale=0
+    shift
+    [ -e "$target" ] || stale=1
+    while [ "$1" != -- ]; do
+        [ ! "$1" -nt "$target" ] || stale=1
+        shift
+    done
+    shift
+    [ "$stale" = 0 ] || "$@" || { echo "FAILED to build $target"; rm -f "$target"; return 1; }
+}
+
+suite() { # suite LABEL COMMAND...: runs tests that end with their own total
+    local label=$1 status=0 total
+    shift
+    limited "$@" >"$out/log" 2>&1 || status=$?
+    total=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$out/log" | tail -n 1) || total=
+    if [ -z "$total" ]; then total="0 passed, 1 failed"; fi
+    set -- $total
+    if [ "$status" != 0 ] && [ "$3" = 0 ]; then set -- "$1" passed, 1; fi
+    if [ "$3" != 0 ]; then sed 's/^/    /' "$out/log"; echo "    exit status $status"; fi
+    echo "$label: $1 passed, $3 failed"
+    count "$1" "$3"
+}
+
+program() { # program LABEL EXPECTED COMMAND...: passes on exit 0 and, if given, that output
+    local label=$1 expected=$2 status=0
+    shift 2
+    limited "$@" >"$out/log" 2>&1 || status=$?
+    if [ "$status" = 0 ] && { [ -z "$expected" ] || cmp -s "$out/log" "$expected"; }; then
+        echo "$label: 1 passed, 0 failed"
+        count 1 0
+    else
+        sed 's/^/    /' "$out/log"
+        echo "$label: 0 passed, 1 failed (exit status $status)"
+        count 0 1
+    fi
+}
+
+run_c() {
+    build "$out/rollback_c" "$here/snippets/rollback.c" "${headers[@]}" -- \
+        $cc -std=c11 -O2 "${warnings[@]}" "$here/snippets/rollback.c" \
+        -o "$out/rollback_c" "${link[@]}" || { count 0 1; return 0; }
+    program "c snippet" "$here/snippets/expected.txt" "$out/rollback_c"
+}
+
+cpp_binary() { # cpp_binary NAME SOURCE FLAGS...
+    local name=$1 source=$2
+    shift 2
+    build "$out/$name" "$source" "$here/cpp/check.hpp" "${headers[@]}" -- \
+        $cxx -std=c++17 -O2 "${warnings[@]}" "$@" "$source" -o "$out/$name" "${link[@]}"
+}
+
+run_cpp() {
+    if build "$out/rlua_hpp.o" "${headers[@]}" -- $cxx -std=c++17 "${warnings[@]}" \
+        -x c++ -c "$root/include/rlua.hpp" -o "$out/rlua_hpp.o"
+    then echo "rlua.hpp compiles alone: 1 passed, 0 failed"; count 1 0
+    else count 0 1; fi
+    if cpp_binary cpp_tests "$here/cpp/tests.cpp"; then suite "c++ tests" "$out/cpp_tests"
+    else count 0 1; fi
+    if cpp_binary cpp_no_exceptions "$here/cpp/no_exceptions.cpp" -fno-exceptions -fno-rtti
+    then suite "c++ without exceptions" "$out/cpp_no_exceptions"
+    else count 0 1; fi
+    if cpp_binary cpp_demo "$here/cpp/demo.cpp"; then program "c++ demo" "" "$out/cpp_demo"
+    else count 0 1; fi
+    if cpp_binary rollback_cpp "$here/snippets/rollback.cpp"
+    then program "c++ snippet" "$here/snippets/expected.txt" "$out/rollback_cpp"
+    else count 0 1; fi
+}
+
+run_python() {
+    export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$here/python
+    suite "python tests" "$python" "$here/python/test_rlua.py"
+    program "python demo" "" "$python" "$here/python/demo.py"
+    program "python snippet" "$here/snippets/expected.txt" "$python" "$here/snippets/rollback.py"
+    suite "snippets in the README" "$python" "$here/check_readme.py"
+}
+
+run_csharp() {
+    if ! command -v mcs >/dev/null || ! command -v mono >/dev/null; then
+        echo "C# WAS NOT RUN: no Mono; apt-get install mono-mcs mono-runtime, or brew install mono"
+        if [ "${RLUA_REQUIRE_ALL:-0}" = 1 ]; then count 0 1; fi
+        return 0
+    fi
+    local binding=$here/csharp/Rlua.cs
+    local mono=(env "LD_LIBRARY_PATH=$library_dir" mono)
+    if build "$out/tests.exe" "$binding" "$here/csharp/Program.cs" -- \
+        mcs -langversion:7 -warnaserror "-out:$out/tests.exe" "$binding" "$here/csharp/Program.cs"
+    then
+        suite "c# tests" "${mono[@]}" "$out/tests.exe"
+        program "c# demo" "" "${mono[@]}" "$out/tests.exe" demo
+    else count 0 2; fi
+    if build "$out/rollback.exe" "$binding" "$here/snippets/Rollback.cs" -- \
+        mcs -langversion:7 -warnaserror "-out:$out/rollback.exe" "$binding" \
+        "$here/snippets/Rollback.cs"
+    then program "c# snippet" "$here/snippets/expected.txt" "${mono[@]}" "$out/rollback.exe"
+    else count 0 1; fi
+}
+
+if [ ! -e "$RLUA_LIBRARY" ] || [ ! -e "$root/include/rlua.h" ]; then
+    echo "no $RLUA_LIBRARY or include/rlua.h: run cargo build --release first" >&2
+    exit 1
+fi
+mkdir -p "$out"
+run_c
+run_cpp
+run_python
+run_csharp
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

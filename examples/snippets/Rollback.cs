@@ -1,0 +1,18 @@
+using System;
+using Rlua;     // examples/csharp/Rlua.cs
+
+internal static class Rollback
+{
+    private static void Main()
+    {
+        using (var lua = new Lua(memory: 1 << 20, snapshots: 20))
+        {
+            lua["show"] = (HostFunction)(a => { Console.WriteLine(a[0]); return null; });
+            lua.Execute("n = 1; show(n)");
+            lua.Snap();
+            lua.Execute("n = 2; show(n)");
+            lua.Rollback();
+            Console.WriteLine(lua["n"]);    // 1 again
+        }
+    }
+}

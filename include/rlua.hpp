@@ -1,0 +1,796 @@
+// rlua.hpp: RAII, typed values and lambdas over rlua.h, for C++17, header-only.
+//
+//     auto lua = rlua::state::open(1 << 20, 20).value();
+//     lua.run("n = 1");
+//     lua.snap();
+//     lua.run("n = 2");
+//     lua.rollback();
+//     int n = lua.get<int>("n").value();      // 1
+//
+// Invariants:
+// - Only functions that cannot raise a Lua error are called, so no longjmp crosses a C++ frame.
+//   A lambda given to Lua must keep to the same: rlua_* and this header, never luaL_error().
+// - No C++ exception crosses Lua: one that leaves a lambda becomes a Lua error.
+// - Nothing here throws by itself but result::value(); std::bad_alloc may come from strings and
+//   containers. With -fno-exceptions value() prints the message and aborts.
+// - A lambda lives until its state closes, not until Lua collects it: a rollback can bring a
+//   collected function back. What it captured lives on the C++ heap and does NOT roll back; keep
+//   state that must in Lua (globals, tables, upvalues).
+// - A call leaves the Lua stack as it found it.
+//
+// Threads: a state, its views and its lambdas belong to one thread at a time.
+//
+// Not here: userdata, references to Lua functions, coroutines driven by the host.
+#ifndef RLUA_HPP
+#define RLUA_HPP
+
+extern "C" {
+#include "lua.h" // which leaves its linkage to us
+}
+#include "rlua.h"
+
+#include <climits>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#if defined(__cpp_exceptions) || defined(_CPPUNWIND)
+#define RLUA_HAS_EXCEPTIONS 1
+#include <stdexcept>
+#else
+#define RLUA_HAS_EXCEPTIONS 0
+#endif
+
+namespace rlua {
+
+// Why a call failed. `status` is an rlua_Status; `message` is the error value's text, or the
+// library's sentence.
+struct error {
+    int status = RLUA_OK;
+    std::string message;
+};
+
+#if RLUA_HAS_EXCEPTIONS
+// What result::value() throws.
+class bad_result : public std::runtime_error {
+public:
+    explicit bad_result(const error &e) : std::runtime_error(e.message), status_(e.status) {}
+    int status() const noexcept { return status_; }
+
+private:
+    int status_;
+};
+#endif
+
+namespace detail {
+
+[[noreturn]] inline void fail(const error &e) {
+#if RLUA_HAS_EXCEPTIONS
+    throw bad_result(e);
+#else
+    std::fprintf(stderr, "rlua: %s\n", e.message.c_str());
+    std::abort();
+#endif
+}
+
+} // namespace detail
+
+// A value or an error. operator bool asks which; value() takes the value, or throws bad_result
+// (aborts without exceptions); operator* and error() need the right answer to have been asked.
+template <class T> class [[nodiscard]] result {
+public:
+    using value_type = T;
+    result(T value) : value_(std::move(value)) {}
+    result(rlua::error e) : error_(std::move(e)) {}
+
+    bool has_value() const noexcept { return value_.has_value(); }
+    explicit operator bool() const noexcept { return has_value(); }
+    const rlua::error &error() const noexcept { return error_; }
+    T &operator*() & noexcept { return *value_; }
+    const T &operator*() const & noexcept { return *value_; }
+    T &&operator*() && noexcept { return *std::move(value_); }
+    T *operator->() noexcept { return &*value_; }
+    const T *operator->() const noexcept { return &*value_; }
+    T &value() & { return ok(), *value_; }
+    const T &value() const & { return ok(), *value_; }
+    T &&value() && { return ok(), *std::move(value_); }
+    template <class U> T value_or(U &&other) const & {
+        return has_value() ? *value_ : static_cast<T>(std::forward<U>(other));
+    }
+
+private:
+    void ok() const {
+        if (!has_value())
+            detail::fail(error_);
+    }
+    std::optional<T> value_;
+    rlua::error error_;
+};
+
+// Success or an error.
+template <> class result<void> {
+public:
+    using value_type = void;
+    result() = default;
+    result(rlua::error e) : error_(std::move(e)) {}
+
+    bool has_value() const noexcept { return error_.status == RLUA_OK; }
+    explicit operator bool() const noexcept { return has_value(); }
+    const rlua::error &error() const noexcept { return error_; }
+    void value() const {
+        if (!has_value())
+            detail::fail(error_);
+    }
+
+private:
+    rlua::error error_;
+};
+
+// How a C++ type crosses: specialize it for a type of your own.
+//
+//     static int push(lua_State *, const T &)        pushes one value; an rlua_Status, and on
+//                                                    failure one error value pushed instead
+//     static bool read(lua_State *, int index, T &)  false when the value there is not a T; may
+//                                                    leave values above the stack it found
+//     static const char *name()                      for messages: "expected <name>"
+template <class T, class = void> struct codec;
+
+namespace detail {
+
+// Puts the stack back to where it was.
+class balance {
+public:
+    explicit balance(lua_State *L) noexcept : L_(L), top_(L ? lua_gettop(L) : 0) {}
+    ~balance() {
+        if (L_)
+            lua_settop(L_, top_);
+    }
+    balance(const balance &) = delete;
+    balance &operator=(const balance &) = delete;
+    int top() const noexcept { return top_; }
+
+private:
+    lua_State *L_;
+    int top_;
+};
+
+inline int raise(lua_State *L, std::string_view message) noexcept {
+    lua_checkstack(L, 1);
+    rlua_pushlstring(L, message.data(), message.size()); // or the memory error, on top as well
+    return RLUA_RAISE;
+}
+
+inline int bad_value(lua_State *L, std::string_view message) noexcept {
+    raise(L, message);
+    return RLUA_BAD_ARG;
+}
+
+// Makes room for what one call here pushes. A closed state has a NULL in it.
+inline int reserve(lua_State *L) noexcept {
+    if (L == nullptr)
+        return RLUA_NULL_ARG;
+    return lua_checkstack(L, 8) ? RLUA_OK : RLUA_NO_MEMORY;
+}
+
+template <class T> int push(lua_State *L, const T &value) {
+    const int status = reserve(L);
+    return status == RLUA_OK ? codec<T>::push(L, value) : status;
+}
+
+template <class T> bool read(lua_State *L, int index, T &out) {
+    return reserve(L) == RLUA_OK && codec<T>::read(L, index, out);
+}
+
+// The text of the value on top: itself, or what its __tostring says.
+inline std::string text_of_top(lua_State *L) {
+    const char *text = nullptr;
+    std::size_t length = 0;
+    const int kind = lua_type(L, -1);
+    if (kind != LUA_TSTRING) {
+        if (!lua_checkstack(L, 4) || rlua_getglobal(L, "tostring") != RLUA_OK ||
+            rlua_pushvalue(L, -2) != RLUA_OK || rlua_call(L, 1, 1, 0) != RLUA_OK)
+            return std::string("(error object is a ") + lua_typename(L, kind) + " value)";
+    }
+    if (rlua_tolstring(L, -1, &text, &length) != RLUA_OK || text == nullptr)
+        return "(error object has no text)";
+    return std::string(text, length);
+}
+
+// Makes the error of a failed call; its Lua value, if it has one, lies above `top`.
+inline error take_error(lua_State *L, int status, int top) {
+    if (status == RLUA_ERR_MEM)
+        return {status, "not enough memory"};
+    if (status == RLUA_NULL_ARG && L == nullptr)
+        return {status, "the state is closed"};
+    const bool has_value = L && (status >= RLUA_ERR_RUN || status == RLUA_BAD_ARG);
+    if (has_value && lua_gettop(L) > top)
+        return {status, text_of_top(L)};
+    const char *sentence = rlua_last_error(L);
+    return {status, sentence && *sentence ? sentence : rlua_strerror(status)};
+}
+
+inline std::string mismatch(lua_State *L, int index, std::string_view what, const char *wanted) {
+    std::string text(what);
+    text += ": expected ";
+    text += wanted;
+    text += ", found ";
+    return text += lua_typename(L, lua_type(L, index));
+}
+
+template <class T> struct is_tuple : std::false_type {};
+template <class... T> struct is_tuple<std::tuple<T...>> : std::true_type {};
+template <class T> struct is_result : std::false_type {};
+template <class T> struct is_result<result<T>> : std::true_type {};
+
+} // namespace detail
+
+template <> struct codec<bool> {
+    static const char *name() { return "boolean"; }
+    static int push(lua_State *L, bool value) { return rlua_pushboolean(L, value); }
+    static bool read(lua_State *L, int index, bool &out) {
+        out = lua_toboolean(L, index) != 0;
+        return lua_type(L, index) == LUA_TBOOLEAN;
+    }
+};
+
+// nil, as nullptr.
+template <> struct codec<std::nullptr_t> {
+    static const char *name() { return "nil"; }
+    static int push(lua_State *L, std::nullptr_t) { return rlua_pushnil(L); }
+    static bool read(lua_State *L, int index, std::nullptr_t &out) {
+        out = nullptr;
+        return lua_type(L, index) <= LUA_TNIL;
+    }
+};
+
+// Integers, in both directions only when the value fits; a float with an integer value counts.
+template <class T>
+struct codec<T, std::enable_if_t<std::is_integral_v<T> && !std::is_same_v<T, bool>>> {
+    static const char *name() { return "integer in range"; }
+    static int push(lua_State *L, T value) {
+        if constexpr (std::is_unsigned_v<T> && sizeof(T) == sizeof(lua_Integer)) {
+            if (value > static_cast<T>(LUA_MAXINTEGER))
+                return detail::bad_value(L, "an unsigned integer is above Lua's largest integer");
+        }
+        return rlua_pushinteger(L, static_cast<lua_Integer>(value));
+    }
+    static bool read(lua_State *L, int index, T &out) {
+        int is_integer = 0;
+        const lua_Integer value = lua_tointegerx(L, index, &is_integer);
+        out = static_cast<T>(value);
+        return lua_type(L, index) == LUA_TNUMBER && is_integer &&
+               static_cast<lua_Integer>(out) == value && (value < 0) == (out < T{});
+    }
+};
+
+template <class T> struct codec<T, std::enable_if_t<std::is_floating_point_v<T>>> {
+    static const char *name() { return "number"; }
+    static int push(lua_State *L, T value) {
+        return rlua_pushnumber(L, static_cast<lua_Number>(value));
+    }
+    static bool read(lua_State *L, int index, T &out) {
+        out = static_cast<T>(lua_tonumberx(L, index, nullptr));
+        return lua_type(L, index) == LUA_TNUMBER;
+    }
+};
+
+// Strings are bytes, of any length and content. A number is not taken for one.
+template <> struct codec<std::string_view> {
+    static const char *name() { return "string"; }
+    static int push(lua_State *L, std::string_view value) {
+        return rlua_pushlstring(L, value.data() ? value.data() : "", value.size());
+    }
+    // The view lasts as long as the value is on the stack: as a lambda's argument, to its end.
+    static bool read(lua_State *L, int index, std::string_view &out) {
+        const char *text = nullptr;
+        std::size_t length = 0;
+        if (lua_type(L, index) != LUA_TSTRING ||
+            rlua_tolstring(L, index, &text, &length) != RLUA_OK)
+            return false;
+        out = std::string_view(text, length);
+        return true;
+    }
+};
+
+template <> struct codec<std::string> {
+    static const char *name() { return "string"; }
+    static int push(lua_State *L, const std::string &value) {
+        return codec<std::string_view>::push(L, value);
+    }
+    static bool read(lua_State *L, int index, std::string &out) {
+        std::string_view view;
+        if (!codec<std::string_view>::read(L, index, view))
+            return false;
+        out.assign(view);
+        return true;
+    }
+};
+
+// C strings go in only; NULL is nil.
+template <> struct codec<const char *> {
+    static int push(lua_State *L, const char *value) {
+        return value ? codec<std::string_view>::push(L, value) : rlua_pushnil(L);
+    }
+};
+template <> struct codec<char *> : codec<const char *> {};
+template <std::size_t N> struct codec<char[N]> : codec<const char *> {};
+
+// nil or a T.
+template <class T> struct codec<std::optional<T>> {
+    static const char *name() { return codec<T>::name(); }
+    static int push(lua_State *L, const std::optional<T> &value) {
+        return value ? detail::push(L, *value) : rlua_pushnil(L);
+    }
+    static bool read(lua_State *L, int index, std::optional<T> &out) {
+        out.reset();
+        if (lua_type(L, index) <= LUA_TNIL)
+            return true;
+        T value{};
+        if (!detail::read(L, index, value))
+            return false;
+        out = std::move(value);
+        return true;
+    }
+};
+
+// A sequence, by copy: t[1] up to the first nil.
+template <class T> struct codec<std::vector<T>> {
+    static const char *name() { return "sequence"; }
+    static int push(lua_State *L, const std::vector<T> &values) {
+        const std::size_t hint = values.size() < INT_MAX ? values.size() : INT_MAX;
+        int status = rlua_createtable(L, static_cast<int>(hint), 0);
+        lua_Integer n = 0;
+        for (const T &value : values) {
+            if (status == RLUA_OK)
+                status = detail::push<T>(L, value);
+            if (status == RLUA_OK)
+                status = rlua_seti(L, -2, ++n);
+        }
+        return status;
+    }
+    static bool read(lua_State *L, int index, std::vector<T> &out) {
+        out.clear();
+        if (lua_type(L, index) != LUA_TTABLE)
+            return false;
+        const int table = lua_absindex(L, index);
+        for (lua_Integer n = 1;; ++n) {
+            detail::balance guard(L);
+            if (rlua_geti(L, table, n) != RLUA_OK)
+                return false;
+            if (lua_type(L, -1) == LUA_TNIL)
+                return true;
+            T value{};
+            if (!detail::read(L, -1, value))
+                return false;
+            out.push_back(std::move(value));
+        }
+    }
+};
+
+// A table with string keys, by copy; one with a key of another kind is not a map.
+template <class T> struct codec<std::map<std::string, T>> {
+    static const char *name() { return "table with string keys"; }
+    static int push(lua_State *L, const std::map<std::string, T> &values) {
+        const std::size_t hint = values.size() < INT_MAX ? values.size() : INT_MAX;
+        int status = rlua_createtable(L, 0, static_cast<int>(hint));
+        for (const auto &[key, value] : values) {
+            if (status == RLUA_OK)
+                status = detail::push(L, key);
+            if (status == RLUA_OK)
+                status = detail::push<T>(L, value);
+            if (status == RLUA_OK)
+                status = rlua_settable(L, -3);
+        }
+        return status;
+    }
+    static bool read(lua_State *L, int index, std::map<std::string, T> &out) {
+        out.clear();
+        if (lua_type(L, index) != LUA_TTABLE)
+            return false;
+        detail::balance guard(L);
+        const int table = lua_absindex(L, index);
+        int more = 0;
+        lua_pushnil(L);
+        while (rlua_next(L, table, &more) == RLUA_OK) {
+            if (!more)
+                return true;
+            std::string key;
+            T value{};
+            if (!detail::read(L, -2, key) || !detail::read(L, -1, value))
+                return false;
+            out.insert_or_assign(std::move(key), std::move(value));
+            lua_settop(L, guard.top() + 1); // the key stays for the next round
+        }
+        return false;
+    }
+};
+
+namespace detail {
+
+// One function given to Lua; the state owns it until it closes. Later kinds, whose captures lie
+// in the arena or follow the VM as a participant, are other subclasses.
+struct host_function {
+    virtual ~host_function() = default;
+    virtual int invoke(lua_State *L) = 0;
+};
+
+inline int trampoline(lua_State *L, void *ud) noexcept {
+    auto *function = static_cast<host_function *>(ud);
+#if RLUA_HAS_EXCEPTIONS
+    try {
+        return function->invoke(L);
+    } catch (const std::exception &e) {
+        return raise(L, e.what());
+    } catch (...) {
+        return raise(L, "a C++ exception that is not a std::exception");
+    }
+#else
+    return function->invoke(L);
+#endif
+}
+
+// Turns a failed push into a raise; from ERR_RUN on, and in a codec's BAD_ARG, its value is there.
+inline int raise_failed_push(lua_State *L, int status) noexcept {
+    const bool has_value = status >= RLUA_ERR_RUN || status == RLUA_BAD_ARG;
+    return has_value ? RLUA_RAISE : raise(L, rlua_strerror(status));
+}
+
+template <class T> int push_results(lua_State *L, const T &value) {
+    if constexpr (is_tuple<T>::value) {
+        int status = RLUA_OK;
+        std::apply([&](const auto &...each) {
+            ((status = status == RLUA_OK ? push(L, each) : status), ...);
+        }, value);
+        if (status == RLUA_OK)
+            return static_cast<int>(std::tuple_size_v<T>);
+        return raise_failed_push(L, status);
+    } else if constexpr (is_result<T>::value) {
+        if (!value)
+            return raise(L, value.error().message);
+        if constexpr (std::is_void_v<typename T::value_type>)
+            return 0;
+        else
+            return push_results(L, *value);
+    } else {
+        const int status = push(L, value);
+        return status == RLUA_OK ? 1 : raise_failed_push(L, status);
+    }
+}
+
+template <class F> struct signature : signature<decltype(&F::operator())> {};
+template <class R, class... A> struct signature<R(A...)> {
+    using result_type = R;
+    using argument_types = std::tuple<A...>;
+};
+template <class R, class... A> struct signature<R (*)(A...)> : signature<R(A...)> {};
+template <class R, class... A> struct signature<R (*)(A...) noexcept> : signature<R(A...)> {};
+template <class C, class R, class... A> struct signature<R (C::*)(A...)> : signature<R(A...)> {};
+template <class C, class R, class... A>
+struct signature<R (C::*)(A...) const> : signature<R(A...)> {};
+template <class C, class R, class... A>
+struct signature<R (C::*)(A...) noexcept> : signature<R(A...)> {};
+template <class C, class R, class... A>
+struct signature<R (C::*)(A...) const noexcept> : signature<R(A...)> {};
+
+} // namespace detail
+
+// A VM that someone else owns: what a lambda takes as its first parameter to call back into the
+// VM, on the coroutine that called it. It must not be kept after the call.
+class state_view {
+public:
+    explicit state_view(lua_State *L) noexcept : L_(L) {}
+
+    // The raw state, for lua.h. Mind that most of lua.h may raise.
+    lua_State *raw() const noexcept { return L_; }
+
+    // Runs a chunk of source and drops what it returns. `name` as Lua takes chunk names.
+    result<void> run(std::string_view code, const char *name = "=run") const {
+        detail::balance guard(L_);
+        return call_pushed<void>(load(code, name), guard.top());
+    }
+
+    // Runs a chunk and returns its result: a T, or a std::tuple of them.
+    template <class T> result<T> eval(std::string_view code, const char *name = "=eval") const {
+        detail::balance guard(L_);
+        return call_pushed<T>(load(code, name), guard.top());
+    }
+
+    // Calls the global function `name`. T as for eval(); void drops the results.
+    template <class T = void, class... A>
+    result<T> call(const char *name, const A &...arguments) const {
+        detail::balance guard(L_);
+        return call_pushed<T>(look_up(name), guard.top(), arguments...);
+    }
+
+    // Reads a global, by copy. BAD_ARG when it is not a T.
+    template <class T> result<T> get(const char *name) const {
+        detail::balance guard(L_);
+        const int status = look_up(name);
+        if (status != RLUA_OK)
+            return detail::take_error(L_, status, guard.top());
+        return take<T>(-1, name);
+    }
+
+    // Writes a global, by copy. nullptr writes nil.
+    template <class T> result<void> set(const char *name, const T &value) const {
+        detail::balance guard(L_);
+        int status = detail::push(L_, value);
+        if (status == RLUA_OK)
+            status = rlua_setglobal(L_, name);
+        return done(status, guard.top());
+    }
+
+    // Runs a full collection.
+    result<void> collect() const {
+        detail::balance guard(L_);
+        const int status = detail::reserve(L_);
+        return done(status == RLUA_OK ? rlua_gc(L_, LUA_GCCOLLECT, 0) : status, guard.top());
+    }
+
+protected:
+    result<void> done(int status, int top) const {
+        if (status == RLUA_OK)
+            return {};
+        return detail::take_error(L_, status, top);
+    }
+
+    lua_State *L_;
+
+private:
+    int load(std::string_view code, const char *name) const {
+        const int status = detail::reserve(L_);
+        return status == RLUA_OK ? rlua_loadbuffer(L_, code.data() ? code.data() : "",
+                                                   code.size(), name, "t")
+                                 : status;
+    }
+
+    int look_up(const char *name) const {
+        const int status = detail::reserve(L_);
+        return status == RLUA_OK ? rlua_getglobal(L_, name) : status;
+    }
+
+    // Calls what loading or looking up with `status` has left just above `top`.
+    template <class T, class... A>
+    result<T> call_pushed(int status, int top, const A &...arguments) const {
+        ((status = status == RLUA_OK ? detail::push(L_, arguments) : status), ...);
+        constexpr int count = result_count<T>();
+        if (status == RLUA_OK)
+            status = rlua_call(L_, static_cast<int>(sizeof...(A)), count, 0);
+        if (status != RLUA_OK)
+            return detail::take_error(L_, status, top);
+        if constexpr (std::is_void_v<T>)
+            return {};
+        else if constexpr (detail::is_tuple<T>::value)
+            return take_tuple<T>(top, std::make_index_sequence<static_cast<std::size_t>(count)>{});
+        else
+            return take<T>(-1, "result");
+    }
+
+    template <class T> static constexpr int result_count() {
+        if constexpr (std::is_void_v<T>)
+            return 0;
+        else if constexpr (detail::is_tuple<T>::value)
+            return static_cast<int>(std::tuple_size_v<T>);
+        else
+            return 1;
+    }
+
+    template <class T> result<T> take(int index, const char *what) const {
+        static_assert(!std::is_same_v<T, std::string_view>,
+                      "the view would outlive the value on the stack: take a std::string");
+        T value{};
+        const int absolute = lua_absindex(L_, index);
+        if (!detail::read(L_, absolute, value))
+            return error{RLUA_BAD_ARG, detail::mismatch(L_, absolute, what, codec<T>::name())};
+        return value;
+    }
+
+    template <class T, std::size_t... I>
+    result<T> take_tuple(int top, std::index_sequence<I...>) const {
+        T values{};
+        int wrong = -1;
+        ((detail::read(L_, top + 1 + static_cast<int>(I), std::get<I>(values)) || wrong >= 0
+              ? void() : void(wrong = static_cast<int>(I))), ...);
+        if (wrong < 0)
+            return values;
+        const char *names[] = {codec<std::tuple_element_t<I, T>>::name()..., ""};
+        const std::string what = "result " + std::to_string(wrong + 1);
+        return error{RLUA_BAD_ARG, detail::mismatch(L_, top + 1 + wrong, what, names[wrong])};
+    }
+};
+
+namespace detail {
+
+// A callable on the C++ heap, with its parameters read from the stack by their types.
+template <class F> class heap_function final : public host_function {
+    using arguments = typename signature<F>::argument_types;
+    using result_type = typename signature<F>::result_type;
+    static constexpr std::size_t arity = std::tuple_size_v<arguments>;
+    static_assert(arity <= LUA_MINSTACK, "more parameters than Lua gives a C function slots");
+
+    static constexpr bool takes_view() {
+        if constexpr (arity == 0)
+            return false;
+        else
+            return std::is_same_v<std::decay_t<std::tuple_element_t<0, arguments>>, state_view>;
+    }
+    template <std::size_t I>
+    using argument = std::decay_t<std::tuple_element_t<I + takes_view(), arguments>>;
+
+public:
+    explicit heap_function(F function) : function_(std::move(function)) {}
+
+    int invoke(lua_State *L) override {
+        return invoke_with(L, std::make_index_sequence<arity - takes_view()>{});
+    }
+
+private:
+    template <std::size_t... I> int invoke_with(lua_State *L, std::index_sequence<I...>) {
+        const int given = lua_gettop(L);
+        if (given < static_cast<int>(sizeof...(I)))
+            lua_settop(L, static_cast<int>(sizeof...(I))); // absent arguments are nil
+        std::tuple<argument<I>...> values{};
+        int wrong = -1;
+        ((wrong < 0 && !read(L, static_cast<int>(I) + 1, std::get<I>(values))
+              ? void(wrong = static_cast<int>(I)) : void()), ...);
+        if (wrong >= 0) {
+            const char *names[] = {codec<argument<I>>::name()..., ""};
+            const std::string what = "bad argument #" + std::to_string(wrong + 1);
+            return raise(L, mismatch(L, wrong + 1, what, names[wrong]));
+        }
+        auto bound = [&]() -> decltype(auto) {
+            if constexpr (takes_view())
+                return function_(state_view(L), std::move(std::get<I>(values))...);
+            else
+                return function_(std::move(std::get<I>(values))...);
+        };
+        if constexpr (std::is_void_v<result_type>)
+            return bound(), 0;
+        else
+            return push_results<std::decay_t<result_type>>(L, bound());
+    }
+
+    F function_;
+};
+
+} // namespace detail
+
+// A VM with its whole state in one arena, owned. Move-only; closes at the end of its life.
+class state : public state_view {
+public:
+    // Opens a VM with the standard libraries. `memory_size` is the limit of its state in bytes,
+    // 0 for the largest there is; `max_snapshots` is how many snapshots it keeps.
+    static result<state> open(std::size_t memory_size = 0, std::size_t max_snapshots = 0) {
+        rlua_Config config{};
+        config.size = sizeof config;
+        config.memory_size = memory_size;
+        config.max_snapshots = max_snapshots;
+        return open(config);
+    }
+
+    // The same with every option; `libraries` false opens none.
+    static result<state> open(const rlua_Config &config, bool libraries = true) {
+        lua_State *L = nullptr;
+        int status = rlua_open(&config, &L);
+        if (status != RLUA_OK)
+            return detail::take_error(nullptr, status, 0);
+        state made(L);
+        if (libraries && (status = rlua_openlibs(L)) != RLUA_OK)
+            return detail::take_error(L, status, 0);
+        return made;
+    }
+
+    state(state &&other) noexcept
+        : state_view(std::exchange(other.L_, nullptr)), functions_(std::move(other.functions_)) {}
+    state &operator=(state &&other) noexcept {
+        if (this != &other) {
+            release();
+            L_ = std::exchange(other.L_, nullptr);
+            functions_ = std::move(other.functions_);
+        }
+        return *this;
+    }
+    state(const state &) = delete;
+    state &operator=(const state &) = delete;
+    ~state() { release(); }
+
+    // Closes the VM: finalizers run, snapshots go, then the lambdas. BUSY while Lua runs in it,
+    // and nothing has changed. Closing twice is fine; everything else then answers an error.
+    result<void> close() {
+        if (is_busy())
+            return error{RLUA_BUSY, "close: Lua is running in this VM"};
+        release();
+        return {};
+    }
+    bool is_open() const noexcept { return L_ != nullptr; }
+
+    // Makes `function` the global function `name`: a lambda, mutable or not, or a function
+    // pointer, with parameters and results that have a codec. A first parameter `state_view`
+    // gives it the VM. It may return void, one value, a std::tuple, or a result, whose error is
+    // raised as a Lua error. Inside it use the view, not the state it may have captured: the
+    // caller may be a coroutine.
+    template <class F> result<void> set_function(const char *name, F &&function) {
+        using held = detail::heap_function<std::decay_t<F>>;
+        functions_.push_back(std::make_unique<held>(std::forward<F>(function)));
+        detail::balance guard(L_);
+        int status = detail::reserve(L_);
+        if (status == RLUA_OK)
+            status = rlua_pushfunction(L_, detail::trampoline, functions_.back().get(), name);
+        if (status == RLUA_OK)
+            status = rlua_setglobal(L_, name); // on failure a __newindex may have kept it
+        else
+            functions_.pop_back();
+        return done(status, guard.top());
+    }
+
+    // The calls below do as their namesakes in rlua.h; nothing has changed after an error.
+    result<void> snap() { return plain(rlua_snap(L_)); }
+    result<void> snap_frame(std::int64_t frame) { return plain(rlua_snap_frame(L_, frame)); }
+    result<void> rollback(std::size_t n = 1) { return plain(rlua_rollback(L_, n)); }
+    result<void> rollback_to(std::int64_t frame) { return plain(rlua_rollback_to(L_, frame)); }
+    result<void> discard_before(std::int64_t frame) {
+        return plain(rlua_discard_before(L_, frame));
+    }
+    result<void> set_max_snapshots(std::size_t count) {
+        return plain(rlua_set_max_snapshots(L_, count));
+    }
+    result<std::size_t> snapshot_count() const {
+        std::size_t count = 0;
+        const int status = rlua_snapshot_count(L_, &count);
+        if (status != RLUA_OK)
+            return detail::take_error(L_, status, INT_MAX);
+        return count;
+    }
+    result<rlua_Info> info() const {
+        rlua_Info info{};
+        info.size = sizeof info;
+        const int status = rlua_info(L_, &info);
+        if (status != RLUA_OK)
+            return detail::take_error(L_, status, INT_MAX);
+        return info;
+    }
+    // Walks the arena and the snapshots; CORRUPT if one is broken. For tests: it is slow.
+    result<void> check() const { return plain(rlua_check(L_)); }
+
+private:
+    explicit state(lua_State *L) noexcept : state_view(L) {}
+
+    result<void> plain(int status) const {
+        if (status == RLUA_OK)
+            return {};
+        return detail::take_error(L_, status, INT_MAX);
+    }
+
+    // Dropping what is older than the oldest possible frame drops nothing, but asks.
+    bool is_busy() const noexcept {
+        return L_ && rlua_discard_before(L_, std::numeric_limits<std::int64_t>::min()) == RLUA_BUSY;
+    }
+
+    // A busy VM cannot be closed; it and its lambdas are leaked rather than pulled from under it.
+    void release() noexcept {
+        if (is_busy()) {
+            for (auto &function : functions_)
+                (void)function.release();
+        } else if (L_) {
+            lua_close(L_);
+        }
+        L_ = nullptr;
+        functions_.clear();
+    }
+
+    std::vector<std::unique_ptr<detail::host_function>> functions_;
+};
+
+} // namespace rlua
+
+#endif // RLUA_HPP

@@ -1,0 +1,268 @@
+//! The arena against a model: random requests, the invariants checked after every step.
+//!
+//! The model knows each block's place, size and a byte pattern. So an overlap, a lost byte, a
+//! wrong alignment or a broken invariant (A1, A2) is seen at the step that made it. proptest
+//! prints the seed and the shrunk program.
+
+use proptest::prelude::*;
+use rlua::arena::Arena;
+use std::ffi::c_void;
+use std::ptr;
+
+const MIB: usize = 1 << 20;
+const KIND_USERDATA: usize = 7;
+
+struct Block {
+    start: *mut u8,
+    size: usize,
+    pattern: u8,
+}
+
+/// An arena and what a correct allocator would hold.
+struct Model {
+    arena: Arena,
+    blocks: Vec<Block>,
+    steps: u32,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Alloc { size: usize, userdata: bool },
+    Free { which: usize },
+    Resize { which: usize, size: usize },
+}
+
+impl Model {
+    fn new(limit: usize) -> Model {
+        Model { arena: Arena::new(limit).unwrap(), blocks: Vec::new(), steps: 0 }
+    }
+
+    fn request(&mut self, block: *mut u8, old: usize, new: usize) -> *mut u8 {
+        let ud = ptr::from_mut(&mut self.arena).cast::<c_void>();
+        // SAFETY: the arena is live and the model passes only blocks that it holds.
+        unsafe { Arena::allocate(ud, block.cast(), old, new).cast() }
+    }
+
+    fn fill(&mut self, start: *mut u8, size: usize) -> Block {
+        self.steps += 1;
+        let pattern = self.steps as u8;
+        // SAFETY: the allocator just handed these bytes out.
+        unsafe { ptr::write_bytes(start, pattern, size) };
+        Block { start, size, pattern }
+    }
+
+    fn verify(&self, block: &Block, kept: usize) {
+        for at in 0..kept {
+            // SAFETY: inside the block.
+            let byte = unsafe { block.start.add(at).read() };
+            assert_eq!(byte, block.pattern, "byte {at} of a block of {} changed", block.size);
+        }
+    }
+
+    fn run(&mut self, step: &Step) {
+        match *step {
+            Step::Alloc { size, userdata } => {
+                let kind = if userdata { KIND_USERDATA } else { 0 };
+                let start = self.request(ptr::null_mut(), kind, size);
+                if start.is_null() {
+                    return;
+                }
+                let alignment = if userdata { 16 } else { 8 };
+                assert_eq!(start as usize % alignment, 0, "size {size}");
+                let block = self.fill(start, size);
+                self.blocks.push(block);
+            }
+            Step::Free { which } if !self.blocks.is_empty() => {
+                let block = self.blocks.swap_remove(which % self.blocks.len());
+                self.verify(&block, block.size);
+                assert!(self.request(block.start, block.size, 0).is_null());
+            }
+            Step::Resize { which, size } if !self.blocks.is_empty() => {
+                let block = self.blocks.swap_remove(which % self.blocks.len());
+                let start = self.request(block.start, block.size, size);
+                if start.is_null() {
+                    assert!(size > block.size, "A3: a shrink failed");
+                    self.verify(&block, block.size);
+                    self.blocks.push(block);
+                    return;
+                }
+                let kept = block.size.min(size);
+                self.verify(&Block { start, ..block }, kept);
+                let block = self.fill(start, size);
+                self.blocks.push(block);
+            }
+            Step::Free { .. } | Step::Resize { .. } => {}
+        }
+    }
+
+    fn check(&self) {
+        self.arena.check().unwrap();
+        assert!(self.arena.used_bytes() <= self.arena.limit_bytes());
+        assert!(self.arena.used_bytes() <= self.arena.peak_bytes());
+    }
+
+    fn free_all(&mut self) {
+        while !self.blocks.is_empty() {
+            self.run(&Step::Free { which: self.blocks.len() / 2 });
+        }
+    }
+
+    fn offsets(&self) -> Vec<usize> {
+        let base = self.arena.base() as usize;
+        self.blocks.iter().map(|block| block.start as usize - base).collect()
+    }
+}
+
+fn size() -> impl Strategy<Value = usize> {
+    prop_oneof![8 => 1..=128usize, 4 => 129..=600usize, 2 => 600..=6000usize, 1 => 6000..=200_000usize]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        5 => (size(), any::<bool>()).prop_map(|(size, userdata)| Step::Alloc { size, userdata }),
+        4 => any::<usize>().prop_map(|which| Step::Free { which }),
+        3 => (any::<usize>(), size()).prop_map(|(which, size)| Step::Resize { which, size }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn random_programs_keep_bytes_and_invariants(
+        limit in 8usize..600,
+        steps in prop::collection::vec(step(), 1..300),
+    ) {
+        let mut model = Model::new(limit * 4096);
+        for step in &steps {
+            model.run(step);
+            model.check();
+        }
+        model.free_all();
+        model.check();
+    }
+
+    #[test]
+    fn the_same_requests_give_the_same_offsets(steps in prop::collection::vec(step(), 1..300)) {
+        let (mut one, mut other) = (Model::new(MIB), Model::new(MIB));
+        for step in &steps {
+            one.run(step);
+            other.run(step);
+            prop_assert_eq!(one.offsets(), other.offsets());
+        }
+    }
+}
+
+#[test]
+fn freeing_everything_gives_the_space_back() {
+    let mut model = Model::new(16 * MIB);
+    let empty = model.arena.used_bytes();
+    for round in 0..20_000 {
+        model.run(&Step::Alloc { size: 1 + round * 7 % 700, userdata: round % 3 == 0 });
+    }
+    assert!(model.arena.used_bytes() > 5 * MIB);
+    model.free_all();
+    model.check();
+    let left = model.arena.used_bytes() - empty;
+    assert!(left < 64 << 10, "{left} bytes are still in use");
+}
+
+#[test]
+fn freed_space_of_one_size_serves_every_other() {
+    let mut model = Model::new(4 * MIB);
+    for size in [56, 40, 512, 3000, 24, 100_000] {
+        let mut held = 0;
+        loop {
+            let before = model.blocks.len();
+            model.run(&Step::Alloc { size, userdata: false });
+            if model.blocks.len() == before {
+                break;
+            }
+            held += size;
+        }
+        assert!(held > 3 * MIB, "only {held} bytes of blocks of {size} fit");
+        model.check();
+        model.free_all();
+    }
+}
+
+#[test]
+fn absurd_sizes_are_null_and_change_nothing() {
+    let mut model = Model::new(MIB);
+    model.run(&Step::Alloc { size: 100, userdata: false });
+    for size in [MIB, usize::MAX, usize::MAX - 7, usize::MAX / 2, 1 << 32, (1 << 32) - 1] {
+        for kind in [0, KIND_USERDATA] {
+            assert!(model.request(ptr::null_mut(), kind, size).is_null());
+        }
+        let block = &model.blocks[0];
+        let (start, old) = (block.start, block.size);
+        assert!(model.request(start, old, size).is_null());
+        model.check();
+    }
+}
+
+#[test]
+fn a_shrink_at_the_limit_never_fails() {
+    let mut model = Model::new(64 << 10);
+    while {
+        model.run(&Step::Alloc { size: 300, userdata: false });
+        model.blocks.len() < 1000
+    } {
+        let start = model.request(ptr::null_mut(), 0, 300);
+        if start.is_null() {
+            break;
+        }
+        model.request(start, 300, 0);
+    }
+    for which in 0..model.blocks.len() {
+        let block = &model.blocks[which];
+        let (start, size) = (block.start, block.size);
+        let shrunk = model.request(start, size, 20);
+        assert!(!shrunk.is_null(), "A3");
+        let block = model.fill(shrunk, 20);
+        model.blocks[which] = block;
+        model.check();
+    }
+    model.free_all();
+    model.check();
+}
+
+#[test]
+fn check_sees_a_damaged_arena() {
+    // Each writes 8 bytes where a tired host might; the walk has to notice.
+    for (what, offset) in [("the header", 0), ("the top", 16), ("a bin's bitmap", 32)] {
+        let model = Model::new(MIB);
+        model.check();
+        // SAFETY: inside the arena's header.
+        unsafe { model.arena.base().add(offset).cast::<u64>().write_unaligned(0x1234_5678_9abc) };
+        assert!(model.arena.check().is_err(), "damage to {what} went unnoticed");
+    }
+    let mut model = Model::new(MIB);
+    model.run(&Step::Alloc { size: 5000, userdata: false });
+    model.run(&Step::Alloc { size: 5000, userdata: false });
+    let start = model.blocks[0].start;
+    // SAFETY: past the end of the block: the head of the next run.
+    unsafe { ptr::write_bytes(start, 0xee, 5024) };
+    assert!(model.arena.check().is_err(), "an overrun block went unnoticed");
+}
+
+#[test]
+fn check_sees_a_block_freed_twice() {
+    let mut model = Model::new(MIB);
+    for _ in 0..5 {
+        model.run(&Step::Alloc { size: 56, userdata: false });
+    }
+    let (first, second) = (model.blocks[0].start, model.blocks[1].start);
+    model.request(first, 56, 0);
+    model.request(second, 56, 0);
+    model.request(first, 56, 0);
+    assert!(model.arena.check().is_err());
+}
+
+#[test]
+fn a_limit_too_small_for_the_header_is_refused() {
+    for limit in [0, 1, 4095, 4096] {
+        assert!(Arena::new(limit).is_err(), "limit {limit}");
+    }
+    Arena::new(8192).unwrap();
+}
