@@ -211,7 +211,7 @@ impl fmt::Display for Error {
             Error::NoMemoryForVm { limit_bytes } => write!(
                 f,
                 "a limit of {limit_bytes} bytes is too small for a VM; use at least {} bytes",
-                crate::vm::MIN_SENSIBLE_BYTES
+                crate::units::MIN_SENSIBLE_BYTES
             ),
             Error::NoMemoryForPages { wanted_pages } => write!(
                 f,

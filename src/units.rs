@@ -3,6 +3,9 @@
 /// Bytes in a page of the region: what the tracker reports and a snapshot copies.
 pub const PAGE_SIZE: usize = 4096;
 
+/// The least limit that makes sense for a VM: the standard libraries open in it.
+pub const MIN_SENSIBLE_BYTES: usize = 64 << 10;
+
 /// Position of a page in the region, counted from its base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PageIndex(pub u32);

@@ -26,12 +26,13 @@ mod runs;
 mod slabs;
 
 use crate::error::{Error, Result};
-use crate::region::Region;
+use crate::region::{self, Region};
 use crate::units::PAGE_SIZE;
 use classes::{CLASS, MAX_SMALL, class_for};
 use layout::*;
 use runs::stride_for;
 use std::ffi::c_void;
+use std::mem::ManuallyDrop;
 use std::ptr;
 
 /// What Lua passes as the old size of a new userdata: its tag (`LUA_TUSERDATA`).
@@ -44,8 +45,16 @@ const FIRST_MAP_UNITS: usize = 256;
 pub struct Arena {
     /// Copy of the region's base, one load away from the allocation function.
     base: *mut u8,
-    region: Region,
+    /// Retired when the arena is dropped.
+    region: ManuallyDrop<Region>,
     peak_bytes: usize,
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        // SAFETY: taken once, here.
+        region::retire(unsafe { ManuallyDrop::take(&mut self.region) }, self.peak_bytes);
+    }
 }
 
 // SAFETY: `base` points into the region that this owns.
@@ -61,6 +70,7 @@ impl Arena {
         let mut region = Region::reserve(limit)?;
         region.commit_to(FIRST)?;
         let base = region.base().as_ptr();
+        let region = ManuallyDrop::new(region);
         let mut arena = Arena { base, region, peak_bytes: FIRST };
         // SAFETY: the header's bytes are committed and zero, which is a valid Header.
         unsafe {

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result, Status};
 use crate::ffi::{fail, note, with_idle, with_vm};
 use crate::lua::{self, lua_State};
+use crate::units::MIN_SENSIBLE_BYTES;
 use crate::vm::registry::{self, Owner};
 use crate::vm::{self, Config, Vm};
 use std::ffi::c_int;
@@ -154,7 +155,7 @@ pub extern "C" fn luaL_newstate() -> *mut lua_State {
         let config = Config { memory_bytes, max_snapshots: 0, seed: None, tracker: 0 };
         match open(&config) {
             Ok(main) => return main,
-            Err(Error::NoAddressSpace { .. }) if memory_bytes > vm::MIN_SENSIBLE_BYTES => {
+            Err(Error::NoAddressSpace { .. }) if memory_bytes > MIN_SENSIBLE_BYTES => {
                 memory_bytes /= 2;
             }
             Err(error) => {

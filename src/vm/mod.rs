@@ -33,9 +33,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// What an error message names as the least limit: the standard libraries open in it.
-pub const MIN_SENSIBLE_BYTES: usize = 64 << 10;
-
 /// The most snapshots that a VM keeps: a bound on nonsense, not on memory.
 pub const MAX_SNAPSHOTS: usize = 1 << 20;
 

@@ -98,6 +98,18 @@ pub unsafe fn commit(start: *mut u8, bytes: usize) -> io::Result<()> {
     }
 }
 
+/// Gives the memory of a committed range back; it stays committed and reads as zero.
+///
+/// # Safety
+/// The range lies in one reservation, is aligned to the system page, and holds nothing needed.
+pub unsafe fn discard(start: *mut u8, bytes: usize) -> io::Result<()> {
+    // SAFETY: the caller's contract.
+    match unsafe { libc::madvise(start.cast(), bytes, libc::MADV_DONTNEED) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Gives a reservation back.
 ///
 /// # Safety
