@@ -1,5 +1,5 @@
 #!/bin/sh
-# Every public header compiles alone, as C11 and as C++11 (a .hpp: as C++11 only).
+# Every public header compiles alone, as C11 and as C++11 (rlua.hpp: as C++17).
 # Usage: headers.sh include-folder; CC and CXX from the environment.
 passed=0 failed=0
 
@@ -19,7 +19,8 @@ for path in "$folder"/*.h "$folder"/*.hpp; do
     [ -f "$path" ] || continue
     header=${path##*/}
     case $header in *.h) compile c c11 "$header" "${CC:-cc}" ;; esac
-    compile c++ c++11 "$header" "${CXX:-c++}"
+    case $header in *.hpp) standard=c++17 ;; *) standard=c++11 ;; esac
+    compile c++ "$standard" "$header" "${CXX:-c++}"
 done
 [ -f "$folder/rlua.h" ] || { echo "FAIL no rlua.h in $folder"; failed=$((failed + 1)); }
 echo "$passed passed, $failed failed"

@@ -1,10 +1,8 @@
 /* misuse.c: a wrong call is answered with a status and a sentence, and changes nothing.
  * Method: every function is called with what a careless host passes: NULL, a state of its own
- * allocator, a closed VM, an address that is none, sizes and counts out of range, and with an
- * address space that is used up. */
+ * allocator, a closed VM, an address that is none, sizes and counts out of range. What happens
+ * when the system has no memory is in nomemory.c. */
 #include "harness.h"
-
-#include <sys/resource.h>
 
 /* Every function that takes a state, called with harmless arguments otherwise. */
 enum { CALLS = 33 };
@@ -284,69 +282,6 @@ TEST(info_of_another_size) {
     CHECK_EQ(out.info.tracker, 0x5a5a5a5a);
     CHECK_EQ(out.guard[0], 0x5a);
     lua_close(L);
-}
-
-static long address_space_bytes(void) {
-    long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    CHECK(file != NULL);
-    CHECK_EQ(fscanf(file, "%ld", &pages), 1);
-    fclose(file);
-    return pages * sysconf(_SC_PAGESIZE);
-}
-
-static void limit_address_space(long spare_bytes) {
-    struct rlimit limit;
-    limit.rlim_cur = limit.rlim_max = (rlim_t)(address_space_bytes() + spare_bytes);
-    CHECK_EQ(setrlimit(RLIMIT_AS, &limit), 0);
-}
-
-static void reserve_too_much(void *unused) {
-    lua_State *small, *big;
-    (void)unused;
-    limit_address_space(128 * (long)MIB);
-    small = rlua_new_rollback(1 * MIB, 1);
-    if (!small) FAIL("1 MiB fits, but: %s", rlua_last_error(NULL));
-    big = rlua_new_rollback(2 * GIB, 1);
-    CHECK(big == NULL);
-    CHECK(strlen(rlua_last_error(NULL)) > 8);
-    CHECK(rlua_new_rollback(0, 1) == NULL);
-    CHECK(luaL_newstate() == NULL || rlua_last_error(NULL) != NULL);
-    run(small, "x = 1");
-    CHECK_OK(rlua_snap(small));
-    lua_close(small);
-}
-
-TEST(failure_to_reserve_is_null_and_a_sentence) {
-    CHECK_EQ(in_child(reserve_too_much, NULL), 0);
-}
-
-/* Snapshots need memory of the host's own; when there is none, a snap fails and no more. */
-static void snap_without_memory(void *unused) {
-    lua_State *L = open_vm(64 * MIB, 64);
-    int i, status = RLUA_OK;
-    (void)unused;
-    run(L, "s = {} for i = 1, 24 do s[i] = ('x'):rep(1 << 20) .. i end n = 0");
-    CHECK_OK(rlua_snap(L));
-    limit_address_space(48 * (long)MIB);
-    for (i = 1; i < 40 && status == RLUA_OK; i++) {
-        run(L, "n = n + 1; for i = 1, 24 do s[i] = ('x'):rep(1 << 20) .. n .. i end "
-               "collectgarbage()");
-        status = rlua_snap(L);
-    }
-    CHECK_EQ(status, RLUA_NO_MEMORY);
-    CHECK(strlen(rlua_last_error(L)) > 8);
-    CHECK_EQ(global_int(L, "n"), i - 1);
-    CHECK_EQ(snapshot_count(L), i - 1);
-    CHECK_OK(rlua_check(L));
-    CHECK_OK(rlua_rollback_to(L, 0));
-    CHECK_EQ(global_int(L, "n"), 0);
-    CHECK_EVAL(L, "s[24]:sub(-3)", "x24");
-    lua_close(L);
-}
-
-TEST(snap_without_memory_changes_nothing) {
-    CHECK_EQ(in_child(snap_without_memory, NULL), 0);
 }
 
 TEST(errors_leave_everything_as_it_was) {
