@@ -19,10 +19,11 @@
 #define LUAI_DDEC(def) /* nothing: the definition comes first */
 #define LUAI_DDEF static
 
-/* The host's extra space stays the word before a lua_State; the word before that is ours. In
- * the main thread it counts the entries into Lua that are on the C stack (see rlua_depth). */
+/* The host's extra space stays the word before a lua_State; the two words before that are ours.
+ * In the main thread they count the entries into Lua that are on the C stack (see rlua_depth),
+ * and name the table of references (see rlua_refs). */
 #undef LUA_EXTRASPACE
-#define LUA_EXTRASPACE (2 * sizeof(void *))
+#define LUA_EXTRASPACE (3 * sizeof(void *))
 
 /* The cache of API strings is indexed by the host's string addresses, so what it holds, and
  * with it the allocations, would differ between processes. One set has no index. */
@@ -33,11 +34,23 @@
 #include "lobject.h"
 #include "lstate.h"
 
+/* -- userdata ------------------------------------------------------------------------------ */
+
+/* A block of userdata is aligned to 16 also behind user values: hosts keep vectors in it. */
+#undef udatamemoffset
+#define udatamemoffset(nuv) \
+  ((nuv) == 0 ? offsetof(Udata0, bindata) \
+              : (offsetof(Udata, uv) + sizeof(UValue) * (nuv) + 15) / 16 * 16)
+
 /* -- entries into Lua --------------------------------------------------------------------- */
 
 /* How many entries into Lua are on the C stack of this VM, of any thread. Zero means Idle (V1).
  * It lies in the main thread's extra space, also in states of a host's own allocator. */
 #define rlua_depth(L) (*(size_t *)((char *)G(L)->mainthread - LUA_EXTRASPACE))
+
+/* The table of references, or NULL (host.c). */
+#define rlua_refs(L) \
+  (*(Table **)((char *)G(L)->mainthread - LUA_EXTRASPACE + sizeof(size_t)))
 
 /* Every protected run is an entry. The depth is put back, not counted down: an error thrown to
  * the main thread's handler skips the runs between, which then never count down. */

@@ -17,19 +17,21 @@ typedef struct Args {
   int index, count, results, flag;
   int status;
   const char *text, *name, *mode;
+  void *block;
+  lua_CFunction function;
   size_t length;
   lua_Integer integer;
   lua_Number number;
 } Args;
 
 /* Runs body; pops is what it takes off the stack. The slots are for the error and a result. */
-static int protect_with(lua_State *L, Pfunc body, Args *args, int pops, ptrdiff_t handler) {
+static int protect_with(lua_State *L, Pfunc body, void *args, int pops, ptrdiff_t handler) {
   if (lua_gettop(L) < pops) return REFUSED_ARGUMENT;
   if (!lua_checkstack(L, 3)) return REFUSED_STACK;
   return luaD_pcall(L, body, args, savestack(L, L->top.p - pops), handler);
 }
 
-static int protect(lua_State *L, Pfunc body, Args *args, int pops) {
+static int protect(lua_State *L, Pfunc body, void *args, int pops) {
   return protect_with(L, body, args, pops, 0);
 }
 
