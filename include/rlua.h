@@ -412,7 +412,8 @@ int rlua_check(lua_State *L);
  *
  * @param L  Any thread of a VM of ours.
  * @return   RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, DISABLED, NO_MEMORY, BAD_FRAME
- *           (the newest label is the highest there is), PARTICIPANT. After an error nothing has changed.
+ *           (the newest label is the highest there is), PARTICIPANT. After an error nothing has
+ *           changed.
  */
 int rlua_snap(lua_State *L);
 

@@ -174,7 +174,7 @@ RLUA_INTERNAL int rlua_c_ref(lua_State *L, unsigned int serial, Ref *ref) {
 static TValue *ref_find(lua_State *L, Ref ref) {
   Table *refs = rlua_refs(L);
   lua_Integer slot = ref_slot(ref);
-  if (l_unlikely(refs == NULL || ref_serial(ref) == 0)) return NULL;
+  if (l_unlikely(refs == NULL || slot == 0 || ref_serial(ref) == 0)) return NULL;
   const TValue *serial = ref_at(refs, 2 * slot + 2);
   if (l_unlikely(!ttisinteger(serial) || ivalue(serial) != ref_serial(ref))) return NULL;
   return ref_at(refs, 2 * slot + 1);

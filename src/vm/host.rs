@@ -266,7 +266,8 @@ pub unsafe fn settle(vm: *mut Vm) {
 unsafe fn release(vm: *mut Vm, thread: *mut lua_State, released: Released) {
     // SAFETY: the contract above; the reference ends before the host's function runs.
     unsafe {
-        let kind = (&(*vm).host.kinds).get(released.kind as usize);
+        let kinds = &(*vm).host.kinds;
+        let kind = kinds.get(released.kind as usize);
         if let Some((release, ud)) = kind.map(|kind| (kind.release, kind.ud)) {
             release(thread, released.object, ud);
         }
