@@ -176,18 +176,32 @@ pub unsafe extern "C" fn rlua_ref(L: *mut lua_State) -> rlua_Ref {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rlua_getref(L: *mut lua_State, reference: rlua_Ref) -> c_int {
     // SAFETY: by the contract above. It allocates nothing and calls nothing, so it need not hold
-    // the VM.
+    // the VM. What fails is a function of its own, so that this one saves no registers.
     unsafe {
-        let outcome = find(L).and_then(|vm| vm::look(vm));
-        if let Err(error) = outcome {
-            return fail(find(L).ok(), &error);
+        let mut answer = 0;
+        if let Ok(vm) = find(L)
+            && vm::look(vm).is_ok()
+        {
+            answer = lua::rlua_c_getref(L, reference);
+            if answer == 1 {
+                return Status::Ok as c_int;
+            }
         }
-        match lua::rlua_c_getref(L, reference) {
-            1 => Status::Ok as c_int,
-            0 => stale(L, reference),
-            _ => fail(find(L).ok(), &Error::StackFull),
-        }
+        getref_failed(L, reference, answer)
     }
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn getref_failed(L: *mut lua_State, reference: rlua_Ref, answer: c_int) -> c_int {
+    // SAFETY: live where it was found.
+    let looked = find(L).and_then(|vm| unsafe { vm::look(vm) });
+    let error = match (looked, answer) {
+        (Err(error), _) => error,
+        (Ok(()), 0) => HostError::StaleRef { slot: reference as u32 }.into(),
+        (Ok(()), _) => Error::StackFull,
+    };
+    fail(find(L).ok(), &error)
 }
 
 /// Releases a reference.
@@ -208,11 +222,6 @@ pub unsafe extern "C" fn rlua_unref(L: *mut lua_State, reference: rlua_Ref) -> c
             _ => Ok(()),
         })
     }
-}
-
-#[cold]
-fn stale(L: *mut lua_State, reference: rlua_Ref) -> c_int {
-    fail(find(L).ok(), &HostError::StaleRef { slot: reference as u32 }.into())
 }
 
 /// A method of a resource type; a list of them ends with a NULL name.

@@ -174,17 +174,23 @@ RLUA_INTERNAL int rlua_c_ref(lua_State *L, unsigned int serial, Ref *ref) {
 static TValue *ref_find(lua_State *L, Ref ref) {
   Table *refs = rlua_refs(L);
   lua_Integer slot = ref_slot(ref);
+  TValue *value, *serial;
   if (l_unlikely(refs == NULL || slot == 0 || ref_serial(ref) == 0)) return NULL;
-  const TValue *serial = ref_at(refs, 2 * slot + 2);
-  if (l_unlikely(!ttisinteger(serial) || ivalue(serial) != ref_serial(ref))) return NULL;
-  return ref_at(refs, 2 * slot + 1);
+  if (l_likely(2 * slot + 1 < (lua_Integer)refs->alimit)) { /* as luaH_getint, once for both */
+    value = &refs->array[2 * slot];
+    serial = value + 1;
+  } else {
+    value = ref_at(refs, 2 * slot + 1);
+    serial = ref_at(refs, 2 * slot + 2);
+  }
+  return ttisinteger(serial) && ivalue(serial) == ref_serial(ref) ? value : NULL;
 }
 
 /* 1, 0 when the reference is stale, or REFUSED_STACK. */
 RLUA_INTERNAL int rlua_c_getref(lua_State *L, Ref ref) {
   const TValue *value = ref_find(L, ref);
   if (l_unlikely(value == NULL)) return 0;
-  if (l_unlikely(L->ci->top.p <= L->top.p) && !lua_checkstack(L, 1)) return REFUSED_STACK;
+  if (l_unlikely(!has_room(L, 1))) return REFUSED_STACK; /* growing it does not move `value` */
   setobj2s(L, L->top.p, value);
   L->top.p++;
   return 1;
