@@ -16,7 +16,8 @@ Values are copied on their way in and out:
     float             float
     string            str if it is valid UTF-8, else bytes; str, bytes, bytearray, memoryview in
     table             list if its keys are exactly 1..n, n > 0; else dict; list, tuple, Mapping in
-    function          a callable in; none out: call it by its name, State.call("a.b", ...)
+    function          a callable in; none out: State.ref("name"), or State.call("a.b", ...)
+    resource          an object of the host: ResourceType("texture", release)(object) in, object out
 
 The library is looked for in the environment variable RLUA_LIBRARY (a path), then in
 target/release of this repository, then by the system's loader. It is loaded RTLD_GLOBAL, so
@@ -29,11 +30,14 @@ Invariants:
   returned. Uncaught by the script, the same exception object comes out of execute() or call();
   where Lua or the script added to its text, it is the __cause__ of the LuaError.
 - Callables live until their State is closed, not until Lua collects them: a rollback can bring
-  a collected function back.
+  a collected function back. What they keep in Python rolls back if it is followed:
+  State.follow(function or object).
+- A resource is released exactly once, when neither the live state nor a snapshot can reach it.
 
-Not here: functions and coroutines as Python values, userdata, references.
+Not here: coroutines as Python values, userdata of other libraries.
 """
 
+import copy
 import ctypes
 import itertools
 import numbers
@@ -46,9 +50,9 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 __all__ = [
-    "State", "Info", "Error", "LuaError", "LuaSyntaxError", "OutOfMemory", "Busy", "NoSnapshot",
-    "Disabled", "BadFrame", "BadArgument", "Poisoned", "Corrupt", "Unsupported", "Closed",
-    "WrongThread", "version",
+    "State", "Reference", "ResourceType", "Info", "Error", "LuaError", "LuaSyntaxError",
+    "OutOfMemory", "Busy", "NoSnapshot", "Disabled", "BadFrame", "BadArgument", "Poisoned",
+    "Corrupt", "Unsupported", "Stale", "ParticipantError", "Closed", "WrongThread", "version",
 ]
 
 MAX_DEPTH = 100
@@ -113,6 +117,14 @@ class Unsupported(Error):
     """Not on this system, for instance a tracker."""
 
 
+class Stale(Error, LookupError):
+    """What a reference or a handle names is gone: released, or rolled back away."""
+
+
+class ParticipantError(Error):
+    """What follows the snapshots could not be captured. Nothing has changed."""
+
+
 class Closed(Error):
     """The State was used after close()."""
 
@@ -125,13 +137,14 @@ _OK, _ERR_RUN, _ERR_SYNTAX, _ERR_MEM = 0, 16, 17, 18
 _RAISE = -1
 _ERRORS = {
     1: BadArgument, 2: Closed, 3: Busy, 4: Poisoned, 5: Disabled, 6: NoSnapshot, 7: BadFrame,
-    8: OutOfMemory, 9: BadArgument, 10: Unsupported, 11: Corrupt, 12: BadArgument,
+    8: OutOfMemory, 9: BadArgument, 10: Unsupported, 11: Corrupt, 12: BadArgument, 13: Stale,
+    14: ParticipantError,
 }
 _TRACKERS = ("auto", "compare", "uffd", "write_watch")
 
 # lua.h
 _MULTRET = -1
-_NIL, _BOOLEAN, _NUMBER, _STRING, _TABLE = 0, 1, 3, 4, 5
+_NIL, _BOOLEAN, _NUMBER, _STRING, _TABLE, _USERDATA = 0, 1, 3, 4, 5, 7
 
 
 # The C side.
@@ -157,6 +170,28 @@ class _Info(ctypes.Structure):
 
 
 _HostFunction = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+_Release = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+_Capture = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64,
+                            ctypes.POINTER(ctypes.c_void_p))
+_TokenFunction = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
+
+
+class _Method(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("function", _HostFunction)]
+
+
+class _ResourceType(ctypes.Structure):
+    _fields_ = [
+        ("size", ctypes.c_size_t), ("name", ctypes.c_char_p), ("release", _Release),
+        ("ud", ctypes.c_void_p), ("methods", ctypes.POINTER(_Method)),
+    ]
+
+
+class _Participant(ctypes.Structure):
+    _fields_ = [
+        ("size", ctypes.c_size_t), ("capture", _Capture), ("restore", _TokenFunction),
+        ("discard", _TokenFunction),
+    ]
 
 
 def _find_library():
@@ -192,6 +227,12 @@ def _load_library():
         "rlua_pushboolean": (c_int, state, c_int), "rlua_pushvalue": (c_int, state, c_int),
         "rlua_createtable": (c_int, state, c_int, c_int),
         "rlua_pushfunction": (c_int, state, _HostFunction, ctypes.c_void_p, text),
+        "rlua_ref": (ctypes.c_uint64, state), "rlua_getref": (c_int, state, ctypes.c_uint64),
+        "rlua_unref": (c_int, state, ctypes.c_uint64),
+        "rlua_pushresource": (c_int, state, ctypes.c_void_p, ctypes.POINTER(_ResourceType)),
+        "rlua_toresource": (c_int, state, c_int, ctypes.POINTER(_ResourceType),
+                            ctypes.POINTER(ctypes.c_void_p)),
+        "rlua_add_participant": (c_int, state, ctypes.POINTER(_Participant), ctypes.c_void_p),
         # From lua.h, only what cannot raise.
         "lua_close": (None, state), "lua_gettop": (c_int, state),
         "lua_settop": (None, state, c_int), "lua_checkstack": (c_int, state, c_int),
@@ -218,12 +259,139 @@ def _trampoline(thread, function_id):
     try:
         state = _owners.get(function_id)
         if state is not None:
-            return state._dispatch(thread, function_id)
+            return state._dispatch(thread, state._functions[function_id])
         message = b"this Python callable is gone: its State is being closed"
         _lib.rlua_pushlstring(thread, message, len(message))
     except BaseException:       # ctypes would hand C a result that nobody set
         pass
     return _RAISE
+
+
+_objects = {}           # resource id -> (its type, the State it was pushed to, the object)
+_followers = {}         # participant id -> _Follower
+_next_id = itertools.count(1)
+
+
+def _unraisable(error, where):
+    """Tells of an exception that has no caller to go to, as Python does for __del__."""
+    sys.unraisablehook(_Unraisable(type(error), error, error.__traceback__, None, where))
+
+
+class _Unraisable(NamedTuple):
+    exc_type: type
+    exc_value: BaseException
+    exc_traceback: object
+    err_msg: Optional[str]
+    object: object
+
+
+@_Release
+def _release(_thread, object_id, _ud):
+    kind, _state, value = _objects.pop(object_id)
+    try:
+        if kind.release is not None:
+            kind.release(value)
+    except BaseException as error:      # none may reach C
+        _unraisable(error, kind.release)
+
+
+class _Follower:
+    """One participant: its tokens are Python objects, known to C by numbers."""
+
+    def __init__(self, state, capture, restore, discard):
+        self.state, self.capture = weakref.ref(state), capture
+        self.restore, self.discard = restore, discard
+        self.tokens = {}
+
+
+@_Capture
+def _capture(follower_id, frame, token):
+    follower = _followers[follower_id]
+    try:
+        kept = follower.capture(frame)
+        token[0] = key = next(_next_id)
+        follower.tokens[key] = kept
+        return 0
+    except BaseException as error:
+        follower.state()._capture_error = error
+        return 1
+
+
+@_TokenFunction
+def _restore(follower_id, token):
+    follower = _followers[follower_id]
+    try:
+        follower.restore(follower.tokens[token])
+    except BaseException as error:
+        _unraisable(error, follower.restore)
+
+
+@_TokenFunction
+def _discard(follower_id, token):
+    follower = _followers[follower_id]
+    kept = follower.tokens.pop(token)
+    try:
+        if follower.discard is not None:
+            follower.discard(kept)
+    except BaseException as error:
+        _unraisable(error, follower.discard)
+
+
+_participant = _Participant(ctypes.sizeof(_Participant), _capture, _restore, _discard)
+
+
+class ResourceType:
+    """A kind of object that scripts hold and Python owns: a texture, a socket, a sound.
+
+    name     names the type in the VM and in messages
+    release  called with the object exactly once, when neither the live state nor a snapshot of the
+             VM can reach its handle any more; at the latest when the State closes
+    methods  name -> function(object, *args), for scripts: texture:width()
+
+    Calling it wraps an object for the way in: `lua.globals["t"] = Texture(image)`. A handle that
+    comes out is the object itself. May be shared by States, and must outlive them.
+    """
+
+    def __init__(self, name, release=None, methods=None):
+        self.name, self.release = name, release
+        self._kept = []         # what C points to
+        entries = [(key, self._entry(function)) for key, function in (methods or {}).items()]
+        table = (_Method * (len(entries) + 1))()
+        for i, (key, entry) in enumerate(entries):
+            table[i] = _Method(_c_name(key), entry)
+        self._kept.append(table)
+        self._raw = _ResourceType(ctypes.sizeof(_ResourceType), _c_name(name), _release, None,
+                                  ctypes.cast(table, ctypes.POINTER(_Method)))
+
+    def __call__(self, value):
+        return _NewResource(self, value)
+
+    def _find(self, thread, index):
+        """What the handle at an index stands for, or None."""
+        object_id = ctypes.c_void_p()
+        status = _lib.rlua_toresource(thread, index, ctypes.byref(self._raw),
+                                      ctypes.byref(object_id))
+        return _objects[object_id.value] if status == _OK else None
+
+    def _entry(self, function):
+        @_HostFunction
+        def entry(thread, _ud):
+            try:
+                found = self._find(thread, 1)
+                if found is not None:
+                    return found[1]()._dispatch(thread, function)
+                message = f"expected a live {self.name}".encode()
+                _lib.rlua_pushlstring(thread, message, len(message))
+            except BaseException:
+                pass
+            return _RAISE
+        self._kept.append(entry)
+        return entry
+
+
+class _NewResource(NamedTuple):
+    kind: ResourceType
+    value: object
 
 
 def _require_headroom(frames=40):
@@ -232,9 +400,11 @@ def _require_headroom(frames=40):
         _require_headroom(frames - 1)
 
 
-def _close_handle(handle):
+def _close_handle(handle, followers):
     _require_headroom()
     _lib.lua_close(handle)
+    for follower_id in followers:
+        del _followers[follower_id]
 
 
 def version():
@@ -306,8 +476,11 @@ class State:
         self._running = handle.value    # the Lua thread that calls go to; a callback's own inside
         self._depth = 0                 # callbacks on the stack, or a close under way
         self._functions = {}            # id -> callable
+        self._types = {}                # ResourceTypes that were pushed, in order
+        self._capture_error = None      # why a follower failed the last snap
+        followers = self._followers = []
         self._raised = None             # (text, exception) that a callback raised last
-        self._finalizer = weakref.finalize(self, _close_handle, handle.value)
+        self._finalizer = weakref.finalize(self, _close_handle, handle.value, followers)
         self.globals = Globals(self)
         if libs:
             try:
@@ -403,11 +576,15 @@ class State:
         Frames rise strictly. Raises Busy in a callback, BadFrame, Disabled, OutOfMemory.
         """
         thread = self._enter()
+        _require_headroom()
         if frame is None:
-            self._check(thread, _lib.rlua_snap(thread))
-            return self.info().newest_frame
-        self._check(thread, _lib.rlua_snap_frame(thread, _int64(frame)))
-        return frame
+            status = _lib.rlua_snap(thread)
+        else:
+            status = _lib.rlua_snap_frame(thread, _int64(frame))
+        error, self._capture_error = self._capture_error, None
+        if status != _OK:
+            raise _failure(thread, status) from error
+        return self.info().newest_frame
 
     def rollback(self, n=1):
         """Goes back to the n-th newest snapshot, drops the newer ones, and keeps it.
@@ -453,6 +630,55 @@ class State:
         """Walks the arena and the snapshots; Corrupt if one is broken. For tests: it is slow."""
         thread = self._enter()
         self._check(thread, _lib.rlua_check(thread))
+
+    # What Python keeps with the VM
+
+    def ref(self, name):
+        """A Reference to the value of a global, or of a path through tables as "game.move"."""
+        first, *rest = name.split(".")
+        with self._balanced() as thread:
+            self._check(thread, _lib.rlua_getglobal(thread, _c_name(first)))
+            for field in rest:
+                self._check(thread, _lib.rlua_getfield(thread, -1, _c_name(field)))
+            number = _lib.rlua_ref(thread)
+            if number == 0:
+                raise _failure(thread, 8)
+            return Reference(self, number)
+
+    def add_participant(self, capture, restore, discard=None):
+        """Makes state outside the VM follow its snapshots.
+
+        capture(frame) returns a token for each snap; an exception fails the snap, and is the
+        __cause__ of the ParticipantError. restore(token) goes back, on each rollback to that
+        snapshot. discard(token) is called once, when the snapshot is gone.
+        """
+        thread = self._enter()
+        follower_id = next(_next_id)
+        _followers[follower_id] = _Follower(self, capture, restore, discard)
+        status = _lib.rlua_add_participant(thread, ctypes.byref(_participant), follower_id)
+        if status != _OK:
+            del _followers[follower_id]
+            raise _failure(thread, status)
+        self._followers.append(follower_id)
+
+    def follow(self, subject):
+        """Makes what a function's closure or an object's attributes hold follow the snapshots, by
+        deep copies."""
+        if hasattr(subject, "__closure__"):
+            cells = subject.__closure__ or ()
+
+            def put(values):
+                for cell, value in zip(cells, copy.deepcopy(values)):
+                    cell.cell_contents = value
+            take = lambda: [cell.cell_contents for cell in cells]
+        else:
+            attributes = vars(subject)
+
+            def put(values):
+                attributes.clear()
+                attributes.update(copy.deepcopy(values))
+            take = lambda: dict(attributes)
+        self.add_participant(lambda _frame: copy.deepcopy(take()), put)
 
     # Globals
 
@@ -523,14 +749,23 @@ class State:
             del self._functions[function_id], _owners[function_id]
         self._check(thread, status)
 
-    def _dispatch(self, thread, function_id):
+    def _push_resource(self, thread, new):
+        object_id = next(_next_id)
+        _objects[object_id] = (new.kind, weakref.ref(self), new.value)
+        self._types[new.kind] = None
+        status = _lib.rlua_pushresource(thread, object_id, ctypes.byref(new.kind._raw))
+        if status != _OK:
+            del _objects[object_id]
+        self._check(thread, status)
+
+    def _dispatch(self, thread, function):
         """Runs one callable for Lua. Never raises."""
         outer, self._running = self._running, thread
         self._depth += 1
         try:
             count = _lib.lua_gettop(thread)
             args = [self._read(thread, i) for i in range(1, count + 1)]
-            result = self._functions[function_id](*args)
+            result = function(*args)
             results = result if isinstance(result, tuple) else (result,)
             for value in results:
                 self._push(thread, value)
@@ -563,6 +798,8 @@ class State:
             raise OutOfMemory("the Lua stack cannot grow", _ERR_MEM)
         if value is None:
             status = _lib.rlua_pushnil(thread)
+        elif isinstance(value, _NewResource):
+            return self._push_resource(thread, value)
         elif isinstance(value, bool):
             status = _lib.rlua_pushboolean(thread, value)
         elif isinstance(value, numbers.Integral):
@@ -576,6 +813,8 @@ class State:
             return self._push_table(thread, value, value.items(), outer)
         elif isinstance(value, (list, tuple)):
             return self._push_table(thread, value, enumerate(value, 1), outer)
+        elif isinstance(value, Reference):
+            status = _lib.rlua_getref(thread, value._number)
         elif callable(value):
             return self._push_callable(thread, value, name)
         else:
@@ -617,6 +856,10 @@ class State:
             return self._read_string(thread, index)
         if kind == _TABLE:
             return self._read_table(thread, _lib.lua_absindex(thread, index), outer)
+        if kind == _USERDATA:
+            for found in (known._find(thread, index) for known in self._types):
+                if found is not None:
+                    return found[2]
         name = _lib.lua_typename(thread, kind).decode()
         hint = "; call it by its name, with call()" if name == "function" else ""
         raise TypeError(f"a Lua {name} has no Python value{hint}")
@@ -656,6 +899,43 @@ class State:
         if result and all(type(key) is int and 1 <= key <= len(result) for key in result):
             return [result[i] for i in range(1, len(result) + 1)]
         return result
+
+
+class Reference:
+    """A Lua value, above all a function, kept without a name. Stale when it was made after the
+    snapshot that was restored. Released by release(), `with`, or the close of its State."""
+
+    def __init__(self, state, number):
+        self._state, self._number = state, number
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exception):
+        self.release()
+
+    def __call__(self, *args):
+        """Calls the value. Results and errors as State.execute()."""
+        with self._state._balanced() as thread:
+            self._push(thread)
+            return self._state._call_pushed(thread, args)
+
+    def get(self):
+        """The value, copied."""
+        with self._state._balanced() as thread:
+            self._push(thread)
+            return self._state._read(thread, -1)
+
+    def release(self):
+        """Lets go of the value. A second call does nothing."""
+        number, self._number = self._number, 0
+        if number and self._state._running is not None:
+            _lib.rlua_unref(self._state._enter(), number)
+
+    def _push(self, thread):
+        status = _lib.rlua_getref(thread, self._number)
+        if status != _OK:
+            raise _failure(thread, status)
 
 
 class _Balanced:

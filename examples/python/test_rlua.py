@@ -140,6 +140,106 @@ class Snapshots(OneState):
         self.assertNotIn("f", self.lua.globals)
 
 
+class Kept(OneState):
+    """Resources, references, participants."""
+
+    def test_mutable_closure_counts_1_2_3_and_again_2_3(self):
+        n = 0
+
+        def count():
+            nonlocal n
+            n += 1
+            return n
+        self.lua.globals["count"] = count
+        self.lua.follow(count)
+        self.assertEqual(self.lua.call("count"), 1)
+        self.lua.snap()
+        for _ in range(3):
+            self.assertEqual([self.lua.call("count") for _ in range(2)], [2, 3])
+            self.lua.rollback()
+
+    def test_followed_object_goes_back(self):
+        class World:
+            def __init__(self):
+                self.log = []
+        world = World()
+        self.lua.follow(world)
+        self.lua.globals["note"] = lambda text: world.log.append(text)
+        self.lua.execute("note('one')")
+        self.lua.snap()
+        self.lua.execute("note('two')")
+        self.lua.rollback()
+        self.assertEqual(world.log, ["one"])
+
+    def test_participant_sees_its_tokens_come_back_once(self):
+        events = []
+        self.lua.add_participant(lambda frame: ("token", frame),
+                                 lambda token: events.append(("restore", token)),
+                                 lambda token: events.append(("discard", token)))
+        self.lua.snap(1)
+        self.lua.snap(2)
+        self.lua.rollback_to(1)
+        self.assertEqual(events, [("restore", ("token", 1)), ("discard", ("token", 2))])
+        self.lua.close()
+        self.assertEqual(events[2:], [("discard", ("token", 1))])
+
+    def test_exception_in_a_capture_fails_the_snap_and_is_its_cause(self):
+        self.lua.add_participant(lambda frame: 1 // 0, print)
+        with self.assertRaises(rlua.ParticipantError) as caught:
+            self.lua.snap()
+        self.assertIsInstance(caught.exception.__cause__, ZeroDivisionError)
+        self.assertEqual(self.lua.info().snapshot_count, 0)
+
+    def test_resource_is_released_once_when_nothing_reaches_it(self):
+        released = []
+        texture = rlua.ResourceType("texture", released.append, {
+            "upper": lambda text, suffix: text.upper() + suffix,
+            "fail": lambda text: 1 // 0,
+        })
+        self.lua.globals["a"] = texture("a")
+        self.assertEqual(self.lua.globals["a"], "a")
+        self.assertEqual(self.lua.execute("return a:upper('!')"), "A!")
+        with self.assertRaises(ZeroDivisionError):
+            self.lua.execute("a:fail()")
+        with self.assertRaisesRegex(rlua.LuaError, "expected a live texture"):
+            self.lua.execute("a.upper({})")
+        self.lua.snap()
+        self.lua.globals["b"] = texture("b")
+        del self.lua.globals["a"]
+        self.lua.collect()
+        self.assertEqual(released, [])
+        self.lua.rollback()
+        self.assertEqual(released, ["b"])
+        self.assertEqual(self.lua.execute("return a:upper('?')"), "A?")
+        with self.assertRaises(rlua.OutOfMemory):
+            self.lua.execute("local make = ... local t = {} while true do t[#t + 1] = make() end",
+                             lambda: texture("many"))
+        self.lua.collect()
+        self.lua.close()
+        self.assertEqual(released.count("a"), 1)
+        self.assertEqual(released[-1], "a")
+
+    def test_reference_calls_and_knows_when_it_is_stale(self):
+        self.lua.execute("function add(a, b) return a + b end")
+        add = self.lua.ref("add")
+        self.lua.snap()
+        del self.lua.globals["add"]
+        later = self.lua.ref("math.max")
+        self.assertEqual((add(1, 2), later(1, 2)), (3, 2))
+        self.lua.globals["again"] = add
+        self.assertEqual(self.lua.call("again", 2, 2), 4)
+        self.lua.rollback()
+        self.assertEqual(add(1, 2), 3)
+        others = [self.lua.ref("add") for _ in range(1000)]
+        with self.assertRaises(rlua.Stale):
+            later(1, 2)
+        self.assertEqual(others[-1](3, 4), 7)
+        with add:
+            pass
+        with self.assertRaises(rlua.Stale):
+            add.get()
+
+
 class Errors(OneState):
 
     def test_out_of_memory_in_a_push_leaves_the_vm_usable(self):
