@@ -128,6 +128,110 @@ internal static class Tests
         }
     }
 
+    public static void MutableClosureCounts123AndAgain23()
+    {
+        using (var lua = Open())
+        {
+            long n = 0;
+            lua["count"] = (HostFunction)(_ => ++n);
+            lua.Follow(() => n, value => n = value);
+            Equal(1L, lua.Call("count")[0]);
+            lua.Snap();
+            for (int round = 0; round < 3; round++)
+            {
+                Equal(2L, lua.Call("count")[0]);
+                Equal(3L, lua.Call("count")[0]);
+                lua.Rollback();
+            }
+            lua.Check();
+        }
+    }
+
+    private sealed class Journal : IParticipant
+    {
+        internal readonly List<string> Events = new List<string>();
+        internal bool Fails;
+        public object Capture(long frame)
+        {
+            if (Fails)
+                throw new InvalidOperationException("not now");
+            return frame;
+        }
+        public void Restore(object token) { Events.Add("restore " + token); }
+        public void Discard(object token) { Events.Add("discard " + token); }
+    }
+
+    public static void ParticipantSeesItsTokensComeBackOnce()
+    {
+        var journal = new Journal();
+        using (var lua = Open())
+        {
+            lua.Follow(journal);
+            lua.Snap(1);
+            lua.Snap(2);
+            journal.Fails = true;
+            var failure = Throws<RluaException>(() => lua.Snap(3));
+            Equal("not now", failure.InnerException.Message);
+            lua.RollbackTo(1);
+            Equal("restore 1, discard 2", string.Join(", ", journal.Events));
+            lua.Check();
+        }
+        Equal("restore 1, discard 2, discard 1", string.Join(", ", journal.Events));
+    }
+
+    private static readonly List<object> Released = new List<object>();
+    private static readonly ResourceType Texture = new ResourceType("texture", Released.Add);
+
+    public static void ResourceIsReleasedOnceWhenNothingReachesIt()
+    {
+        Released.Clear();
+        using (var lua = Open())
+        {
+            lua["width"] = (HostFunction)(a => ((string)a[0]).Length);
+            lua["a"] = Texture.Wrap("aaa");
+            Equal("aaa", lua["a"]);
+            Equal(3L, lua.Execute("return width(a)")[0]);
+            lua.Snap();
+            lua["b"] = Texture.Wrap("b");
+            lua["a"] = null;
+            lua.Collect();
+            Equal(0, Released.Count);
+            lua.Rollback();
+            Equal("b", string.Join(",", Released));
+            Equal(3L, lua.Execute("return width(a)")[0]);
+            lua["make"] = (HostFunction)(_ => Texture.Wrap("many"));
+            Throws<RluaException>(() => lua.Execute(
+                "local t = {} while true do t[#t + 1] = make() end"));
+            lua.Collect();
+            lua.Check();
+        }
+        Equal(1, Released.Count(name => (string)name == "aaa"));
+    }
+
+    public static void ReferenceCallsAndKnowsWhenItIsStale()
+    {
+        using (var lua = Open())
+        {
+            lua.Execute("function add(a, b) return a + b end");
+            Reference add = lua.Ref("add");
+            lua.Snap();
+            lua["add"] = null;
+            Reference later = lua.Ref("math.max");
+            Equal(3L, add.Call(1, 2)[0]);
+            Equal(2L, later.Call(1, 2)[0]);
+            lua["again"] = add;
+            Equal(4L, lua.Call("again", 2, 2)[0]);
+            lua.Rollback();
+            for (int i = 0; i < 1000; i++)
+                lua.Ref("add");
+            Throws<StaleException>(() => later.Call(1, 2));
+            Equal(3L, add.Call(1, 2)[0]);
+            add.Dispose();
+            Throws<StaleException>(() => add.Call(1, 2));
+            lua.Check();
+        }
+    }
+
     public static void CoroutineSuspendedAtTheSnapshotResumesTwice()
     {
         using (var lua = Open())

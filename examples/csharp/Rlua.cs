@@ -18,7 +18,8 @@
 //     string     string if it is valid UTF-8, else byte[]; both in
 //     table      object[] if its keys are exactly 1..n, n > 0, else Dictionary<object, object>;
 //                any IDictionary or IEnumerable in
-//     function   a HostFunction in; none out: call it by its name, Lua.Call("a.b", ...)
+//     function   a HostFunction in; none out: Lua.Ref("name"), or Lua.Call("a.b", ...)
+//     resource   an object of the host: resourceType.Wrap(object) in, the object out
 //
 // Invariants:
 // - Only functions that cannot raise a Lua error are imported, so no longjmp crosses a managed
@@ -26,13 +27,16 @@
 // - No exception crosses Lua: one that leaves a HostFunction becomes a Lua error, raised after
 //   the function has returned, and is the InnerException of what the host then catches.
 // - The one delegate that Lua calls is static. HostFunctions live until their Lua is disposed, not
-//   until Lua collects them: a rollback can bring a collected function back.
+//   until Lua collects them: a rollback can bring a collected function back. What they keep in C#
+//   rolls back if it is an IParticipant, or kept through one (Lua.Follow).
+// - A resource is released exactly once, when neither the live state nor a snapshot can reach it;
+//   where a Lua is forgotten, on the finalizer's thread.
 //
 // Works from C# 7 on, under Mono and .NET. The library is found through the environment variable
 // RLUA_LIBRARY (a path), in target/release of this repository, or by the system's loader; the
 // runtime must find the name "rlua" too (LD_LIBRARY_PATH, PATH, or a dllmap).
 //
-// Not here: functions and coroutines as C# values, userdata, references.
+// Not here: coroutines as C# values, userdata of other libraries.
 
 using System;
 using System.Collections;
@@ -96,6 +100,106 @@ namespace Rlua
         public NoSnapshotException(int status, string message) : base(status, message) { }
     }
 
+    /// <summary>What a reference or a handle names is gone: released, or rolled back away.
+    /// </summary>
+    public sealed class StaleException : RluaException
+    {
+        public StaleException(int status, string message) : base(status, message) { }
+    }
+
+    /// <summary>State of the host that follows the snapshots of a VM. A Capture that throws fails
+    /// the snap, which has changed nothing. Neither of the others may throw. Lua keeps it until
+    /// Dispose; one that refers to its Lua keeps that alive as well.</summary>
+    public interface IParticipant
+    {
+        object Capture(long frame);
+        void Restore(object token);
+        void Discard(object token);
+    }
+
+    /// <summary>A kind of object that scripts hold and the host owns. release is called with the
+    /// object exactly once, when neither the live state nor a snapshot can reach its handle. Lives
+    /// as long as the program; make one per kind, not per object.</summary>
+    public sealed class ResourceType
+    {
+        public readonly string Name;
+        internal readonly Action<object> Release;
+        internal readonly IntPtr Raw;
+
+        internal sealed class Wrapped { internal ResourceType Type; internal object Value; }
+
+        internal static readonly Dictionary<long, Wrapped> Objects =
+            new Dictionary<long, Wrapped>();
+        private static readonly Native.ReleaseFunction Entry = OnRelease;
+        private static long next;
+
+        public ResourceType(string name, Action<object> release)
+        {
+            Name = name;
+            Release = release;
+            byte[] text = Text.Terminated(name);
+            IntPtr label = Marshal.AllocHGlobal(text.Length);
+            Marshal.Copy(text, 0, label, text.Length);
+            int size = Marshal.SizeOf(typeof(Native.ResourceTypeStruct));
+            var raw = new Native.ResourceTypeStruct {
+                Size = (UIntPtr)(uint)size, Name = label, Release = Entry };
+            Raw = Marshal.AllocHGlobal(size);
+            Marshal.StructureToPtr(raw, Raw, false);
+        }
+
+        /// <summary>An object for the way in: lua["t"] = type.Wrap(image).</summary>
+        public object Wrap(object value) { return new Wrapped { Type = this, Value = value }; }
+
+        internal static IntPtr Enter(Wrapped wrapped)
+        {
+            lock (Objects)
+            {
+                Objects[++next] = wrapped;
+                return (IntPtr)next;
+            }
+        }
+
+        internal static Wrapped Leave(IntPtr id)
+        {
+            lock (Objects)
+            {
+                Wrapped wrapped = Objects[id.ToInt64()];
+                Objects.Remove(id.ToInt64());
+                return wrapped;
+            }
+        }
+
+        private static void OnRelease(IntPtr L, IntPtr id, IntPtr ud)
+        {
+            try
+            {
+                Wrapped wrapped = Leave(id);
+                if (wrapped.Type.Release != null)
+                    wrapped.Type.Release(wrapped.Value);
+            }
+            catch (Exception e) { Console.Error.WriteLine("a release threw: " + e); }
+        }
+    }
+
+    /// <summary>A Lua value, above all a function, kept without a name. StaleException when it was
+    /// made after the snapshot that was restored, or disposed.</summary>
+    public sealed class Reference : IDisposable
+    {
+        private readonly Lua lua;
+        internal ulong Number;
+
+        internal Reference(Lua lua, ulong number) { this.lua = lua; Number = number; }
+
+        /// <summary>Calls the value. Results and errors as Lua.Execute.</summary>
+        public object[] Call(params object[] arguments) { return lua.Call(this, arguments); }
+
+        public void Dispose()
+        {
+            lua.Release(Number);
+            Number = 0;
+        }
+    }
+
     /// <summary>What a VM holds. Sizes are bytes; frames mean something with a snapshot only.
     /// </summary>
     [StructLayout(LayoutKind.Sequential)]
@@ -113,12 +217,37 @@ namespace Rlua
     internal static class Native
     {
         internal const int Ok = 0, NullArg = 1, Busy = 3, NoSnapshot = 6, NoMemory = 8;
+        internal const int Stale = 13, Participant = 14, UserData = 7;
         internal const int BadArg = 12, ErrRun = 16, ErrSyntax = 17, ErrMem = 18, Raise = -1;
         internal const int MultipleResults = -1, CollectAll = 2;
         internal const int Nil = 0, Boolean = 1, Number = 3, String = 4, Table = 5;
 
         [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
         internal delegate int Callback(IntPtr L, IntPtr ud);
+
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        internal delegate void ReleaseFunction(IntPtr L, IntPtr value, IntPtr ud);
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        internal delegate int CaptureFunction(IntPtr ud, long frame, out IntPtr token);
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        internal delegate void TokenFunction(IntPtr ud, IntPtr token);
+
+        [StructLayout(LayoutKind.Sequential)]
+        internal struct ResourceTypeStruct
+        {
+            internal UIntPtr Size;
+            internal IntPtr Name;
+            internal ReleaseFunction Release;
+            internal IntPtr Ud, Methods;
+        }
+
+        [StructLayout(LayoutKind.Sequential)]
+        internal struct ParticipantStruct
+        {
+            internal UIntPtr Size;
+            internal CaptureFunction Capture;
+            internal TokenFunction Restore, Discard;
+        }
 
         [StructLayout(LayoutKind.Sequential)]
         internal struct Config
@@ -196,6 +325,20 @@ namespace Rlua
         [DllImport(Name, CallingConvention = C)]
         internal static extern int rlua_pushfunction(IntPtr L, Callback function, IntPtr ud,
                                                      byte[] name);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern ulong rlua_ref(IntPtr L);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_getref(IntPtr L, ulong reference);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_unref(IntPtr L, ulong reference);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_pushresource(IntPtr L, IntPtr value, IntPtr type);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_toresource(IntPtr L, int index, IntPtr type,
+                                                   out IntPtr value);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_add_participant(IntPtr L, ref ParticipantStruct functions,
+                                                        IntPtr ud);
         [DllImport(Name, CallingConvention = C)]
         internal static extern void lua_close(IntPtr L);
         [DllImport(Name, CallingConvention = C)]
@@ -337,6 +480,10 @@ namespace Rlua
             internal HostFunction Function;
         }
 
+        private static readonly Native.CaptureFunction OnCapture = Capture;
+        private static readonly Native.TokenFunction OnRestore = Restore, OnDiscard = Discard;
+
+        private readonly List<ResourceType> types = new List<ResourceType>();
         private readonly LuaHandle handle;
         private readonly List<Held> functions = new List<Held>();
         private readonly int thread = Thread.CurrentThread.ManagedThreadId;
@@ -491,6 +638,111 @@ namespace Rlua
         /// <summary>Walks the arena and the snapshots. For tests: it is slow.</summary>
         public void Check() { Plain(Native.rlua_check(Enter())); }
 
+        // What the host keeps with the VM
+
+        /// <summary>A reference to the value of a global, or of a path through tables.</summary>
+        public Reference Ref(string path)
+        {
+            using (var frame = new Frame(this))
+            {
+                string[] names = path.Split('.');
+                Check(frame.L, Native.rlua_getglobal(frame.L, Text.Terminated(names[0])));
+                for (int i = 1; i < names.Length; i++)
+                    Check(frame.L, Native.rlua_getfield(frame.L, -1, Text.Terminated(names[i])));
+                ulong number = Native.rlua_ref(frame.L);
+                if (number == 0)
+                    throw Failure(frame.L, Native.NoMemory);
+                return new Reference(this, number);
+            }
+        }
+
+        internal object[] Call(Reference reference, object[] arguments)
+        {
+            using (var frame = new Frame(this))
+            {
+                Check(frame.L, Native.rlua_getref(frame.L, reference.Number));
+                return CallPushed(frame.L, arguments);
+            }
+        }
+
+        internal void Release(ulong number)
+        {
+            if (number != 0 && running != IntPtr.Zero)
+                Native.rlua_unref(Enter(), number);
+        }
+
+        /// <summary>Makes state of the host follow the snapshots from the next on.</summary>
+        public void Follow(IParticipant participant)
+        {
+            var functions = new Native.ParticipantStruct {
+                Size = (UIntPtr)(uint)Marshal.SizeOf(typeof(Native.ParticipantStruct)),
+                Capture = OnCapture, Restore = OnRestore, Discard = OnDiscard };
+            GCHandle held = GCHandle.Alloc(participant);
+            int status = Native.rlua_add_participant(Enter(), ref functions,
+                                                     GCHandle.ToIntPtr(held));
+            if (status != Native.Ok)
+                held.Free();
+            else
+                handle.Functions.Add(held);     // freed when the VM is closed
+            Plain(status);
+        }
+
+        /// <summary>The same with a value that take() reads and put() writes.</summary>
+        public void Follow<T>(Func<T> take, Action<T> put)
+        {
+            Follow(new Followed<T> { Take = take, Put = put });
+        }
+
+        private sealed class Followed<T> : IParticipant
+        {
+            internal Func<T> Take;
+            internal Action<T> Put;
+            public object Capture(long frame) { return Take(); }
+            public void Restore(object token) { Put((T)token); }
+            public void Discard(object token) { }
+        }
+
+        private static IParticipant Participant(IntPtr ud)
+        {
+            return (IParticipant)GCHandle.FromIntPtr(ud).Target;
+        }
+
+        [ThreadStatic] private static Exception captureFailure;
+
+        private static int Capture(IntPtr ud, long frame, out IntPtr token)
+        {
+            token = IntPtr.Zero;
+            try
+            {
+                object kept = Participant(ud).Capture(frame);
+                token = GCHandle.ToIntPtr(GCHandle.Alloc(kept));
+                return 0;
+            }
+            catch (Exception e)
+            {
+                captureFailure = e;
+                return 1;
+            }
+        }
+
+        private static void Restore(IntPtr ud, IntPtr token)
+        {
+            try { Participant(ud).Restore(GCHandle.FromIntPtr(token).Target); }
+            catch (Exception e) { Console.Error.WriteLine("a Restore threw: " + e); }
+        }
+
+        private static void Discard(IntPtr ud, IntPtr token)
+        {
+            try
+            {
+                GCHandle kept = GCHandle.FromIntPtr(token);
+                object value = kept.Target;
+                kept.Free();
+                Participant(ud).Discard(value);
+            }
+            catch (Exception e) { Console.Error.WriteLine("a Discard threw: " + e); }
+        }
+
         // Inside
 
         private IntPtr Enter()
@@ -586,6 +838,11 @@ namespace Rlua
                 case Native.NoMemory: return new MemoryLimitException(status, text);
                 case Native.Busy: return new BusyException(status, text);
                 case Native.NoSnapshot: return new NoSnapshotException(status, text);
+                case Native.Stale: return new StaleException(status, text);
+                case Native.Participant:
+                    Exception cause = captureFailure;
+                    captureFailure = null;
+                    return new RluaException(status, text, cause);
                 default: return new RluaException(status, text);
             }
         }
@@ -692,12 +949,27 @@ namespace Rlua
                 Check(L, Native.rlua_pushinteger(L, Convert.ToInt64(value)));
             else if (value is HostFunction function)
                 PushFunction(L, function, name);
+            else if (value is Reference reference)
+                Check(L, Native.rlua_getref(L, reference.Number));
+            else if (value is ResourceType.Wrapped wrapped)
+                PushResource(L, wrapped);
             else if (value is IDictionary dictionary)
                 PushDictionary(L, dictionary, nesting);
             else if (value is IEnumerable sequence)
                 PushSequence(L, sequence, nesting);
             else
                 throw new NotSupportedException(value.GetType() + " has no Lua value");
+        }
+
+        private void PushResource(IntPtr L, ResourceType.Wrapped wrapped)
+        {
+            if (!types.Contains(wrapped.Type))
+                types.Add(wrapped.Type);
+            IntPtr id = ResourceType.Enter(wrapped);
+            int status = Native.rlua_pushresource(L, id, wrapped.Type.Raw);
+            if (status != Native.Ok)
+                ResourceType.Leave(id);
+            Check(L, status);
         }
 
         private static bool IsInteger(object value)
@@ -761,6 +1033,12 @@ namespace Rlua
                     return Text.Decode(Text.Copy(text, checked((int)length.ToUInt64())));
                 case Native.Table:
                     return ReadTable(L, Native.lua_absindex(L, index), outer ?? new List<IntPtr>());
+                case Native.UserData:
+                    foreach (ResourceType type in types)
+                        if (Native.rlua_toresource(L, index, type.Raw, out IntPtr id) == Native.Ok)
+                            lock (ResourceType.Objects)
+                                return ResourceType.Objects[id.ToInt64()].Value;
+                    goto default;
                 default:
                     throw new NotSupportedException(
                         "a Lua " + TypeName(L, index) + " has no C# value; call functions by name");
