@@ -21,7 +21,10 @@
  * the VM), POISONED, BAD_ARG (an index, count or type without meaning on this stack), NO_MEMORY
  * (no room on the Lua stack). From RLUA_ERR_RUN on it is Lua's own answer: what the call takes off
  * the stack is gone, and the error value is on top. They may be called from host functions, while
- * Lua is running. Each costs a table look-up and a setjmp above the plain call. */
+ * Lua is running. Each costs a table look-up and a setjmp above the plain call.
+ *
+ * What a host keeps with the VM (rlua_alloc and below) follows its snapshots: memory in the VM,
+ * references, resources, and host state elsewhere. docs/HOST.md tells when to use which. */
 
 #ifdef __cplusplus
 extern "C" {
