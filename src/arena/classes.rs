@@ -23,7 +23,7 @@ pub struct Class {
 /// The classes, by size.
 pub static CLASS: [Class; CLASSES] = classes();
 
-/// Class of a size, by `(size + 7) / 8`. Longer than needed, so that the masks below bound the
+/// Class of a size, by eighths. Longer than needed, so that the masks below bound the
 /// indexes and no bounds check, let alone a panic, is left in the allocation function.
 static CLASS_OF: [u8; 2 * MAX_SMALL / 8] = class_of();
 
@@ -32,7 +32,7 @@ static CLASS_OF: [u8; 2 * MAX_SMALL / 8] = class_of();
 /// pre: `size <= MAX_SMALL`.
 #[inline(always)]
 pub fn class_for(size: usize) -> usize {
-    let eighths = (size + 7) / 8;
+    let eighths = size.div_ceil(8);
     CLASS_OF[eighths & (CLASS_OF.len() - 1)] as usize & (CLASSES - 1)
 }
 

@@ -94,4 +94,4 @@ pub struct Slab {
 pub const SLAB_FIRST: usize = size_of::<Slab>();
 
 const _: () = assert!(size_of::<Head>() == HEAD && size_of::<FreeLinks>() <= GRAIN - HEAD);
-const _: () = assert!(SLAB_FIRST % GRAIN == 0 && size_of::<Header>() % 8 == 0);
+const _: () = assert!(SLAB_FIRST.is_multiple_of(GRAIN) && size_of::<Header>().is_multiple_of(8));

@@ -98,7 +98,7 @@ impl PageSet {
     }
 
     /// Pages in the set.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.words.iter().map(|word| word.count_ones() as usize).sum()
     }
 
@@ -131,7 +131,7 @@ mod tests {
         }
         let pages: Vec<u32> = set.iter().map(|page| page.0).collect();
         assert_eq!(pages, [0, 63, 64, 128, 299]);
-        assert_eq!(set.len(), 5);
+        assert_eq!(set.count(), 5);
         set.clear();
         assert_eq!(set.iter().count(), 0);
     }

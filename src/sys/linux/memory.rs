@@ -46,7 +46,7 @@ pub fn reserve(bytes: usize) -> io::Result<NonNull<u8>> {
         let slot = FIRST_SLOT + NEXT_SLOT.fetch_add(1, Ordering::Relaxed) % SLOTS;
         match map(slot * ALIGNMENT, bytes, libc::MAP_FIXED_NOREPLACE) {
             // A kernel older than 4.17 takes the address for a hint.
-            Ok(base) if base.as_ptr() as usize % ALIGNMENT == 0 => return Ok(base),
+            Ok(base) if (base.as_ptr() as usize).is_multiple_of(ALIGNMENT) => return Ok(base),
             Ok(base) => unmap(base.as_ptr(), bytes),
             Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {}
             Err(error) if error.raw_os_error() == Some(libc::ENOMEM) => break,
