@@ -131,6 +131,33 @@ impl Arena {
             if size <= MAX_SMALL {
                 return self.alloc_block(class_for(size));
             }
+            self.alloc_large(size)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn free(&mut self, block: *mut u8) -> *mut u8 {
+        let offset = block as usize - self.base as usize;
+        // SAFETY: the block is one of ours (the caller).
+        unsafe {
+            match self.slab_of(offset) {
+                0 => self.free_large(offset),
+                slab => self.free_block(slab, offset),
+            }
+        }
+    }
+
+    #[inline(never)]
+    unsafe fn free_large(&mut self, offset: usize) -> *mut u8 {
+        // SAFETY: the run is one of ours (the caller).
+        unsafe { self.free_run(offset) };
+        ptr::null_mut()
+    }
+
+    #[inline(never)]
+    unsafe fn alloc_large(&mut self, size: usize) -> *mut u8 {
+        // SAFETY: the arena is consistent between calls.
+        unsafe {
             match self.alloc_run(size) {
                 0 => ptr::null_mut(),
                 run => self.base.add(run),
@@ -138,20 +165,9 @@ impl Arena {
         }
     }
 
-    #[inline(always)]
-    unsafe fn free(&mut self, block: *mut u8) {
-        let offset = block as usize - self.base as usize;
-        // SAFETY: the block is one of ours (the caller).
-        unsafe {
-            match self.slab_of(offset) {
-                0 => self.free_run(offset),
-                slab => self.free_block(slab, offset),
-            }
-        }
-    }
-
     /// Gives a block another size, in place where it can. NULL, and the block untouched, when it
     /// has to grow and cannot.
+    #[inline(never)]
     unsafe fn resize(&mut self, block: *mut u8, size: usize) -> *mut u8 {
         let offset = block as usize - self.base as usize;
         // SAFETY: the block is one of ours (the caller); the copy stays in both blocks.
@@ -203,10 +219,10 @@ impl Arena {
         unsafe {
             let arena = &mut *ud.cast::<Arena>();
             if new_size == 0 {
-                if !block.is_null() {
-                    arena.free(block.cast());
+                if block.is_null() {
+                    return ptr::null_mut();
                 }
-                return ptr::null_mut();
+                return arena.free(block.cast()).cast();
             }
             if block.is_null() {
                 return arena.alloc(new_size, old_size).cast();
