@@ -127,6 +127,7 @@ pub enum Error {
     TooManySnapshots { wanted: usize, max: usize },
     BadConfigSize { found: usize, expected: usize },
     UnknownTracker { value: i32 },
+    UnknownTrackerName { name: String },
     TrackerUnavailable { name: &'static str, why: &'static str },
     Corrupt { what: String },
     BadArg { function: &'static str },
@@ -151,7 +152,8 @@ impl Error {
             Error::LimitTooLarge { .. }
             | Error::TooManySnapshots { .. }
             | Error::BadConfigSize { .. }
-            | Error::UnknownTracker { .. } => Status::BadConfig,
+            | Error::UnknownTracker { .. }
+            | Error::UnknownTrackerName { .. } => Status::BadConfig,
             Error::TrackerUnavailable { .. } => Status::Unsupported,
             Error::Corrupt { .. } => Status::Corrupt,
             Error::BadArg { .. } => Status::BadArg,
@@ -239,6 +241,10 @@ impl fmt::Display for Error {
             Error::UnknownTracker { value } => {
                 write!(f, "tracker = {value} is no rlua_Tracker")
             }
+            Error::UnknownTrackerName { name } => write!(
+                f,
+                "RLUA_TRACKER={name} in the environment: it can be auto, compare, uffd or copy"
+            ),
             Error::TrackerUnavailable { name, why } => {
                 write!(f, "the tracker '{name}' cannot be used here: {why}; use auto or compare")
             }

@@ -99,6 +99,11 @@ impl Arena {
         self.base
     }
 
+    /// Bytes of addresses from the base that belong to the region.
+    pub fn reserved_bytes(&self) -> usize {
+        self.region.reserved_bytes()
+    }
+
     /// Bytes from the base that hold state: what a snapshot has to keep.
     pub fn used_bytes(&self) -> usize {
         // SAFETY: the header is initialised.

@@ -13,14 +13,17 @@ use std::ptr;
 /// Which way a VM finds the pages that were written since the last snapshot.
 #[repr(C)]
 pub enum rlua_Tracker {
-    /// The library chooses.
+    /// The environment variable RLUA_TRACKER (auto, compare, uffd, copy); else the library
+    /// chooses, and chooses anew as the VM's frames change.
     Auto = 0,
     /// Compare each page with the newest snapshot. Works everywhere.
     Compare = 1,
-    /// Linux userfaultfd.
+    /// Linux userfaultfd (6.7 and later): the kernel tells. Half a microsecond per written page.
     Uffd = 2,
     /// Windows write watch.
     WriteWatch = 3,
+    /// Copy every page, search nothing: the baseline.
+    Copy = 4,
 }
 
 /// How a VM is made. Fill with zeros, set `size`, then what differs from the default.

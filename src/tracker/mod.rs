@@ -8,9 +8,15 @@
 //! # Not here
 //! What is done with a written page ([`crate::snapshot`]).
 
+mod auto;
 mod compare;
+mod copy;
+mod uffd;
 
+pub use auto::Auto;
 pub use compare::Compare;
+pub use copy::Copy;
+pub use uffd::Uffd;
 
 use crate::error::{Error, Result};
 use crate::units::{PAGE_SIZE, PageIndex};
@@ -56,6 +62,37 @@ pub trait Tracker: Send {
 
     /// The backend's number in the C API (`rlua_Tracker`).
     fn id(&self) -> i32;
+}
+
+/// Opens the backend of that number (`rlua_Tracker`); 0 asks the environment variable
+/// `RLUA_TRACKER`, and chooses by itself where that is not set.
+///
+/// # Safety
+/// The range is one reservation, which outlives the tracker.
+pub unsafe fn open(id: i32, base: *mut u8, reserved_bytes: usize) -> Result<Box<dyn Tracker>> {
+    let id = if id == 0 { from_environment()? } else { id };
+    // SAFETY: the caller's contract.
+    unsafe {
+        match id {
+            0 => Ok(Box::new(Auto::new(base, reserved_bytes))),
+            compare::ID => Ok(Box::new(Compare)),
+            uffd::ID => Ok(Box::new(Uffd::watch(base, reserved_bytes)?)),
+            3 => Err(Error::TrackerUnavailable { name: "write_watch", why: "it is of Windows" }),
+            copy::ID => Ok(Box::new(Copy)),
+            value => Err(Error::UnknownTracker { value }),
+        }
+    }
+}
+
+fn from_environment() -> Result<i32> {
+    let Some(name) = std::env::var_os("RLUA_TRACKER") else { return Ok(0) };
+    match name.to_str() {
+        Some("" | "auto") => Ok(0),
+        Some("compare") => Ok(compare::ID),
+        Some("uffd") => Ok(uffd::ID),
+        Some("copy") => Ok(copy::ID),
+        _ => Err(Error::UnknownTrackerName { name: name.to_string_lossy().into_owned() }),
+    }
 }
 
 /// A set of pages, one bit each.

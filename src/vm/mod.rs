@@ -78,8 +78,11 @@ impl Vm {
             0 => region::MAX_BYTES,
             bytes => bytes,
         };
-        let tracker = open_tracker(config.tracker)?;
-        let arena = Box::into_raw(Box::new(Arena::new(limit)?));
+        let arena = Box::new(Arena::new(limit)?);
+        // SAFETY: the arena's region lives as long as the VM, which owns both.
+        let tracker =
+            unsafe { tracker::open(config.tracker, arena.base(), arena.reserved_bytes())? };
+        let arena = Box::into_raw(arena);
         let mut vm = Box::new(Vm {
             arena,
             main: std::ptr::null_mut(),
@@ -286,14 +289,4 @@ pub unsafe fn when_idle<T>(vm: *mut Vm, work: impl FnOnce(&mut Vm) -> Result<T>)
 fn fold_seed(seed: u64) -> u32 {
     let mixed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     (mixed >> 32) as u32 ^ mixed as u32
-}
-
-fn open_tracker(id: i32) -> Result<Box<dyn Tracker>> {
-    let unavailable = |name| Error::TrackerUnavailable { name, why: "not built into this version" };
-    match id {
-        0 | 1 => Ok(Box::new(tracker::Compare)),
-        2 => Err(unavailable("uffd")),
-        3 => Err(unavailable("write_watch")),
-        value => Err(Error::UnknownTracker { value }),
-    }
 }
