@@ -47,8 +47,11 @@ impl Uffd {
 
     /// Whether no page can have been written since the last scan. A scan walks the page table of
     /// all used pages, 2 ns each; an idle VM is spared that.
+    /// In a forked child the count starts anew, so it must not be asked.
     fn is_untouched(&self, live: Live) -> bool {
-        live.used_pages <= self.protected_pages && written::faults() == self.faults
+        live.used_pages <= self.protected_pages
+            && written::probe().is_ok()
+            && written::faults() == self.faults
     }
 
     /// Whether the kernel still answers.
