@@ -127,6 +127,7 @@ pub enum Error {
     TooManySnapshots { wanted: usize, max: usize },
     BadConfigSize { found: usize, expected: usize },
     UnknownTracker { value: i32 },
+    OutOfRange { field: &'static str, value: i32, max: i32 },
     UnknownTrackerName { name: String },
     TrackerUnavailable { name: &'static str, why: &'static str },
     Corrupt { what: String },
@@ -153,6 +154,7 @@ impl Error {
             | Error::TooManySnapshots { .. }
             | Error::BadConfigSize { .. }
             | Error::UnknownTracker { .. }
+            | Error::OutOfRange { .. }
             | Error::UnknownTrackerName { .. } => Status::BadConfig,
             Error::TrackerUnavailable { .. } => Status::Unsupported,
             Error::Corrupt { .. } => Status::Corrupt,
@@ -240,6 +242,9 @@ impl fmt::Display for Error {
             ),
             Error::UnknownTracker { value } => {
                 write!(f, "tracker = {value} is no rlua_Tracker")
+            }
+            Error::OutOfRange { field, value, max } => {
+                write!(f, "{field} = {value}: it can be 1 to {max}, or 0 for the default")
             }
             Error::UnknownTrackerName { name } => write!(
                 f,

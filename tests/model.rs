@@ -62,14 +62,13 @@ struct Model {
 impl Model {
     fn new(memory: usize, max: usize, tracker: i32) -> Model {
         let mut lua = std::ptr::null_mut();
-        let config = rlua_Config {
-            size: size_of::<rlua_Config>(),
-            memory_size: memory,
-            max_snapshots: max,
-            seed: 7,
-            tracker,
-            reserved: 0,
-        };
+        // SAFETY: zero is the default in every field.
+        let mut config: rlua_Config = unsafe { std::mem::zeroed() };
+        config.size = size_of::<rlua_Config>();
+        config.memory_size = memory;
+        config.max_snapshots = max;
+        config.seed = 7;
+        config.tracker = tracker;
         // SAFETY: both point to live places; the VM is this thread's.
         unsafe {
             assert_eq!(rlua_open(&config, &mut lua), 0, "{}", sentence(lua));
