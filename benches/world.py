@@ -9,7 +9,7 @@ import collections
 import os
 import subprocess
 
-from table import median, pair_ratio, pin, save, show
+from table import load, median, pair_ratio, pin, save, show
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LUA = os.path.join(HERE, "world.lua")
@@ -221,8 +221,8 @@ def main():
     options = parser.parse_args()
     pin()
     results = {part: PARTS[part](options) for part in options.parts}
-    if options.json:
-        save(options.json, results)
+    if options.json:  # parts that were not run keep their last results
+        save(options.json, {**load(options.json), **results})
 
 
 if __name__ == "__main__":
