@@ -237,9 +237,11 @@ fn a_tracker_that_misses_a_page_is_caught() {
 fn the_choice_follows_the_frames() {
     let mut rig = Rig::new(0, 4);
     rig.used = PAGES;
-    let run = |rig: &mut Rig, pages: usize| {
-        for round in 0..60 {
-            (0..pages).for_each(|page| rig.write(page, round, round as u8 + 1));
+    let mut value = 0u8;
+    let mut run = |rig: &mut Rig, pages: usize| {
+        for _ in 0..100 {
+            value = value.wrapping_add(1);
+            (0..pages).for_each(|page| rig.write(page, 7, value));
             rig.capture();
         }
         rig.tracker.id()

@@ -45,6 +45,9 @@ struct Snapshot {
     undo: Vec<Undo>,
 }
 
+/// Snapshots that a history has room for from its first capture on.
+const SNAPSHOTS_AHEAD: usize = 32;
+
 /// The held snapshots, oldest first.
 pub struct History {
     store: PageStore,
@@ -170,6 +173,12 @@ impl History {
         }
         self.store.reserve(wanted)?;
         self.mirror.try_reserve(grown).map_err(out_of_memory(grown))?;
+        if self.snapshots.is_empty() {
+            // At once, so that the captures that follow allocate nothing.
+            let ahead = self.max_snapshots.min(SNAPSHOTS_AHEAD);
+            self.snapshots.try_reserve(ahead).map_err(out_of_memory(1))?;
+            self.spare_undo.try_reserve(ahead).map_err(out_of_memory(1))?;
+        }
         self.snapshots.try_reserve(1).map_err(out_of_memory(1))?;
         self.spare_undo.try_reserve(self.snapshots.len() + 1).map_err(out_of_memory(1))?;
         if let Some(newest) = self.snapshots.back_mut() {
@@ -265,13 +274,16 @@ impl History {
         let used_pages = self.mirror.len();
         // The live part may have shrunk since: what is above it was not looked at.
         self.dirty.insert_range(live.used_pages.min(used_pages), used_pages);
+        let restored = Live { used_pages, ..live };
+        // SAFETY: the caller's contract.
+        unsafe { tracker.expect_writes(restored, self.dirty.count()) };
         for page in self.dirty.iter().filter(|page| page.get() < used_pages) {
             // SAFETY: the caller's contract.
             unsafe { copy_page(self.mirror[page.get()], live.page(page.get())) };
         }
         self.dirty.clear();
         // SAFETY: the caller's contract.
-        unsafe { tracker.restart(Live { used_pages, ..live }) }
+        unsafe { tracker.restart(restored) }
     }
 
     /// Makes the mirror what the second newest snapshot was; notes the pages that changed.

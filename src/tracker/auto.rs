@@ -22,16 +22,21 @@ use crate::units::PAGE_SIZE;
 const WATCH_CALL_NS: u64 = 900;
 const WATCH_PAGE_NS: u64 = 3;
 /// The fault of the first write to a protected page.
-const WATCH_FAULT_NS: u64 = 650;
-/// Comparing a page, while both copies fit the cache, and where they do not.
-const COMPARE_NEAR_NS: u64 = 60;
-const COMPARE_FAR_NS: u64 = 250;
+const WATCH_FAULT_NS: u64 = 1000;
+/// Comparing a page, while both copies fit the second-level cache, the third, and neither.
+const COMPARE_NEAR_NS: u64 = 110;
+const COMPARE_FAR_NS: u64 = 220;
+const COMPARE_MEMORY_NS: u64 = 400;
 const NEAR_PAGES: usize = (1 << 20) / PAGE_SIZE;
-/// Copying a page for nothing, and keeping it.
-const COPY_PAGE_NS: u64 = 400;
+const FAR_PAGES: usize = (8 << 20) / PAGE_SIZE;
+/// Copying a page for nothing, and the memory that it takes for as long as the snapshot is held.
+const COPY_PAGE_NS: u64 = 700;
 
-/// Captures in a row that another choice has to look better, and by how much.
+/// Captures in a row that another choice has to look better, and by how much. Each time the watch
+/// is left, coming back takes twice as many: a VM that writes what is there already looks busy to
+/// the watch, and idle to the comparison.
 const PATIENCE: u32 = 4;
+const PATIENCE_MAX: u32 = 1024;
 const MARGIN_PERCENT: u64 = 130;
 /// While everything is copied nothing is learned: every so many captures, compare once.
 const PROBE_EVERY: u32 = 32;
@@ -53,6 +58,7 @@ pub struct Auto {
     /// Written pages in a capture: a running mean, in sixteenths of a page.
     written_x16: u64,
     better_for: u32,
+    watch_patience: u32,
     captures: u32,
 }
 
@@ -73,6 +79,7 @@ impl Auto {
             watch_refused: false,
             written_x16: 0,
             better_for: 0,
+            watch_patience: PATIENCE,
             captures: 0,
         }
     }
@@ -83,24 +90,31 @@ impl Auto {
             Choice::Watch if self.watch_refused => u64::MAX / MARGIN_PERCENT,
             Choice::Watch => WATCH_CALL_NS + used * WATCH_PAGE_NS + written * WATCH_FAULT_NS,
             Choice::Compare if used_pages <= NEAR_PAGES => used * COMPARE_NEAR_NS,
-            Choice::Compare => used * COMPARE_FAR_NS,
+            Choice::Compare if used_pages <= FAR_PAGES => used * COMPARE_FAR_NS,
+            Choice::Compare => used * COMPARE_MEMORY_NS,
             Choice::Copy => used.saturating_sub(written) * COPY_PAGE_NS,
         }
+    }
+
+    fn cheapest(&self, used_pages: usize) -> Choice {
+        let all = [Choice::Watch, Choice::Compare, Choice::Copy];
+        all.into_iter()
+            .min_by_key(|&choice| self.cost_ns(choice, used_pages))
+            .unwrap_or(self.choice)
     }
 
     /// Learns from a capture; answers the choice for the next one.
     fn learn(&mut self, used_pages: usize, written: usize) -> Choice {
         self.written_x16 = (self.written_x16 * 7 + written as u64 * 16) / 8;
-        let all = [Choice::Watch, Choice::Compare, Choice::Copy];
-        let best = all.into_iter().min_by_key(|&choice| self.cost_ns(choice, used_pages));
-        let best = best.unwrap_or(self.choice);
+        let best = self.cheapest(used_pages);
         let now = self.cost_ns(self.choice, used_pages);
         if self.cost_ns(best, used_pages) * MARGIN_PERCENT / 100 < now {
             self.better_for += 1;
         } else {
             self.better_for = 0;
         }
-        if self.better_for < PATIENCE {
+        let wanted = if best == Choice::Watch { self.watch_patience } else { PATIENCE };
+        if self.better_for < wanted {
             return self.choice;
         }
         self.better_for = 0;
@@ -154,18 +168,32 @@ impl Tracker for Auto {
             }
             return Ok(());
         }
-        let mut next = self.learn(known, dirty.count());
-        if probing && self.written_x16 / 16 < known as u64 * 3 / 4 {
-            next = Choice::Compare;
-        }
+        let next = if probing {
+            self.written_x16 = dirty.count() as u64 * 16;
+            self.cheapest(known)
+        } else {
+            self.learn(known, dirty.count())
+        };
         match next {
             Choice::Watch if self.choice != Choice::Watch => {
                 // SAFETY: the caller's contract; nothing has run since the pages were compared.
                 unsafe { self.start_watch(live) }
             }
-            next => self.choice = next,
+            next => {
+                if self.choice == Choice::Watch && next != Choice::Watch {
+                    self.watch_patience = (self.watch_patience * 2).min(PATIENCE_MAX);
+                }
+                self.choice = next;
+            }
         }
         Ok(())
+    }
+
+    unsafe fn expect_writes(&mut self, live: Live, pages: usize) {
+        if let (Choice::Watch, Some(watch)) = (self.choice, &mut self.watch) {
+            // SAFETY: the caller's contract.
+            unsafe { watch.expect_writes(live, pages) }
+        }
     }
 
     unsafe fn restart(&mut self, live: Live) -> Result<()> {

@@ -54,6 +54,13 @@ pub trait Tracker: Send {
     /// Nothing writes to the region during the call; the baseline's pages can be read.
     unsafe fn take(&mut self, live: Live, baseline: &[PagePtr], dirty: &mut PageSet) -> Result<()>;
 
+    /// Told before a restore writes `pages` pages, all below `live.used_pages`. What it does is for
+    /// speed alone.
+    ///
+    /// # Safety
+    /// Nothing writes to the region during the call.
+    unsafe fn expect_writes(&mut self, _live: Live, _pages: usize) {}
+
     /// Starts the next interval where the live pages equal the baseline: after a restore.
     ///
     /// # Safety

@@ -81,6 +81,14 @@ impl Tracker for Uffd {
         unsafe { Compare.take(live, baseline, dirty) }
     }
 
+    /// One call lifts the protection of all pages for the price of some faults.
+    unsafe fn expect_writes(&mut self, live: Live, pages: usize) {
+        if self.works && pages > 2 + live.used_pages / 128 {
+            // SAFETY: the region is registered. Should it fail, each page faults by itself.
+            let _ = unsafe { written::unprotect(live.base, live.used_pages) };
+        }
+    }
+
     unsafe fn restart(&mut self, live: Live) -> Result<()> {
         if self.works {
             // SAFETY: the caller's contract.
