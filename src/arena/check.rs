@@ -4,7 +4,7 @@
 //! owner: it cannot know the owners.
 
 use super::Arena;
-use super::classes::CLASS;
+use super::classes::{Shape, class_of_shape, shape, units_of_shape};
 use super::layout::*;
 use super::runs::bin_of;
 
@@ -106,7 +106,7 @@ impl Arena {
     unsafe fn check_slabs(&self, header: &Header, runs: &[usize]) -> Found<()> {
         let is_run = |offset: usize| runs.binary_search(&offset).is_ok();
         ensure(is_run(header.map as usize), || "A2: the slab map is no run".into())?;
-        let (mut open, mut unit) = (0, 0);
+        let (mut open, mut unit, mut counts) = (0, 0, [0; CLASSES]);
         // SAFETY: the map has `map_units` bytes; slabs are followed only where a run starts.
         unsafe {
             while unit < header.map_units as usize {
@@ -118,7 +118,9 @@ impl Arena {
                 ensure(is_run(at), || format!("A2: slab {at:#x} is no run"))?;
                 unit += self.check_slab(header, at)?;
                 open += self.has_room(at) as usize;
+                counts[class_of_shape((*self.slab(at)).shape)] += 1;
             }
+            ensure(counts == header.slab_counts, || "A2: slabs are miscounted".into())?;
             for class in 0..CLASSES {
                 let (mut at, mut prev) = (header.slabs[class] as usize, 0);
                 while at != 0 {
@@ -128,7 +130,7 @@ impl Arena {
                     })?;
                     let slab = self.slab(at).read();
                     ensure(
-                        slab.class as usize == class && (prev == 0 || slab.prev == prev),
+                        class_of_shape(slab.shape) == class && (prev == 0 || slab.prev == prev),
                         || format!("A2: slab {at:#x} is in the wrong list or place"),
                     )?;
                     open -= 1;
@@ -142,7 +144,7 @@ impl Arena {
     unsafe fn has_room(&self, at: usize) -> bool {
         // SAFETY: the caller found a slab there.
         let slab = unsafe { self.slab(at).read() };
-        slab.free != 0 || slab.fresh != CLASS[slab.class as usize].end
+        slab.free != 0 || slab.fresh != shape(slab.shape).end
     }
 
     /// Verifies one slab; answers its units.
@@ -150,15 +152,14 @@ impl Arena {
         // SAFETY: the slab is a run, so its header and blocks are in the used part.
         unsafe {
             let slab = self.slab(at).read();
-            ensure((slab.class as usize) < CLASSES, || format!("A2: slab {at:#x} has no class"))?;
-            let class = CLASS[slab.class as usize];
-            let units = class.units as usize;
+            let Shape { size, end } = shape(slab.shape);
+            let units = units_of_shape(slab.shape);
             ensure(self.stride(at) >= units * UNIT, || format!("A2: slab {at:#x} is cut short"))?;
             for place in 0..units {
                 let tag = self.base.add(header.map as usize + at / UNIT + place).read();
                 ensure(tag as usize == place + 1, || format!("A2: the map cuts slab {at:#x}"))?;
             }
-            let (size, end) = (class.size as usize, class.end as usize);
+            let (size, end) = (size as usize, end as usize);
             let on_grid = |offset: usize| {
                 offset >= SLAB_FIRST && offset < end && (offset - SLAB_FIRST).is_multiple_of(size)
             };

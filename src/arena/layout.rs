@@ -50,6 +50,8 @@ pub struct Header {
     pub free_runs: [[u32; CUTS]; LEVELS],
     /// First slab with a free block, for each size class.
     pub slabs: [u32; CLASSES],
+    /// Slabs of each size class.
+    pub slab_counts: [u32; CLASSES],
 }
 
 /// Offset of the first run's payload.
@@ -81,8 +83,8 @@ pub struct FreeLinks {
 pub struct Slab {
     /// Where the part begins that was never handed out.
     pub fresh: u16,
-    /// Size class.
-    pub class: u16,
+    /// Size class and length: see `classes::Shape`.
+    pub shape: u16,
     /// First block of the free list, 0 for none. A free block begins with the next one's offset.
     pub free: u16,
     /// Blocks handed out.

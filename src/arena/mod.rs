@@ -28,7 +28,7 @@ mod slabs;
 use crate::error::{Error, Result};
 use crate::region::{self, Region};
 use crate::units::PAGE_SIZE;
-use classes::{CLASS, MAX_SMALL, class_for};
+use classes::{MAX_SMALL, class_for, class_of_shape, shape};
 use layout::*;
 use runs::stride_for;
 use std::ffi::c_void;
@@ -191,9 +191,9 @@ impl Arena {
                     return block;
                 }
             } else {
-                let class = (*self.slab(slab)).class as usize & (CLASSES - 1);
-                held = CLASS[class].size as usize;
-                if size <= held && class_for(size) == class {
+                let number = (*self.slab(slab)).shape;
+                held = shape(number).size as usize;
+                if size <= held && class_for(size) == class_of_shape(number) {
                     return block;
                 }
             }

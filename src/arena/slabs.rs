@@ -6,7 +6,7 @@
 //! so that blocks come from pages that are dirty already. A byte map tells which units belong to
 //! a slab: a block finds its slab from its address, whatever size its owner claims.
 
-use super::classes::{CLASS, Class};
+use super::classes::{Shape, class_of_shape, next_shape, shape, units_of_shape};
 use super::layout::*;
 use super::runs::stride_for;
 use super::{Arena, FIRST_MAP_UNITS};
@@ -52,7 +52,7 @@ impl Arena {
             let slab = self.slab(at);
             let (free, fresh) = ((*slab).free as usize, (*slab).fresh as usize);
             (*slab).used += 1;
-            let Class { size, end, .. } = CLASS[class];
+            let Shape { size, end } = shape((*slab).shape);
             let block;
             if free != 0 {
                 block = slab.cast::<u8>().add(free);
@@ -87,8 +87,9 @@ impl Arena {
         // SAFETY: the contract above.
         unsafe {
             let slab = self.slab(at);
-            let class = (*slab).class as usize & (CLASSES - 1);
-            let was_full = (*slab).free == 0 && (*slab).fresh == CLASS[class].end;
+            let number = (*slab).shape;
+            let class = class_of_shape(number);
+            let was_full = (*slab).free == 0 && (*slab).fresh == shape(number).end;
             self.base.add(offset).cast::<u16>().write((*slab).free);
             (*slab).free = (offset - at) as u16;
             (*slab).used -= 1;
@@ -136,8 +137,8 @@ impl Arena {
     unsafe fn drop_slab(&mut self, at: usize) {
         // SAFETY: the contract above; a slab with no used block is in its class's list.
         unsafe {
-            let Slab { next, prev, class, .. } = self.slab(at).read();
-            let class = class as usize & (CLASSES - 1);
+            let Slab { next, prev, shape: number, .. } = self.slab(at).read();
+            let class = class_of_shape(number);
             if (*self.header()).slabs[class] as usize == at {
                 (*self.header()).slabs[class] = next;
             } else {
@@ -146,7 +147,8 @@ impl Arena {
                     (*self.slab(next as usize)).prev = prev;
                 }
             }
-            for unit in 0..CLASS[class].units as usize {
+            (*self.header()).slab_counts[class] -= 1;
+            for unit in 0..units_of_shape(number) {
                 self.base.add((*self.header()).map as usize + at / UNIT + unit).write(0);
             }
             self.free_run(at);
@@ -180,9 +182,10 @@ impl Arena {
     #[cold]
     #[inline(never)]
     unsafe fn new_slab(&mut self, class: usize) -> usize {
-        let units = CLASS[class].units as usize;
         // SAFETY: the contract above.
         unsafe {
+            let number = next_shape(class, (*self.header()).slab_counts[class]);
+            let units = units_of_shape(number);
             let at = self.alloc_units(units);
             if at == 0 {
                 return 0;
@@ -199,10 +202,11 @@ impl Arena {
                 free: 0,
                 fresh: SLAB_FIRST as u16,
                 used: 0,
-                class: class as u16,
+                shape: number,
                 next: 0,
                 prev: 0,
             });
+            (*self.header()).slab_counts[class] += 1;
             (*self.header()).slabs[class] = at as u32;
             at
         }
