@@ -242,7 +242,7 @@ pub unsafe extern "C" fn lua_close(L: *mut lua_State) {
                 });
                 match finalized {
                     Ok(()) | Err(Error::Poisoned) => drop(registry::leave(vm)),
-                    Err(_) => note(Some(vm), &Error::BusyClose.to_string()),
+                    Err(_) => note(Some(vm), format_args!("{}", Error::BusyClose)),
                 }
             }
         }

@@ -22,13 +22,14 @@
 pub mod registry;
 
 use crate::arena::Arena;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Sentence};
 use crate::lua::{self, lua_State};
 use crate::region;
 use crate::snapshot::History;
 use crate::tracker::{self, Live, Tracker};
 use crate::units::{Frame, pages_for};
-use std::ffi::{CString, c_char};
+use std::ffi::c_char;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -88,8 +89,8 @@ pub struct Vm {
     /// Set while a call that needs V1 works: what it calls back gets BUSY.
     working: AtomicBool,
     poisoned: AtomicBool,
-    /// Locked, so that two threads that fail at once by mistake do not free it twice.
-    last_error: Mutex<CString>,
+    /// Locked, since two threads may fail at once by mistake.
+    last_error: Mutex<Sentence>,
 }
 
 impl Vm {
@@ -118,7 +119,7 @@ impl Vm {
             holder: AtomicUsize::new(0),
             working: AtomicBool::new(false),
             poisoned: AtomicBool::new(false),
-            last_error: Mutex::new(CString::default()),
+            last_error: Mutex::new(Sentence::new()),
         });
         let seed = config.seed.map(fold_seed);
         let seed = seed.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
@@ -165,8 +166,8 @@ impl Vm {
     }
 
     /// Keeps the sentence of a failure.
-    pub fn set_last_error(&self, sentence: CString) {
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = sentence;
+    pub fn set_last_error(&self, sentence: fmt::Arguments<'_>) {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).set(sentence);
     }
 
     fn live(&self) -> Live {
@@ -243,18 +244,24 @@ impl Drop for Vm {
 }
 
 /// Holds a VM for this OS thread. Calls nest: a host function makes calls of its own.
-struct Hold<'a> {
-    holder: &'a AtomicUsize,
+struct Hold {
+    /// Raw, since the VM that it lies in is borrowed mutably meanwhile.
+    holder: *const AtomicUsize,
     outermost: bool,
 }
 
-impl<'a> Hold<'a> {
-    fn take(holder: &'a AtomicUsize) -> Result<Hold<'a>> {
+impl Hold {
+    /// # Safety
+    /// `holder` outlives the hold.
+    unsafe fn take(holder: *const AtomicUsize) -> Result<Hold> {
         thread_local! {
             static MARK: u8 = const { 0 };
         }
         let me = MARK.with(|mark| std::ptr::from_ref(mark) as usize);
-        match holder.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) {
+        // SAFETY: the contract above.
+        let taken =
+            unsafe { (*holder).compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) };
+        match taken {
             Ok(_) => Ok(Hold { holder, outermost: true }),
             Err(other) if other == me => Ok(Hold { holder, outermost: false }),
             Err(_) => Err(Error::Busy),
@@ -262,10 +269,11 @@ impl<'a> Hold<'a> {
     }
 }
 
-impl Drop for Hold<'_> {
+impl Drop for Hold {
     fn drop(&mut self) {
         if self.outermost {
-            self.holder.store(0, Ordering::Release);
+            // SAFETY: the contract of take().
+            unsafe { (*self.holder).store(0, Ordering::Release) };
         }
     }
 }
@@ -281,7 +289,7 @@ pub unsafe fn when_mine<T>(vm: *mut Vm, work: impl FnOnce() -> T) -> Result<T> {
         if (*vm).is_poisoned() {
             return Err(Error::Poisoned);
         }
-        let _hold = Hold::take(&(*vm).holder)?;
+        let _hold = Hold::take(&raw const (*vm).holder)?;
         Ok(work())
     }
 }
@@ -296,7 +304,7 @@ pub unsafe fn when_idle<T>(vm: *mut Vm, work: impl FnOnce(&mut Vm) -> Result<T>)
         if (*vm).is_poisoned() {
             return Err(Error::Poisoned);
         }
-        let _hold = Hold::take(&(*vm).holder)?;
+        let _hold = Hold::take(&raw const (*vm).holder)?;
         if (*vm).working.swap(true, Ordering::Relaxed) {
             return Err(Error::Busy);
         }
