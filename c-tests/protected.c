@@ -420,3 +420,210 @@ TEST(pushes_grow_the_stack_until_memory_or_the_limit_ends) {
         lua_close(L);
     }
 }
+
+/* -- objects.c: making, combining, below metamethods ---------------------------------------- */
+
+static int twice(lua_State *L) {
+    lua_pushnumber(L, 2 * luaL_checknumber(L, 1));
+    return 1;
+}
+
+TEST(userdata_is_aligned_and_keeps_user_values) {
+    lua_State *L = open_watched(1 * MIB);
+    void *block;
+    int count;
+    for (count = 0; count < 40; count++) {
+        CHECK_OK(rlua_newuserdata(L, 24, count, &block));
+        CHECK_EQ((uintptr_t)block % 16, 0);
+        CHECK(block == lua_touserdata(L, -1));
+        memset(block, 255, 24);
+        if (count > 0) {
+            CHECK_OK(rlua_pushinteger(L, count));
+            CHECK(lua_setiuservalue(L, -2, count));
+        }
+    }
+    CHECK_OK(rlua_gc(L, LUA_GCCOLLECT, 0));
+    for (count = 1; count < 40; count++) {
+        CHECK_EQ(lua_getiuservalue(L, count + 1, count), LUA_TNUMBER);
+        CHECK_EQ(lua_tointeger(L, -1), count);
+        lua_pop(L, 1);
+    }
+    CHECK_OK(rlua_newuserdata(L, 0, 0, NULL));
+    CHECK_REFUSED(rlua_newuserdata(L, 1, -1, &block), RLUA_BAD_ARG);
+    CHECK_REFUSED(rlua_newuserdata(L, 1, 40000, &block), RLUA_BAD_ARG);
+    CHECK_STATUS(rlua_newuserdata(L, 4 * MIB, 0, &block), RLUA_ERR_MEM);
+    CHECK(block == NULL);
+    CHECK_STATUS(rlua_newuserdata(L, SIZE_MAX, 0, &block), RLUA_ERR_RUN);
+    lua_close(L);
+}
+
+TEST(operators_work_raise_and_refuse) {
+    lua_State *L = open_watched(1 * MIB);
+    int result = 7;
+    CHECK_OK(rlua_dostring(L, "return {1, 2, 3}, 'abc', 5, 3, print"));
+    CHECK_OK(rlua_len(L, 1));
+    CHECK_EQ(lua_tointeger(L, -1), 3);
+    CHECK_STATUS(rlua_len(L, 5), RLUA_ERR_RUN);
+    lua_settop(L, 5);
+    CHECK_OK(rlua_compare(L, 4, 3, LUA_OPLT, &result));
+    CHECK_EQ(result, 1);
+    CHECK_OK(rlua_compare(L, 4, 3, LUA_OPEQ, &result));
+    CHECK_EQ(result, 0);
+    CHECK_STATUS(rlua_compare(L, 1, 3, LUA_OPLE, &result), RLUA_ERR_RUN);
+    CHECK_EQ(lua_gettop(L), 6);
+    CHECK_REFUSED(rlua_compare(L, 1, 3, 3, &result), RLUA_BAD_ARG);
+    CHECK_REFUSED(rlua_compare(L, 1, -9, 0, &result), RLUA_BAD_ARG);
+    CHECK_REFUSED(rlua_compare(L, 1, 2, 0, NULL), RLUA_NULL_ARG);
+    lua_settop(L, 4);
+    CHECK_OK(rlua_arith(L, LUA_OPSUB));
+    CHECK_EQ(lua_tointeger(L, -1), 2);
+    CHECK_OK(rlua_arith(L, LUA_OPUNM));
+    CHECK_EQ(lua_tointeger(L, -1), -2);
+    CHECK_EQ(lua_gettop(L), 3);
+    CHECK_STATUS(rlua_arith(L, LUA_OPADD), RLUA_ERR_RUN);
+    CHECK_EQ(lua_gettop(L), 2);
+    CHECK_REFUSED(rlua_arith(L, -1), RLUA_BAD_ARG);
+    CHECK_REFUSED(rlua_arith(L, 14), RLUA_BAD_ARG);
+    lua_settop(L, 1);
+    CHECK_REFUSED(rlua_arith(L, LUA_OPADD), RLUA_BAD_ARG);
+    CHECK_OK(rlua_dostring(L, "return 'a', 1, 2.5"));
+    CHECK_OK(rlua_concat(L, 3));
+    CHECK_STR(lua_tostring(L, -1), "a12.5");
+    CHECK_OK(rlua_concat(L, 0));
+    CHECK_STR(lua_tostring(L, -1), "");
+    CHECK_STATUS(rlua_concat(L, 3), RLUA_ERR_RUN);
+    CHECK_EQ(lua_gettop(L), 1);
+    CHECK_REFUSED(rlua_concat(L, 2), RLUA_BAD_ARG);
+    CHECK_REFUSED(rlua_concat(L, -1), RLUA_BAD_ARG);
+    lua_close(L);
+}
+
+TEST(raw_access_passes_metamethods_by) {
+    lua_State *L = open_watched(1 * MIB);
+    CHECK_OK(rlua_dostring(L, "local function fail() error('meta') end\n"
+                              "return setmetatable({}, {__index = fail, __newindex = fail})"));
+    CHECK_OK(rlua_pushinteger(L, 5));
+    CHECK_OK(rlua_rawseti(L, 1, 2));
+    CHECK_OK(rlua_rawgeti(L, 1, 2));
+    CHECK_EQ(lua_tointeger(L, -1), 5);
+    CHECK_OK(rlua_rawgeti(L, 1, 3));
+    CHECK_OK(rlua_pushnil(L));
+    CHECK_OK(rlua_pushnil(L));
+    CHECK_STATUS(rlua_rawset(L, 1), RLUA_ERR_RUN); /* a nil key */
+    CHECK(strstr(lua_tostring(L, -1), "index is nil") != NULL);
+    lua_settop(L, 1);
+    CHECK_OK(rlua_pushlstring(L, "k", 1));
+    CHECK_OK(rlua_pushboolean(L, 1));
+    CHECK_OK(rlua_rawset(L, 1));
+    CHECK_OK(rlua_pushlstring(L, "k", 1));
+    CHECK_OK(rlua_rawget(L, 1));
+    CHECK_EQ(lua_toboolean(L, -1), 1);
+    CHECK_EQ(lua_gettop(L), 2);
+    CHECK_REFUSED(rlua_rawget(L, 2), RLUA_BAD_ARG);
+    CHECK_REFUSED(rlua_rawset(L, 2), RLUA_BAD_ARG);
+    CHECK_REFUSED(rlua_rawgeti(L, 7, 1), RLUA_BAD_ARG);
+    CHECK_REFUSED(rlua_rawseti(L, -7, 1), RLUA_BAD_ARG);
+    lua_settop(L, 1);
+    CHECK_STATUS(rlua_getsubtable(L, 1, "sub"), RLUA_ERR_RUN);
+    CHECK_OK(rlua_createtable(L, 0, 0));
+    CHECK_OK(rlua_getsubtable(L, -1, "sub"));
+    CHECK(lua_istable(L, -1));
+    lua_close(L);
+}
+
+TEST(metatables_by_name) {
+    lua_State *L = open_watched(1 * MIB);
+    int made = 0;
+    void *block = L;
+    CHECK_OK(rlua_newmetatable(L, "point", &made));
+    CHECK_EQ(made, 1);
+    CHECK_OK(rlua_newmetatable(L, "point", &made));
+    CHECK_EQ(made, 0);
+    CHECK(lua_rawequal(L, 1, 2));
+    CHECK_OK(rlua_getmetatable(L, "point"));
+    CHECK(lua_rawequal(L, 1, 3));
+    CHECK_OK(rlua_getmetatable(L, "absent"));
+    CHECK(lua_isnil(L, -1));
+    lua_settop(L, 0);
+    CHECK_OK(rlua_newuserdata(L, 8, 0, NULL));
+    CHECK_OK(rlua_testudata(L, 1, "point", &block));
+    CHECK(block == NULL);
+    CHECK_REFUSED(rlua_setmetatable(L, "absent"), RLUA_BAD_ARG);
+    CHECK_OK(rlua_setmetatable(L, "point"));
+    CHECK_EQ(lua_gettop(L), 1);
+    CHECK_OK(rlua_testudata(L, 1, "point", &block));
+    CHECK(block == lua_touserdata(L, 1));
+    CHECK_OK(rlua_testudata(L, 9, "point", &block));
+    CHECK(block == NULL);
+    CHECK_OK(rlua_pushtostring(L, 1));
+    CHECK(strstr(lua_tostring(L, -1), "point: ") != NULL);
+    CHECK_REFUSED(rlua_pushtostring(L, 9), RLUA_BAD_ARG);
+    lua_settop(L, 0);
+    CHECK_REFUSED(rlua_setmetatable(L, "point"), RLUA_BAD_ARG);
+    lua_close(L);
+}
+
+TEST(threads_closures_modules_and_files) {
+    lua_State *L = open_watched(1 * MIB), *thread = NULL, *other = open_watched(1 * MIB);
+    int results;
+    CHECK_OK(rlua_newthread(L, &thread));
+    CHECK(thread != NULL && lua_tothread(L, 1) == thread);
+    CHECK_OK(rlua_pushinteger(L, 4));
+    CHECK_OK(rlua_pushcclosure(L, twice, 1));
+    CHECK_OK(rlua_pushinteger(L, 21));
+    CHECK_REFUSED(rlua_xmove(L, other, 1), RLUA_BAD_ARG);
+    CHECK_REFUSED(rlua_xmove(L, thread, 9), RLUA_BAD_ARG);
+    CHECK_REFUSED(rlua_xmove(L, thread, -1), RLUA_BAD_ARG);
+    CHECK_REFUSED(rlua_xmove(L, NULL, 1), RLUA_NULL_ARG);
+    CHECK_OK(rlua_xmove(L, thread, 2));
+    CHECK_OK(rlua_xmove(L, L, 1));
+    CHECK_EQ(lua_gettop(L), 1);
+    CHECK_OK(rlua_resume(thread, L, 1, &results));
+    CHECK_EQ(lua_tonumber(thread, -1), 42);
+    CHECK_REFUSED(rlua_pushcclosure(L, twice, 9), RLUA_BAD_ARG);
+    CHECK_REFUSED(rlua_pushcclosure(L, twice, 256), RLUA_BAD_ARG);
+    CHECK_REFUSED(rlua_pushcclosure(L, NULL, 0), RLUA_NULL_ARG);
+    CHECK_OK(rlua_requiref(L, "str2", luaopen_string, 1));
+    CHECK_OK(rlua_dostring(L, "return str2.rep('x', 3)"));
+    CHECK_STR(lua_tostring(L, -1), "xxx");
+    CHECK_STATUS(rlua_requiref(L, "bad", twice, 0), RLUA_ERR_RUN);
+    CHECK_STATUS(rlua_loadfile(L, "/nonexistent/file", NULL), RLUA_ERR_FILE);
+    CHECK_OK(rlua_traceback(L, L, "why", 0));
+    CHECK(strncmp(lua_tostring(L, -1), "why\nstack traceback:", 20) == 0);
+    CHECK_REFUSED(rlua_traceback(L, other, NULL, 0), RLUA_BAD_ARG);
+    lua_close(other);
+    lua_close(L);
+}
+
+TEST(settop_closes_variables) {
+    lua_State *L = open_watched(1 * MIB);
+    CHECK_OK(rlua_dostring(L, "order = ''\n"
+        "return function(n, fails) return setmetatable({}, {__close = function()\n"
+        "  order = order .. n if fails then error('closing ' .. n, 0) end end}) end"));
+    CHECK_OK(rlua_setglobal(L, "make"));
+    CHECK_OK(rlua_dostring(L, "return 0, make(1), make(2), make(3, true), make(4), 5"));
+    CHECK_OK(rlua_toclose(L, 2));
+    CHECK_OK(rlua_toclose(L, 3));
+    CHECK_REFUSED(rlua_toclose(L, 3), RLUA_BAD_ARG);
+    CHECK_REFUSED(rlua_toclose(L, 2), RLUA_BAD_ARG);
+    CHECK_STATUS(rlua_toclose(L, 6), RLUA_ERR_RUN); /* a number cannot be closed */
+    CHECK_EQ(lua_gettop(L), 7);
+    CHECK_OK(rlua_settop(L, -2));
+    CHECK_OK(rlua_toclose(L, 4));
+    CHECK_OK(rlua_toclose(L, 5));
+    CHECK_REFUSED(rlua_closeslot(L, 4), RLUA_BAD_ARG);
+    CHECK_OK(rlua_closeslot(L, 5));
+    CHECK_EVAL(L, "order", "4");
+    CHECK_STATUS(rlua_settop(L, 2), RLUA_ERR_RUN);
+    CHECK_EQ(lua_gettop(L), 3);
+    CHECK_STR(lua_tostring(L, 3), "closing 3");
+    CHECK_EVAL(L, "order", "432");
+    CHECK_OK(rlua_settop(L, 10));
+    CHECK_EQ(lua_gettop(L), 10);
+    CHECK_OK(rlua_settop(L, 0));
+    CHECK_EVAL(L, "order", "4321");
+    CHECK_REFUSED(rlua_settop(L, -2), RLUA_BAD_ARG);
+    CHECK_REFUSED(rlua_settop(L, 1 << 30), RLUA_NO_MEMORY);
+    CHECK_OK(rlua_settop(L, -1));
+    lua_close(L);
+}

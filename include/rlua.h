@@ -124,6 +124,14 @@ typedef enum rlua_Status {
    */
   RLUA_BAD_ARG = 12,
   /**
+   * What a reference or a handle names is gone.
+   */
+  RLUA_STALE = 13,
+  /**
+   * A participant could not capture its state.
+   */
+  RLUA_PARTICIPANT = 14,
+  /**
    * Lua: a runtime error.
    */
   RLUA_ERR_RUN = 16,
@@ -269,6 +277,82 @@ typedef struct rlua_Info {
  */
 typedef int (*rlua_HostFunction)(lua_State *L, void *ud);
 
+/**
+ * A reference to a Lua value: a number that knows when it is stale. 0 is none.
+ */
+typedef uint64_t rlua_Ref;
+
+/**
+ * A method of a resource type; a list of them ends with a NULL name.
+ */
+typedef struct rlua_Method {
+  /**
+   * Its name. One that begins with two underscores is a metamethod; `__gc` is the library's.
+   */
+  const char *name;
+  /**
+   * Called as any host function, with the type's ud and the handle as first argument.
+   */
+  rlua_HostFunction function;
+} rlua_Method;
+
+/**
+ * A kind of resource: texture, socket, sound. Fill with zeros, set `size`, then the rest.
+ */
+typedef struct rlua_ResourceType {
+  /**
+   * sizeof(rlua_ResourceType).
+   */
+  size_t size;
+  /**
+   * Names the type in this VM, and in error messages.
+   */
+  const char *name;
+  /**
+   * Called exactly once for each resource, when neither the live state nor any held snapshot
+   * can reach it. `L` is a thread of the VM. Protected calls work in it; what needs an idle VM
+   * (snap, rollback, close) answers BUSY. It must not raise.
+   */
+  void (*release)(lua_State *L, void *object, void *ud);
+  /**
+   * Handed to `release` and to the methods; the host's.
+   */
+  void *ud;
+  /**
+   * What scripts can call on a handle, as `texture:width()`; NULL for nothing.
+   */
+  const struct rlua_Method *methods;
+} rlua_ResourceType;
+
+/**
+ * State of the host outside the VM that follows its snapshots. Fill with zeros, set `size`, then
+ * the rest.
+ *
+ * All three are called with the VM between two states: protected calls on it work, what needs an
+ * idle VM answers BUSY, and so do rlua_add_participant and rlua_remove_participant.
+ */
+typedef struct rlua_Participant {
+  /**
+   * sizeof(rlua_Participant).
+   */
+  size_t size;
+  /**
+   * Called by each snap, before the VM is copied. Keeps the state as it is now and writes
+   * something to find it by to `token` (which is NULL before). Answers 0; anything else fails
+   * the snap with PARTICIPANT, and nothing has changed.
+   */
+  int (*capture)(void *ud, int64_t frame, void **token);
+  /**
+   * Called by a rollback, when the VM's own state is back, once, with the target's token. The
+   * target may be restored again, so the token must stay good.
+   */
+  void (*restore)(void *ud, void *token);
+  /**
+   * Called exactly once for each token, when its snapshot is gone. May be NULL.
+   */
+  void (*discard)(void *ud, void *token);
+} rlua_Participant;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -353,7 +437,8 @@ int rlua_check(lua_State *L);
  *
  * @param L  Any thread of a VM of ours.
  * @return   RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, DISABLED, NO_MEMORY, BAD_FRAME
- *           (the newest label is the highest there is). After an error nothing has changed.
+ *           (the newest label is the highest there is), PARTICIPANT. After an error nothing has
+ *           changed.
  */
 int rlua_snap(lua_State *L);
 
@@ -363,7 +448,7 @@ int rlua_snap(lua_State *L);
  * @param L      Any thread of a VM of ours.
  * @param frame  Label, above the newest snapshot's label.
  * @return       RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, DISABLED, BAD_FRAME,
- *               NO_MEMORY. After an error nothing has changed.
+ *               NO_MEMORY, PARTICIPANT. After an error nothing has changed.
  */
 int rlua_snap_frame(lua_State *L, int64_t frame);
 
@@ -488,10 +573,10 @@ int rlua_seti(lua_State *L, int index, lua_Integer key);
 int rlua_gettable(lua_State *L, int index);
 
 /**
- * Pops a value and the key below it, and does `t[key] = value`, where `t` is the value at `index`. May run metamethods.
+ * Pops a value and the key below it, and does `t[key] = value`, where `t` is the value at `index`.
+ * May run metamethods.
  */
-int rlua_settable(lua_State *L,
-                  int index);
+int rlua_settable(lua_State *L, int index);
 
 /**
  * Pushes a new table with room for `narr` elements in sequence and `nrec` others.
@@ -529,15 +614,14 @@ int rlua_pushnil(lua_State *L);
 int rlua_pushvalue(lua_State *L, int index);
 
 /**
- * Controls the collector, as lua_gc does with the same `what` (LUA_GCCOLLECT, LUA_GCSTEP, LUA_GCSTOP, ...). Finalizers may run.
+ * Controls the collector, as lua_gc does with the same `what` (LUA_GCCOLLECT, LUA_GCSTEP,
+ * LUA_GCSTOP, ...). Finalizers may run.
  *
  * @param L     A thread of a VM of ours.
  * @param what  An option of lua_gc.
  * @param data  Its first argument; 0 for those that have none. Further arguments are 0.
  */
-int rlua_gc(lua_State *L,
-            int what,
-            int data);
+int rlua_gc(lua_State *L, int what, int data);
 
 /**
  * Loads and runs a string, as luaL_dostring does. All results stay on the stack.
@@ -601,6 +685,331 @@ int rlua_tolstring(lua_State *L, int index, const char **text, size_t *length);
  * @param name      Names the function in error messages and, later, in images; copied.
  */
 int rlua_pushfunction(lua_State *L, rlua_HostFunction function, void *ud, const char *name);
+
+/**
+ * Pushes a new full userdata.
+ *
+ * It rolls back with the VM, contents and user values too. A `__gc` that ran after the snapshot
+ * runs again after a rollback: for what lies outside the VM use rlua_pushresource.
+ *
+ * @param L        A thread of a VM of ours.
+ * @param size     Bytes of its block.
+ * @param nuvalue  User values, below 32767.
+ * @param block    Receives the block: aligned to 16, not zeroed, Lua's; may be NULL.
+ */
+int rlua_newuserdata(lua_State *L, size_t size, int nuvalue, void **block);
+
+/**
+ * Pushes a new coroutine.
+ *
+ * @param L       A thread of a VM of ours.
+ * @param thread  Receives it; Lua's, valid while the value can be reached.
+ */
+int rlua_newthread(lua_State *L, lua_State **thread);
+
+/**
+ * Pops `upvalues` values and pushes a C function that has them.
+ *
+ * @param L         A thread of a VM of ours.
+ * @param function  It may raise, if its host can; see rlua_pushfunction for others.
+ * @param upvalues  0 to 255.
+ */
+int rlua_pushcclosure(lua_State *L, lua_CFunction function, int upvalues);
+
+/**
+ * Loads a file without running it, and pushes it as a function.
+ *
+ * @param L         A thread of a VM of ours.
+ * @param filename  The file's path; borrowed for the call.
+ * @param mode      As for rlua_loadbuffer.
+ * @return          Also ERR_FILE and ERR_SYNTAX.
+ */
+int rlua_loadfile(lua_State *L, const char *filename, const char *mode);
+
+/**
+ * Opens one module as `require` does, and pushes it, as luaL_requiref does.
+ *
+ * @param L       A thread of a VM of ours.
+ * @param name    The module's name; copied.
+ * @param open    Its luaopen_ function.
+ * @param global  1 to store it in a global variable too.
+ */
+int rlua_requiref(lua_State *L, const char *name, lua_CFunction open, int global);
+
+/**
+ * Pushes the length of the value at `index`. May run the metamethod `__len`.
+ */
+int rlua_len(lua_State *L, int index);
+
+/**
+ * Pops `count` values and pushes their concatenation. May run metamethods.
+ */
+int rlua_concat(lua_State *L, int count);
+
+/**
+ * Compares two values. May run metamethods.
+ *
+ * @param L       A thread of a VM of ours.
+ * @param first   Index of the left operand.
+ * @param second  Index of the right operand.
+ * @param op      LUA_OPEQ, LUA_OPLT or LUA_OPLE.
+ * @param result  Receives 1 or 0.
+ */
+int rlua_compare(lua_State *L, int first, int second, int op, int *result);
+
+/**
+ * Pops two operands (one for LUA_OPUNM and LUA_OPBNOT) and pushes the result. May run metamethods.
+ *
+ * @param L   A thread of a VM of ours.
+ * @param op  LUA_OPADD to LUA_OPBNOT.
+ */
+int rlua_arith(lua_State *L, int op);
+
+/**
+ * Pushes what `tostring` makes of the value at `index`, as luaL_tolstring does. May run the
+ * metamethod `__tostring`.
+ */
+int rlua_pushtostring(lua_State *L, int index);
+
+/**
+ * Pushes a traceback, as luaL_traceback does.
+ *
+ * @param L        A thread of a VM of ours; receives the string.
+ * @param of       The thread that is described, of the same VM.
+ * @param message  Goes before it; may be NULL.
+ * @param level    0 for the running function, 1 for its caller, ...
+ */
+int rlua_traceback(lua_State *L, lua_State *of, const char *message, int level);
+
+/**
+ * Pops a key and pushes `t[key]` of the table at `index`, without metamethods.
+ */
+int rlua_rawget(lua_State *L, int index);
+
+/**
+ * Pushes `t[key]` of the table at `index`, without metamethods.
+ */
+int rlua_rawgeti(lua_State *L, int index, lua_Integer key);
+
+/**
+ * Pops a value and the key below it, and does `t[key] = value` in the table at `index`, without
+ * metamethods.
+ */
+int rlua_rawset(lua_State *L, int index);
+
+/**
+ * Pops a value and does `t[key] = value` in the table at `index`, without metamethods.
+ */
+int rlua_rawseti(lua_State *L, int index, lua_Integer key);
+
+/**
+ * Pushes the table `t[name]`, where `t` is the value at `index`, making it if there is none.
+ */
+int rlua_getsubtable(lua_State *L, int index, const char *name);
+
+/**
+ * Pushes the metatable that the registry keeps under `name`, making it if there is none.
+ *
+ * @param L     A thread of a VM of ours.
+ * @param name  As for luaL_newmetatable; copied.
+ * @param made  Receives 1 when it was made, 0 when it was there; may be NULL.
+ */
+int rlua_newmetatable(lua_State *L, const char *name, int *made);
+
+/**
+ * Pushes the metatable that the registry keeps under `name`, or nil.
+ */
+int rlua_getmetatable(lua_State *L, const char *name);
+
+/**
+ * Gives the value on top the metatable that the registry keeps under `name`. BAD_ARG when there is
+ * none.
+ */
+int rlua_setmetatable(lua_State *L, const char *name);
+
+/**
+ * Looks at a userdata of a named metatable, as luaL_testudata does.
+ *
+ * @param L      A thread of a VM of ours.
+ * @param index  Position of any value.
+ * @param name   As given to rlua_newmetatable.
+ * @param block  Receives its block, or NULL when the value is no userdata of that metatable.
+ */
+int rlua_testudata(lua_State *L, int index, const char *name, void **block);
+
+/**
+ * Makes `index` the top, as lua_settop does. Slots that it drops may be variables to be closed, so
+ * it may run `__close` metamethods; after their error the error value lies above the new top.
+ */
+int rlua_settop(lua_State *L, int index);
+
+/**
+ * Marks a slot as a variable to be closed, as lua_toclose does. It must lie above the slots marked
+ * before.
+ */
+int rlua_toclose(lua_State *L, int index);
+
+/**
+ * Closes the newest variable to be closed, which must be at `index`, as lua_closeslot does.
+ */
+int rlua_closeslot(lua_State *L, int index);
+
+/**
+ * Moves `count` values from the top of one thread's stack to another's, as lua_xmove does.
+ *
+ * @param L      The thread that gives.
+ * @param to     The thread that receives, of the same VM.
+ * @param count  How many.
+ */
+int rlua_xmove(lua_State *L, lua_State *to, int count);
+
+/**
+ * Allocates memory of the host inside the VM. It rolls back with the VM: contents come back, a
+ * block that was freed after the snapshot is there again, one that was made after it is gone.
+ * Any pointer in it should lead into the same VM, or not be followed after a rollback.
+ *
+ * The bytes count against the VM's limit and drive its collector, as Lua's own do; where they do
+ * not fit, garbage is collected first. They are freed by rlua_free, or with the VM.
+ *
+ * @param L     A thread of a VM of ours.
+ * @param size  In bytes; 0 gives a block of no bytes.
+ * @return      Memory aligned to 16 and filled with zeros. NULL after NULL_ARG, NOT_ROLLBACK,
+ *              BUSY (another OS thread), POISONED or NO_MEMORY; rlua_last_error says which.
+ */
+void *rlua_alloc(lua_State *L, size_t size);
+
+/**
+ * Gives a block another size, in place where it can; else it moves. What it had is kept up to the
+ * smaller size, what is new is zero. A shrink never fails.
+ *
+ * @param L      A thread of a VM of ours.
+ * @param block  From rlua_alloc or rlua_realloc in this VM. NULL allocates.
+ * @param size   In bytes; 0 does not free.
+ * @return       As rlua_alloc, and NULL after BAD_ARG (no live block). After NULL the old block is
+ *               as it was.
+ */
+void *rlua_realloc(lua_State *L, void *block, size_t size);
+
+/**
+ * Frees a block.
+ *
+ * @param L      A thread of a VM of ours.
+ * @param block  From rlua_alloc or rlua_realloc in this VM, or NULL, which is nothing to do.
+ * @return       RLUA_OK, or NULL_ARG (L), NOT_ROLLBACK, BUSY (another OS thread), POISONED,
+ *               BAD_ARG: no live block of this VM, as far as its header tells.
+ */
+int rlua_free(lua_State *L, void *block);
+
+/**
+ * Pops the value on top and keeps it, until rlua_unref or a rollback to before this call.
+ *
+ * References roll back with the VM: one that was released after the snapshot is there again after
+ * the rollback; one that was made after it is stale, also when its place was given to another.
+ * (A serial of 32 bits tells them apart: of 4,294,967,295 references made, two may look alike.)
+ *
+ * Cost: constant, but for a table that doubles.
+ *
+ * @param L  A thread of a VM of ours, with a value on top; nil too.
+ * @return   The reference, or 0 after NULL_ARG, NOT_ROLLBACK, BUSY (another OS thread), POISONED,
+ *           BAD_ARG (no value) or NO_MEMORY, with the value still on the stack; rlua_last_error
+ *           says which.
+ */
+rlua_Ref rlua_ref(lua_State *L);
+
+/**
+ * Pushes the value that a reference keeps.
+ *
+ * Cost: constant; it allocates nothing.
+ *
+ * @param L          A thread of a VM of ours.
+ * @param reference  From rlua_ref in this VM.
+ * @return           RLUA_OK, or STALE (nothing is pushed), NULL_ARG, NOT_ROLLBACK, BUSY (another
+ *                   OS thread), POISONED, NO_MEMORY (no room on the Lua stack).
+ */
+int rlua_getref(lua_State *L, rlua_Ref reference);
+
+/**
+ * Releases a reference.
+ *
+ * @param L          A thread of a VM of ours.
+ * @param reference  From rlua_ref in this VM.
+ * @return           RLUA_OK, or STALE (nothing has changed), NULL_ARG, NOT_ROLLBACK, BUSY (another
+ *                   OS thread), POISONED.
+ */
+int rlua_unref(lua_State *L, rlua_Ref reference);
+
+/**
+ * Pushes a handle to an object that lies outside the VM, and owns the object from then on.
+ *
+ * The handle is a userdata: it rolls back with the VM. Collected and rolled back to, it is alive
+ * again, and the object has not been released; made and rolled back away, the object is released.
+ * A handle also ends where a script marks it `<close>`, and by rlua_closeresource.
+ *
+ * Releases run when the call that caused them is done (snap, rollback, discard, collection), in
+ * the order of creation; at lua_close after the finalizers.
+ *
+ * Cost: constant; a snap or a rollback costs what was made, ended, or dropped since, nothing for
+ * resources that just live.
+ *
+ * @param L       A thread of a VM of ours.
+ * @param object  Not NULL; the host's until this answers RLUA_OK.
+ * @param type    Borrowed for the call. The name, the release function and the ud are noted at the
+ *                first push of a type; the same name with others is BAD_ARG. The metatable is made
+ *                from `methods` where the VM has none of that name.
+ * @return        RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY (another OS thread), POISONED,
+ *                BAD_CONFIG (`size`), BAD_ARG, NO_MEMORY, ERR_MEM (the message is on the stack).
+ */
+int rlua_pushresource(lua_State *L, void *object, const struct rlua_ResourceType *type);
+
+/**
+ * Reads the object behind a handle.
+ *
+ * @param L       A thread of a VM of ours.
+ * @param index   Position of any value.
+ * @param type    The type it has to have.
+ * @param object  Receives the object, or NULL after an error. Still the VM's: it is valid until
+ *                the resource is released.
+ * @return        RLUA_OK, or BAD_ARG (no resource of that type), STALE (closed or collected),
+ *                NULL_ARG, NOT_ROLLBACK, BUSY (another OS thread), POISONED, BAD_CONFIG (`size`).
+ */
+int rlua_toresource(lua_State *L, int index, const struct rlua_ResourceType *type, void **object);
+
+/**
+ * Ends a resource before its handle is collected. The object is released at once, or, where a held
+ * snapshot can reach it, when that is dropped; after a rollback to such a snapshot it is alive.
+ *
+ * @param L      A thread of a VM of ours.
+ * @param index  Position of a handle.
+ * @param type   The type it has to have.
+ * @return       As rlua_toresource.
+ */
+int rlua_closeresource(lua_State *L, int index, const struct rlua_ResourceType *type);
+
+/**
+ * Makes host state take part in every snapshot from the next on. Snapshots that are already held
+ * have no token of it: a rollback to one of them leaves its state as it is.
+ *
+ * Captures and restores are made in the order in which participants were added. Tokens of dropped
+ * snapshots are discarded the oldest snapshot first, after a restore; at lua_close after the
+ * finalizers and before the resources are released.
+ *
+ * @param L            A thread of a VM of ours.
+ * @param participant  Copied.
+ * @param ud           Handed to each call; must stay valid until lua_close or removal.
+ * @return             RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY (in one of these functions, in a
+ *                     release, or another OS thread), POISONED, BAD_CONFIG (`size`), NO_MEMORY.
+ */
+int rlua_add_participant(lua_State *L, const struct rlua_Participant *participant, void *ud);
+
+/**
+ * Ends a participation; its tokens are discarded, the oldest first.
+ *
+ * @param L            A thread of a VM of ours.
+ * @param participant  As given to rlua_add_participant.
+ * @param ud           As given to rlua_add_participant.
+ * @return             As rlua_add_participant, and BAD_ARG when there is no such participant.
+ */
+int rlua_remove_participant(lua_State *L, const struct rlua_Participant *participant, void *ud);
 
 #ifdef __cplusplus
 }  // extern "C"

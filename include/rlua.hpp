@@ -14,13 +14,14 @@
 // - Nothing here throws by itself but result::value(); std::bad_alloc may come from strings and
 //   containers. With -fno-exceptions value() prints the message and aborts.
 // - A lambda lives until its state closes, not until Lua collects it: a rollback can bring a
-//   collected function back. What it captured lives on the C++ heap and does NOT roll back; keep
-//   state that must in Lua (globals, tables, upvalues).
+//   collected function back.
+// - What a mutable lambda captured by value rolls back: in the VM's own memory where it is
+//   trivially copyable, else by a copy for each snapshot. outside(lambda) leaves it alone.
 // - A call leaves the Lua stack as it found it.
 //
 // Threads: a state, its views and its lambdas belong to one thread at a time.
 //
-// Not here: userdata, references to Lua functions, coroutines driven by the host.
+// Not here: userdata with C++ objects in them, coroutines driven by the host.
 #ifndef RLUA_HPP
 #define RLUA_HPP
 
@@ -36,6 +37,7 @@ extern "C" {
 #include <limits>
 #include <map>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -417,11 +419,13 @@ template <class T> struct codec<std::map<std::string, T>> {
 
 namespace detail {
 
-// One function given to Lua; the state owns it until it closes. Later kinds, whose captures lie
-// in the arena or follow the VM as a participant, are other subclasses.
+// One function given to Lua; the state owns it until it closes. attach() puts its state where it
+// follows the snapshots, and answers an rlua_Status; detach() undoes that.
 struct host_function {
     virtual ~host_function() = default;
     virtual int invoke(lua_State *L) = 0;
+    virtual int attach(lua_State *L) = 0;
+    virtual void detach(lua_State *L) noexcept = 0;
 };
 
 inline int trampoline(lua_State *L, void *ud) noexcept {
@@ -471,18 +475,121 @@ template <class F> struct signature : signature<decltype(&F::operator())> {};
 template <class R, class... A> struct signature<R(A...)> {
     using result_type = R;
     using argument_types = std::tuple<A...>;
+    static constexpr bool is_mutable = false;
+};
+template <class S> struct mutable_signature : S {
+    static constexpr bool is_mutable = true;
 };
 template <class R, class... A> struct signature<R (*)(A...)> : signature<R(A...)> {};
 template <class R, class... A> struct signature<R (*)(A...) noexcept> : signature<R(A...)> {};
-template <class C, class R, class... A> struct signature<R (C::*)(A...)> : signature<R(A...)> {};
+template <class C, class R, class... A>
+struct signature<R (C::*)(A...)> : mutable_signature<signature<R(A...)>> {};
 template <class C, class R, class... A>
 struct signature<R (C::*)(A...) const> : signature<R(A...)> {};
 template <class C, class R, class... A>
-struct signature<R (C::*)(A...) noexcept> : signature<R(A...)> {};
+struct signature<R (C::*)(A...) noexcept> : mutable_signature<signature<R(A...)>> {};
 template <class C, class R, class... A>
 struct signature<R (C::*)(A...) const noexcept> : signature<R(A...)> {};
 
+template <class F> struct outside_function {
+    template <class... A> decltype(auto) operator()(A &&...arguments) const {
+        return function(std::forward<A>(arguments)...);
+    }
+    mutable F function;
+};
+template <class F> struct signature<outside_function<F>> : signature<F> {
+    static constexpr bool is_mutable = false;
+};
+
+// Keeps a T outside the VM in step with its snapshots, by copies. Participants need C functions
+// that let no exception out.
+template <class T, class Access> struct copies {
+    static int capture(void *ud, std::int64_t, void **token) noexcept {
+#if RLUA_HAS_EXCEPTIONS
+        try {
+            const T *now = Access::captured(ud);
+            return now ? (*token = new T(*now), 0) : 1;
+        } catch (...) {
+            return 1;
+        }
+#else
+        const T *now = Access::captured(ud);
+        return now ? (*token = new T(*now), 0) : 1;
+#endif
+    }
+    static void restore(void *ud, void *token) noexcept {
+        Access::restored(ud, *static_cast<const T *>(token));
+    }
+    static void discard(void *, void *token) noexcept { delete static_cast<T *>(token); }
+    static rlua_Participant participant() noexcept {
+        return {sizeof(rlua_Participant), capture, restore, discard};
+    }
+};
+
 } // namespace detail
+
+// A lambda whose captured state does not roll back, for set_function: a statistic, a log.
+template <class F> detail::outside_function<std::decay_t<F>> outside(F &&function) {
+    return {std::forward<F>(function)};
+}
+
+// Names a C++ type whose objects a VM may own, as resources: specialize it. An object is deleted
+// exactly once, when neither the live state nor a held snapshot can reach its handle.
+//
+//     static const char *name()               names the type in the VM
+//     static const rlua_Method *methods()     ended by {}; see method(); nullptr for none
+template <class T> struct resource_traits;
+
+namespace detail {
+
+template <class T> void delete_object(lua_State *, void *object, void *) noexcept {
+    delete static_cast<T *>(object);
+}
+
+template <class T> const rlua_ResourceType &resource_type() {
+    static const rlua_ResourceType type = {sizeof(rlua_ResourceType), resource_traits<T>::name(),
+                                           delete_object<T>, nullptr,
+                                           resource_traits<T>::methods()};
+    return type;
+}
+
+} // namespace detail
+
+// An object on its way into a VM: lua.set("texture", owned(std::make_unique<texture>())), or what
+// a lambda returns. Once pushed, it is the VM's.
+template <class T> class owned {
+public:
+    explicit owned(std::unique_ptr<T> object) noexcept : object_(std::move(object)) {}
+
+private:
+    friend struct codec<owned<T>>;
+    mutable std::unique_ptr<T> object_;
+};
+
+template <class T> struct codec<owned<T>> {
+    static int push(lua_State *L, const owned<T> &value) {
+        if (!value.object_)
+            return rlua_pushnil(L);
+        const int status = rlua_pushresource(L, value.object_.get(), &detail::resource_type<T>());
+        if (status == RLUA_OK)
+            (void)value.object_.release();
+        return status;
+    }
+};
+
+// Reads a handle: a T * as a lambda's parameter, or from get(). Valid while the resource lives.
+template <class T> struct codec<T *, std::void_t<decltype(resource_traits<T>::name())>> {
+    static const char *name() { return resource_traits<T>::name(); }
+    static bool read(lua_State *L, int index, T *&out) {
+        void *object = nullptr;
+        if (rlua_toresource(L, index, &detail::resource_type<T>(), &object) != RLUA_OK)
+            return false;
+        out = static_cast<T *>(object);
+        return true;
+    }
+};
+
+class reference;
 
 // A VM that someone else owns: what a lambda takes as its first parameter to call back into the
 // VM, on the coroutine that called it. It must not be kept after the call.
@@ -520,6 +627,25 @@ public:
             return detail::take_error(L_, status, guard.top());
         return take<T>(-1, name);
     }
+
+    // The same by a reference.
+    template <class T, class Ref, class = std::enable_if_t<std::is_same_v<Ref, reference>>>
+    result<T> get(const Ref &ref) const {
+        detail::balance guard(L_);
+        const int status = detail::push(L_, ref);
+        if (status != RLUA_OK)
+            return detail::take_error(L_, status, INT_MAX);
+        return take<T>(-1, "reference");
+    }
+    template <class T = void, class Ref, class... A,
+              class = std::enable_if_t<std::is_same_v<Ref, reference>>>
+    result<T> call(const Ref &ref, const A &...arguments) const {
+        detail::balance guard(L_);
+        return call_pushed<T>(detail::push(L_, ref), guard.top(), arguments...);
+    }
+
+    // A reference to the value of a global: a function to call later, without its name.
+    result<reference> ref(const char *name) const;
 
     // Writes a global, by copy. nullptr writes nil.
     template <class T> result<void> set(const char *name, const T &value) const {
@@ -611,7 +737,8 @@ private:
 
 namespace detail {
 
-// A callable on the C++ heap, with its parameters read from the stack by their types.
+// A callable, with its parameters read from the stack by their types. What it captured lies where
+// it follows the snapshots as its kind of state asks for.
 template <class F> class heap_function final : public host_function {
     using arguments = typename signature<F>::argument_types;
     using result_type = typename signature<F>::result_type;
@@ -627,11 +754,62 @@ template <class F> class heap_function final : public host_function {
     template <std::size_t I>
     using argument = std::decay_t<std::tuple_element_t<I + takes_view(), arguments>>;
 
+    static constexpr bool moves = signature<F>::is_mutable && !std::is_empty_v<F>;
+    static constexpr bool in_arena = moves && std::is_trivially_copyable_v<F> && alignof(F) <= 16;
+    static constexpr bool by_copies = moves && !in_arena;
+    static_assert(!by_copies || std::is_copy_constructible_v<F>,
+                  "a mutable lambda needs copyable captures to roll back: use rlua::outside(), or "
+                  "hold the object by std::shared_ptr if it shall not roll back");
+
 public:
-    explicit heap_function(F function) : function_(std::move(function)) {}
+    explicit heap_function(F function)
+        : heap_(std::make_unique<F>(std::move(function))), function_(heap_.get()) {}
+
+    int attach(lua_State *L) override {
+        if constexpr (in_arena) {
+            void *place = rlua_alloc(L, sizeof(F));
+            if (!place)
+                return RLUA_NO_MEMORY;
+            function_ = new (place) F(*heap_);
+        } else if constexpr (by_copies) {
+            const rlua_Participant participant = copies<F, heap_function>::participant();
+            return rlua_add_participant(L, &participant, this);
+        }
+        return RLUA_OK;
+    }
+
+    void detach(lua_State *L) noexcept override {
+        if constexpr (in_arena) {
+            rlua_free(L, function_);
+            function_ = heap_.get();
+        } else if constexpr (by_copies) {
+            const rlua_Participant participant = copies<F, heap_function>::participant();
+            rlua_remove_participant(L, &participant, this);
+        }
+    }
 
     int invoke(lua_State *L) override {
+        if (!function_)
+            return raise(L, "the state of this function could not be restored: out of memory");
         return invoke_with(L, std::make_index_sequence<arity - takes_view()>{});
+    }
+
+    // For copies<F>. A copy that fails loses the state; calls then raise, and snaps fail.
+    static const F *captured(void *ud) noexcept {
+        return static_cast<heap_function *>(ud)->function_;
+    }
+    static void restored(void *ud, const F &then) noexcept {
+        auto *self = static_cast<heap_function *>(ud);
+#if RLUA_HAS_EXCEPTIONS
+        try {
+            self->heap_ = std::make_unique<F>(then);
+        } catch (...) {
+            self->heap_.reset();
+        }
+#else
+        self->heap_ = std::make_unique<F>(then);
+#endif
+        self->function_ = self->heap_.get();
     }
 
 private:
@@ -650,9 +828,9 @@ private:
         }
         auto bound = [&]() -> decltype(auto) {
             if constexpr (takes_view())
-                return function_(state_view(L), std::move(std::get<I>(values))...);
+                return (*function_)(state_view(L), std::move(std::get<I>(values))...);
             else
-                return function_(std::move(std::get<I>(values))...);
+                return (*function_)(std::move(std::get<I>(values))...);
         };
         if constexpr (std::is_void_v<result_type>)
             return bound(), 0;
@@ -660,10 +838,91 @@ private:
             return push_results<std::decay_t<result_type>>(L, bound());
     }
 
-    F function_;
+    std::unique_ptr<F> heap_;
+    F *function_; // in the heap, or in the arena
 };
 
+template <auto M, class S = decltype(M)> struct method_call;
+template <auto M, class C, class R, class... A> struct method_call<M, R (C::*)(A...)> {
+    static R call(C *self, A... arguments) { return (self->*M)(std::forward<A>(arguments)...); }
+};
+template <auto M, class C, class R, class... A> struct method_call<M, R (C::*)(A...) const> {
+    static R call(C *self, A... arguments) { return (self->*M)(std::forward<A>(arguments)...); }
+};
+
+template <auto M> int invoke_method(lua_State *L, void *) noexcept {
+    heap_function<decltype(&method_call<M>::call)> function(&method_call<M>::call);
+    return trampoline(L, static_cast<host_function *>(&function));
+}
+
 } // namespace detail
+
+// A member function as a method of a resource type: method<&texture::width>("width").
+template <auto M> constexpr rlua_Method method(const char *name) noexcept {
+    return {name, detail::invoke_method<M>};
+}
+
+// A reference to a Lua value, above all to a function; move-only, releases at the end of its life.
+// It knows when it is stale: made after the snapshot that was restored. It must not outlive its
+// state.
+class reference {
+public:
+    reference() = default;
+    reference(lua_State *L, rlua_Ref ref) noexcept : L_(L), ref_(ref) {}
+    reference(reference &&other) noexcept
+        : L_(other.L_), ref_(std::exchange(other.ref_, 0)) {}
+    reference &operator=(reference &&other) noexcept {
+        if (this != &other) {
+            release();
+            L_ = other.L_;
+            ref_ = std::exchange(other.ref_, 0);
+        }
+        return *this;
+    }
+    reference(const reference &) = delete;
+    reference &operator=(const reference &) = delete;
+    ~reference() { release(); }
+
+    // Reads the value, by copy. STALE, or BAD_ARG when it is not a T.
+    template <class T> result<T> get() const { return state_view(L_).template get<T>(*this); }
+
+    // Calls the value. T as for state_view::eval().
+    template <class T = void, class... A> result<T> call(const A &...arguments) const {
+        return state_view(L_).template call<T>(*this, arguments...);
+    }
+
+    bool is_stale() const noexcept {
+        detail::balance guard(L_);
+        return detail::reserve(L_) != RLUA_OK || rlua_getref(L_, ref_) != RLUA_OK;
+    }
+
+    // Pushes the value; an rlua_Status.
+    int push(lua_State *L) const noexcept { return rlua_getref(L, ref_); }
+
+    void release() noexcept {
+        if (const rlua_Ref ref = std::exchange(ref_, 0))
+            rlua_unref(L_, ref);
+    }
+
+private:
+    lua_State *L_ = nullptr;
+    rlua_Ref ref_ = 0;
+};
+
+template <> struct codec<reference> {
+    static int push(lua_State *L, const reference &value) { return value.push(L); }
+};
+
+inline result<reference> state_view::ref(const char *name) const {
+    detail::balance guard(L_);
+    const int status = look_up(name);
+    if (status != RLUA_OK)
+        return detail::take_error(L_, status, guard.top());
+    const rlua_Ref ref = rlua_ref(L_);
+    if (ref == 0)
+        return detail::take_error(L_, RLUA_NO_MEMORY, INT_MAX);
+    return reference(L_, ref);
+}
 
 // A VM with its whole state in one arena, owned. Move-only; closes at the end of its life.
 class state : public state_view {
@@ -718,19 +977,38 @@ public:
     // pointer, with parameters and results that have a codec. A first parameter `state_view`
     // gives it the VM. It may return void, one value, a std::tuple, or a result, whose error is
     // raised as a Lua error. Inside it use the view, not the state it may have captured: the
-    // caller may be a coroutine.
+    // caller may be a coroutine. What a mutable lambda captured by value rolls back; see outside().
     template <class F> result<void> set_function(const char *name, F &&function) {
         using held = detail::heap_function<std::decay_t<F>>;
         functions_.push_back(std::make_unique<held>(std::forward<F>(function)));
         detail::balance guard(L_);
         int status = detail::reserve(L_);
-        if (status == RLUA_OK)
+        const bool attached = status == RLUA_OK &&
+                              (status = functions_.back()->attach(L_)) == RLUA_OK;
+        if (attached)
             status = rlua_pushfunction(L_, detail::trampoline, functions_.back().get(), name);
-        if (status == RLUA_OK)
+        if (status == RLUA_OK) {
             status = rlua_setglobal(L_, name); // on failure a __newindex may have kept it
-        else
+        } else {
+            if (attached)
+                functions_.back()->detach(L_);
             functions_.pop_back();
+        }
         return done(status, guard.top());
+    }
+
+    // Makes an object outside the VM follow its snapshots: each snap copies it, a rollback assigns
+    // the copy back. It must outlive the state, or be unfollowed. A copy that throws in a snap
+    // fails the snap; the assignment must not throw.
+    template <class T> result<void> follow(T &object) {
+        static_assert(std::is_copy_constructible_v<T> && std::is_copy_assignable_v<T>,
+                      "follow() needs an object that can be copied and assigned");
+        const auto participant = detail::copies<T, followed<T>>::participant();
+        return plain(rlua_add_participant(L_, &participant, &object));
+    }
+    template <class T> result<void> unfollow(T &object) {
+        const auto participant = detail::copies<T, followed<T>>::participant();
+        return plain(rlua_remove_participant(L_, &participant, &object));
     }
 
     // The calls below do as their namesakes in rlua.h; nothing has changed after an error.
@@ -763,6 +1041,12 @@ public:
     result<void> check() const { return plain(rlua_check(L_)); }
 
 private:
+    // For copies<T>: the object itself is the participant's ud.
+    template <class T> struct followed {
+        static const T *captured(void *ud) noexcept { return static_cast<const T *>(ud); }
+        static void restored(void *ud, const T &then) noexcept { *static_cast<T *>(ud) = then; }
+    };
+
     explicit state(lua_State *L) noexcept : state_view(L) {}
 
     result<void> plain(int status) const {

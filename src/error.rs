@@ -1,5 +1,8 @@
 //! Errors: the inner enum carries what is needed for a sentence, the C enum is ABI.
 
+mod host;
+
+pub use host::HostError;
 use std::ffi::c_char;
 use std::fmt;
 
@@ -37,6 +40,10 @@ pub enum Status {
     Corrupt = 11,
     /// An argument has no meaning here.
     BadArg = 12,
+    /// What a reference or a handle names is gone.
+    Stale = 13,
+    /// A participant could not capture its state.
+    Participant = 14,
     /// Lua: a runtime error.
     ErrRun = 16,
     /// Lua: a syntax error.
@@ -69,6 +76,8 @@ impl Status {
             Unsupported,
             Corrupt,
             BadArg,
+            Stale,
+            Participant,
             ErrRun,
             ErrSyntax,
             ErrMem,
@@ -95,6 +104,8 @@ impl Status {
             Status::Unsupported => c"this system cannot do what was asked for",
             Status::Corrupt => c"the state is damaged",
             Status::BadArg => c"an argument has no meaning here",
+            Status::Stale => c"what the reference or the handle names is gone",
+            Status::Participant => c"a participant could not capture its state; nothing changed",
             Status::ErrRun => c"Lua error; the error value is on the stack",
             Status::ErrSyntax => c"Lua syntax error; the message is on the stack",
             Status::ErrMem => c"Lua reached the memory limit; the message is on the stack",
@@ -133,6 +144,7 @@ pub enum Error {
     TrackerUnavailable { name: &'static str, why: &'static str },
     Corrupt { what: String },
     BadArg { function: &'static str },
+    Host(HostError),
 }
 
 impl Error {
@@ -160,6 +172,7 @@ impl Error {
             Error::TrackerUnavailable { .. } => Status::Unsupported,
             Error::Corrupt { .. } => Status::Corrupt,
             Error::BadArg { .. } => Status::BadArg,
+            Error::Host(error) => error.status(),
         }
     }
 }
@@ -260,6 +273,7 @@ impl fmt::Display for Error {
                 "{function}: an index, a count or a type has no meaning on this stack; nothing \
                  was done"
             ),
+            Error::Host(error) => error.fmt(f),
         }
     }
 }
@@ -317,6 +331,12 @@ impl fmt::Write for Sentence {
     }
 }
 
+impl From<HostError> for Error {
+    fn from(error: HostError) -> Error {
+        Error::Host(error)
+    }
+}
+
 /// The result of everything that can fail inside the library.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -327,7 +347,7 @@ mod tests {
     #[test]
     fn every_code_has_its_own_status() {
         let known: Vec<i32> = (-5..100).filter(|&code| Status::from_code(code).is_some()).collect();
-        assert_eq!(known, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16, 17, 18, 19, 20, 21]);
+        assert_eq!(known, (0..=14).chain(16..=21).collect::<Vec<_>>());
     }
 
     #[test]

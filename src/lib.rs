@@ -7,6 +7,7 @@
 //! ```text
 //! 7 ffi         the C ABI: NULL checks, busy, poison, panic guard, codes
 //! 6 vm          Vm: owns the parts; orders capture and restore
+//! 4 resource    handles, deferred release
 //! 3 lua         bindings to the one C unit      snapshot   history, page store
 //! 2 arena       the allocator                   tracker    which pages were written
 //! 1 sys         the operating system            region     reserve, commit, release
@@ -18,6 +19,7 @@ pub mod error;
 pub mod ffi;
 pub mod lua;
 pub mod region;
+pub mod resource;
 pub mod snapshot;
 pub mod sys;
 pub mod tracker;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// What each module may name with `crate::`. Neighbours on a floor do not know each other, so the
 /// lists are written out rather than computed from a floor's number.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     ("error", &["units"]),
     ("units", &[]),
     ("sys", &[]),
@@ -15,7 +15,8 @@ const MAY_USE: [(&str, &[&str]); 10] = [
     ("tracker", &["error", "units", "sys"]),
     ("snapshot", &["error", "units", "tracker"]),
     ("lua", &["error", "units"]),
-    ("vm", &["error", "units", "region", "arena", "tracker", "snapshot", "lua"]),
+    ("resource", &["error", "units"]),
+    ("vm", &["error", "units", "region", "arena", "tracker", "snapshot", "lua", "resource"]),
     ("ffi", &["error", "units", "region", "lua", "vm"]),
 ];
 

@@ -5,8 +5,15 @@
 use std::path::Path;
 
 /// Every source of the C API, in the header's order.
-const SOURCES: [&str; 5] =
-    ["error.rs", "ffi/status.rs", "ffi/life.rs", "ffi/snapshots.rs", "ffi/calls.rs"];
+const SOURCES: [&str; 7] = [
+    "error.rs",
+    "ffi/status.rs",
+    "ffi/life.rs",
+    "ffi/snapshots.rs",
+    "ffi/calls.rs",
+    "ffi/objects.rs",
+    "ffi/host.rs",
+];
 
 fn generated() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

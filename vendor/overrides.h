@@ -19,10 +19,10 @@
 #define LUAI_DDEC(def) /* nothing: the definition comes first */
 #define LUAI_DDEF static
 
-/* The host's extra space stays the word before a lua_State; the word before that is ours (see
- * rlua_private). */
+/* The host's extra space stays the word before a lua_State; the two words before that are ours
+ * (see rlua_Private). */
 #undef LUA_EXTRASPACE
-#define LUA_EXTRASPACE (2 * sizeof(void *))
+#define LUA_EXTRASPACE (3 * sizeof(void *))
 
 /* The cache of API strings is indexed by the host's string addresses, so what it holds, and
  * with it the allocations, would differ between processes. One set has no index. */
@@ -33,16 +33,26 @@
 #include "lobject.h"
 #include "lstate.h"
 
+/* -- userdata ------------------------------------------------------------------------------ */
+
+/* A block of userdata is aligned to 16 also behind user values: hosts keep vectors in it. */
+#undef udatamemoffset
+#define udatamemoffset(nuv) \
+  ((nuv) == 0 ? offsetof(Udata0, bindata) \
+              : (offsetof(Udata, uv) + sizeof(UValue) * (nuv) + 15) / 16 * 16)
+
 /* -- entries into Lua --------------------------------------------------------------------- */
 
 /* In the main thread's extra space, also in states of a host's own allocator. */
 typedef struct rlua_Private {
   unsigned int depth; /* entries into Lua on the C stack, of any thread; zero means Idle (V1) */
   unsigned int sweep_divisor; /* of a step's work while sweeping; 1 is stock */
+  Table *refs; /* the table of references, or NULL (host.c) */
 } rlua_Private;
 
 #define rlua_private(main) ((rlua_Private *)((char *)(main)-LUA_EXTRASPACE))
 #define rlua_depth(L) (rlua_private(G(L)->mainthread)->depth)
+#define rlua_refs(L) (rlua_private(G(L)->mainthread)->refs)
 
 /* Every protected run is an entry. The depth is put back, not counted down: an error thrown to
  * the main thread's handler skips the runs between, which then never count down. */

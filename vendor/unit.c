@@ -140,3 +140,5 @@ static void rlua_close_at_exit(lua_State *L);
 #undef luaL_newstate
 #include "life.c"
 #include "shim.c"
+#include "objects.c"
+#include "host.c"

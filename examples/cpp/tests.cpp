@@ -222,14 +222,166 @@ TEST(lambdas_are_functions) {
     CHECK(lua.check());
 }
 
-TEST(lambda_state_lives_in_cpp_and_stays) {
+TEST(mutable_lambda_counts_1_2_3_and_again_2_3) {
     auto lua = open();
     CHECK(lua.set_function("count", [n = 0]() mutable { return ++n; }));
+    CHECK(lua.set_function("names", [n = std::vector<std::string>()]() mutable {
+        n.push_back("name");
+        return n.size();
+    }));
+    for (const char *name : {"count", "names"}) {
+        CHECK(lua.call<int>(name).value() == 1);
+        CHECK(lua.snap());
+        for (int round = 0; round < 3; ++round) {
+            CHECK(lua.call<int>(name).value() == 2);
+            CHECK(lua.call<int>(name).value() == 3);
+            CHECK(lua.rollback());
+        }
+    }
+    CHECK(lua.check());
+}
+
+TEST(outside_leaves_the_state_of_a_lambda_alone) {
+    auto lua = open();
+    CHECK(lua.set_function("count", rlua::outside([n = 0]() mutable { return ++n; })));
     CHECK(lua.call<int>("count").value() == 1);
     CHECK(lua.snap());
     CHECK(lua.call<int>("count").value() == 2);
     CHECK(lua.rollback());
     CHECK(lua.call<int>("count").value() == 3);
+    CHECK(lua.set_function("own", rlua::outside([p = std::make_unique<int>(6)]() mutable {
+        return ++*p;
+    })));
+    CHECK(lua.call<int>("own").value() == 7);
+    CHECK(lua.check());
+}
+
+// Copies that throw: a snap fails whole; a restore loses the state, and says so.
+struct fragile {
+    int n = 0;
+    bool *throws;
+    explicit fragile(bool *t) : throws(t) {}
+    fragile(fragile &&) = default;
+    fragile(const fragile &other) : n(other.n), throws(other.throws) {
+        if (*throws)
+            throw std::runtime_error("no copy today");
+    }
+};
+
+TEST(copy_that_throws_fails_the_snap_or_loses_the_function) {
+    bool throws = false;
+    auto lua = open();
+    CHECK(lua.set_function("f", [state = fragile(&throws)]() mutable { return ++state.n; }));
+    CHECK(lua.call<int>("f").value() == 1);
+    throws = true;
+    CHECK(is_error(lua.snap(), RLUA_PARTICIPANT, "participant 1"));
+    CHECK(lua.snapshot_count().value() == 0);
+    throws = false;
+    CHECK(lua.snap());
+    throws = true;
+    CHECK(lua.rollback());
+    CHECK(is_error(lua.call<int>("f"), RLUA_ERR_RUN, "could not be restored"));
+    CHECK(is_error(lua.snap(), RLUA_PARTICIPANT, ""));
+    throws = false;
+    CHECK(lua.rollback());
+    CHECK(lua.call<int>("f").value() == 2);
+    CHECK(lua.check());
+}
+
+TEST(followed_object_goes_back) {
+    std::vector<std::string> events;
+    auto lua = open();
+    CHECK(lua.follow(events));
+    CHECK(lua.set_function("event", [&events](std::string text) { events.push_back(text); }));
+    CHECK(lua.run("event('one')") && lua.snap() && lua.run("event('two')"));
+    CHECK(events.size() == 2);
+    CHECK(lua.rollback());
+    CHECK(events == std::vector<std::string>{"one"});
+    CHECK(lua.unfollow(events));
+    CHECK(is_error(lua.unfollow(events), RLUA_BAD_ARG, "no participant"));
+    CHECK(lua.run("event('three')") && lua.rollback());
+    CHECK(events.size() == 2);
+    CHECK(lua.check());
+}
+
+struct texture {
+    explicit texture(int w) : pixels(std::make_unique<int[]>(static_cast<std::size_t>(w))) {
+        width_ = w;
+        ++alive;
+    }
+    ~texture() { --alive; }
+    int width() const { return width_; }
+    int resize(int w) {
+        if (w < 0)
+            throw std::runtime_error("a negative width");
+        return std::exchange(width_, w);
+    }
+    static inline int alive = 0;
+
+private:
+    int width_;
+    std::unique_ptr<int[]> pixels;
+};
+
+} // namespace
+
+template <> struct rlua::resource_traits<texture> {
+    static const char *name() { return "texture"; }
+    static const rlua_Method *methods() {
+        static const rlua_Method list[] = {rlua::method<&texture::width>("width"),
+                                           rlua::method<&texture::resize>("resize"), {}};
+        return list;
+    }
+};
+
+namespace {
+
+TEST(resource_lives_as_long_as_anybody_can_reach_it) {
+    {
+        auto lua = open();
+        CHECK(lua.set_function("load", [](int w) {
+            return rlua::owned(std::make_unique<texture>(w));
+        }));
+        CHECK(lua.set_function("area", [](texture *t) { return t->width() * t->width(); }));
+        CHECK(lua.run("a = load(3)") && lua.snap());
+        CHECK(lua.run("b = load(4); a = nil; collectgarbage()"));
+        CHECK(texture::alive == 2);
+        CHECK(lua.rollback());
+        CHECK(texture::alive == 1);
+        CHECK(lua.eval<int>("return area(a) + a:width()").value() == 12);
+        CHECK(lua.get<texture *>("a").value()->width() == 3);
+        CHECK(is_error(lua.run("area({})"), RLUA_ERR_RUN, "expected texture"));
+        CHECK(is_error(lua.run("a.width(1)"), RLUA_ERR_RUN, "expected texture"));
+        CHECK(is_error(lua.run("a:resize(-1)"), RLUA_ERR_RUN, "negative"));
+        CHECK(lua.eval<int>("return a:resize(5)").value() == 3);
+        CHECK(lua.run("do local t <close> = load(1) end"));
+        CHECK(texture::alive == 1);
+        CHECK(lua.set("c", rlua::owned(std::make_unique<texture>(9))));
+        CHECK(lua.eval<int>("return c:width()").value() == 9);
+        CHECK(lua.check());
+    }
+    CHECK(texture::alive == 0);
+}
+
+TEST(reference_calls_and_knows_when_it_is_stale) {
+    auto lua = open();
+    CHECK(lua.run("function add(a, b) return a + b end"));
+    rlua::reference add = lua.ref("add").value();
+    CHECK(lua.snap());
+    CHECK(lua.run("add = nil; function sub(a, b) return a - b end collectgarbage()"));
+    rlua::reference sub = lua.ref("sub").value();
+    CHECK(add.call<int>(1, 2).value() == 3 && sub.call<int>(1, 2).value() == -1);
+    CHECK(lua.set("again", add) && lua.call<int>("again", 2, 2).value() == 4);
+    CHECK(lua.rollback());
+    CHECK(add.call<int>(1, 2).value() == 3);
+    CHECK(sub.is_stale() && is_error(sub.call<int>(1, 2), RLUA_STALE, "gone"));
+    std::vector<rlua::reference> others;
+    for (int i = 0; i < 1000; ++i)
+        others.push_back(lua.ref("add").value());
+    CHECK(sub.is_stale() && !add.is_stale());
+    CHECK(is_error(add.get<int>(), RLUA_BAD_ARG, "expected integer"));
+    add.release();
+    CHECK(add.is_stale());
     CHECK(lua.check());
 }
 

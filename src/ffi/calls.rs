@@ -36,7 +36,7 @@ pub type rlua_HostFunction =
 ///
 /// # Safety
 /// `L` is NULL, foreign, or a thread of a VM that no other thread uses during the call.
-unsafe fn protected(
+pub(super) unsafe fn protected(
     L: *mut lua_State,
     function: &'static str,
     call: impl FnOnce() -> c_int,
@@ -46,20 +46,33 @@ unsafe fn protected(
         Err(error) => return fail(None, &error),
     };
     // SAFETY: live, by the contract above; what raises is caught in C (L1).
-    let answer = match unsafe { vm::when_mine(vm, call) } {
-        Ok(answer) => answer,
-        Err(error) => return fail(Some(vm), &error),
-    };
+    match unsafe { vm::when_mine(vm, call) } {
+        Ok(0) => Status::Ok as c_int,
+        // SAFETY: live, with an error value on top if the answer is Lua's.
+        Ok(answer) => unsafe { answer_to_status(L, function, answer) },
+        Err(error) => fail(Some(vm), &error),
+    }
+}
+
+/// The status that goes with an answer of shim.c; notes what failed.
+///
+/// # Safety
+/// `L` is a live thread, with an error value on top if the answer is one of Lua's errors.
+pub(super) unsafe fn answer_to_status(
+    L: *mut lua_State,
+    function: &'static str,
+    answer: c_int,
+) -> c_int {
     match answer {
         0 => Status::Ok as c_int,
         1 => Status::Yield as c_int,
-        lua::REFUSED_ARGUMENT => fail(Some(vm), &Error::BadArg { function }),
-        lua::REFUSED_STACK => fail(Some(vm), &Error::StackFull),
+        lua::REFUSED_ARGUMENT => fail(find(L).ok(), &Error::BadArg { function }),
+        lua::REFUSED_STACK => fail(find(L).ok(), &Error::StackFull),
         answer => {
             // SAFETY: live, with an error value on top.
             let (text, length) = unsafe { error_text(L) };
             let text = text[..length].utf8_chunks().next().map_or("", |chunk| chunk.valid());
-            note(Some(vm), format_args!("{function}: {text}"));
+            note(find(L).ok(), format_args!("{function}: {text}"));
             lua_status(answer) as c_int
         }
     }
@@ -95,7 +108,7 @@ unsafe fn error_text(L: *mut lua_State) -> ([u8; 400], usize) {
     (copy, length)
 }
 
-fn null(L: *mut lua_State, name: &'static str) -> c_int {
+pub(super) fn null(L: *mut lua_State, name: &'static str) -> c_int {
     fail(find(L).ok(), &Error::NullArg { name })
 }
 
@@ -250,7 +263,8 @@ pub unsafe extern "C" fn rlua_gettable(L: *mut lua_State, index: c_int) -> c_int
     unsafe { protected(L, "rlua_gettable", || lua::rlua_c_gettable(L, index)) }
 }
 
-/// Pops a value and the key below it, and does `t[key] = value`, where `t` is the value at `index`. May run metamethods.
+/// Pops a value and the key below it, and does `t[key] = value`, where `t` is the value at `index`.
+/// May run metamethods.
 ///
 /// # Safety
 /// As for every function here; pointers are NULL or point to what they are said to.
@@ -337,7 +351,8 @@ pub unsafe extern "C" fn rlua_pushvalue(L: *mut lua_State, index: c_int) -> c_in
     unsafe { protected(L, "rlua_pushvalue", || lua::rlua_c_pushvalue(L, index)) }
 }
 
-/// Controls the collector, as lua_gc does with the same `what` (LUA_GCCOLLECT, LUA_GCSTEP, LUA_GCSTOP, ...). Finalizers may run.
+/// Controls the collector, as lua_gc does with the same `what` (LUA_GCCOLLECT, LUA_GCSTEP,
+/// LUA_GCSTOP, ...). Finalizers may run.
 ///
 /// @param L     A thread of a VM of ours.
 /// @param what  An option of lua_gc.

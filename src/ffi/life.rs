@@ -5,10 +5,10 @@ use crate::ffi::{fail, note, with_idle, with_vm};
 use crate::lua::{self, lua_State};
 use crate::units::MIN_SENSIBLE_BYTES;
 use crate::vm::registry::{self, Owner};
-use crate::vm::{self, Config, Pacing, Vm};
+use crate::vm::{self, Config, Pacing, Vm, host};
 use std::ffi::c_int;
 use std::mem::offset_of;
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 /// Which way a VM finds the pages that were written since the last snapshot.
@@ -221,10 +221,10 @@ pub extern "C" fn luaL_newstate() -> *mut lua_State {
     }
 }
 
-/// lua_close: closes variables, runs finalizers, then frees the arena, the snapshots and what
-/// belongs to them. A state of lua_newstate is closed as in stock Lua. Refused, with a sentence
-/// for rlua_last_error, while Lua is running in the VM; ignored for NULL and for a VM that is
-/// closed already.
+/// lua_close: closes variables, runs finalizers, discards the participants' tokens, releases every
+/// resource in the order of creation, then frees the arena and the snapshots. A state of
+/// lua_newstate is closed as in stock Lua. Refused, with a sentence for rlua_last_error, while Lua
+/// is running in the VM; ignored for NULL and for a VM that is closed already.
 ///
 /// @param L  A thread of the VM.
 ///
@@ -237,11 +237,15 @@ pub unsafe extern "C" fn lua_close(L: *mut lua_State) {
             // SAFETY: live. A poisoned VM is closed without running anything in it.
             unsafe {
                 let finalized = vm::when_idle(vm, |vm| {
-                    vm.finalize();
+                    host::finalize(vm);
                     Ok(())
                 });
                 match finalized {
-                    Ok(()) | Err(Error::Poisoned) => drop(registry::leave(vm)),
+                    Ok(()) | Err(Error::Poisoned) => {
+                        // Whatever a panic there leaves undone, the VM goes.
+                        let _ = catch_unwind(AssertUnwindSafe(|| host::close(vm)));
+                        drop(registry::leave(vm));
+                    }
                     Err(_) => note(Some(vm), format_args!("{}", Error::BusyClose)),
                 }
             }
@@ -319,5 +323,5 @@ fn describe(vm: &Vm) -> rlua_Info {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rlua_check(L: *mut lua_State) -> c_int {
     // SAFETY: by the contract above.
-    unsafe { with_idle(L, |vm| vm.check()) }
+    unsafe { with_idle(L, |vm| (*vm).check()) }
 }

@@ -9,7 +9,9 @@
 #![allow(non_camel_case_types, non_snake_case)] // C's names
 
 pub mod calls;
+pub mod host;
 pub mod life;
+pub mod objects;
 pub mod snapshots;
 pub mod status;
 
@@ -79,7 +81,7 @@ unsafe fn with_vm(L: *mut lua_State, work: impl FnOnce(&Vm) -> Result<()>) -> c_
 ///
 /// # Safety
 /// As for [`with_vm`].
-unsafe fn with_idle(L: *mut lua_State, work: impl FnOnce(&mut Vm) -> Result<()>) -> c_int {
+unsafe fn with_idle(L: *mut lua_State, work: impl FnOnce(*mut Vm) -> Result<()>) -> c_int {
     match find(L) {
         // SAFETY: live, by the contract above.
         Ok(vm) => code(Some(vm), unsafe { vm::when_idle(vm, work) }),

@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::ffi::{with_idle, with_vm};
 use crate::lua::lua_State;
 use crate::units::Frame;
+use crate::vm::host;
 use std::ffi::c_int;
 
 /// Captures the VM's whole state, labelled one above the newest snapshot (0 when none is held).
@@ -14,14 +15,15 @@ use std::ffi::c_int;
 ///
 /// @param L  Any thread of a VM of ours.
 /// @return   RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, DISABLED, NO_MEMORY, BAD_FRAME
-///           (the newest label is the highest there is). After an error nothing has changed.
+///           (the newest label is the highest there is), PARTICIPANT. After an error nothing has
+///           changed.
 ///
 /// # Safety
 /// `L` is NULL, foreign, or a thread of a VM that no other thread uses during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rlua_snap(L: *mut lua_State) -> c_int {
     // SAFETY: by the contract above.
-    unsafe { with_idle(L, |vm| vm.capture(None)) }
+    unsafe { with_idle(L, |vm| host::capture(vm, None)) }
 }
 
 /// Captures the VM's whole state under the label `frame`, as rlua_snap does otherwise.
@@ -29,14 +31,14 @@ pub unsafe extern "C" fn rlua_snap(L: *mut lua_State) -> c_int {
 /// @param L      Any thread of a VM of ours.
 /// @param frame  Label, above the newest snapshot's label.
 /// @return       RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, DISABLED, BAD_FRAME,
-///               NO_MEMORY. After an error nothing has changed.
+///               NO_MEMORY, PARTICIPANT. After an error nothing has changed.
 ///
 /// # Safety
 /// `L` is NULL, foreign, or a thread of a VM that no other thread uses during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rlua_snap_frame(L: *mut lua_State, frame: i64) -> c_int {
     // SAFETY: by the contract above.
-    unsafe { with_idle(L, |vm| vm.capture(Some(Frame(frame)))) }
+    unsafe { with_idle(L, |vm| host::capture(vm, Some(Frame(frame)))) }
 }
 
 /// Puts the VM's whole state back to the n-th newest snapshot. Newer snapshots are dropped, the
@@ -58,7 +60,7 @@ pub unsafe extern "C" fn rlua_snap_frame(L: *mut lua_State, frame: i64) -> c_int
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rlua_rollback(L: *mut lua_State, n: usize) -> c_int {
     // SAFETY: by the contract above.
-    unsafe { with_idle(L, |vm| vm.restore(n)) }
+    unsafe { with_idle(L, |vm| host::restore(vm, n)) }
 }
 
 /// Puts the VM's whole state back to the snapshot labelled `frame`, as rlua_rollback does.
@@ -73,7 +75,7 @@ pub unsafe extern "C" fn rlua_rollback(L: *mut lua_State, n: usize) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rlua_rollback_to(L: *mut lua_State, frame: i64) -> c_int {
     // SAFETY: by the contract above.
-    unsafe { with_idle(L, |vm| vm.restore_to(Frame(frame))) }
+    unsafe { with_idle(L, |vm| host::restore_to(vm, Frame(frame))) }
 }
 
 /// Drops the snapshots older than a confirmed frame: those whose label is below `frame`.
@@ -89,7 +91,7 @@ pub unsafe extern "C" fn rlua_discard_before(L: *mut lua_State, frame: i64) -> c
     // SAFETY: by the contract above.
     unsafe {
         with_idle(L, |vm| {
-            vm.discard_before(Frame(frame));
+            host::discard_before(vm, Frame(frame));
             Ok(())
         })
     }
@@ -129,5 +131,5 @@ pub unsafe extern "C" fn rlua_snapshot_count(L: *mut lua_State, count: *mut usiz
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rlua_set_max_snapshots(L: *mut lua_State, max_snapshots: usize) -> c_int {
     // SAFETY: by the contract above.
-    unsafe { with_idle(L, |vm| vm.set_max_snapshots(max_snapshots)) }
+    unsafe { with_idle(L, |vm| host::set_max_snapshots(vm, max_snapshots)) }
 }

@@ -16,6 +16,17 @@ pub type lua_Alloc = unsafe extern "C" fn(*mut c_void, *mut c_void, usize, usize
 /// As `rlua_HostFunction` in the header.
 pub type HostFunction = unsafe extern "C" fn(*mut lua_State, *mut c_void) -> c_int;
 
+/// As `lua_CFunction`, not NULL.
+pub type lua_CFunction = unsafe extern "C" fn(*mut lua_State) -> c_int;
+
+/// A method of a resource type; a list of them ends with a NULL name.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Method {
+    pub name: *const c_char,
+    pub function: Option<HostFunction>,
+}
+
 /// What shim.c answers before it does anything: an argument without meaning.
 pub const REFUSED_ARGUMENT: c_int = -1;
 /// What shim.c answers before it does anything: no room on the stack.
@@ -79,5 +90,81 @@ unsafe extern "C" {
         function: HostFunction,
         ud: *mut c_void,
         name: *const c_char,
+    ) -> c_int;
+
+    pub fn rlua_c_newuserdata(
+        L: *mut lua_State,
+        size: usize,
+        nuvalue: c_int,
+        block: *mut *mut c_void,
+    ) -> c_int;
+    pub fn rlua_c_newthread(L: *mut lua_State, thread: *mut *mut lua_State) -> c_int;
+    pub fn rlua_c_pushcclosure(
+        L: *mut lua_State,
+        function: lua_CFunction,
+        upvalues: c_int,
+    ) -> c_int;
+    pub fn rlua_c_loadfilex(L: *mut lua_State, name: *const c_char, mode: *const c_char) -> c_int;
+    pub fn rlua_c_requiref(
+        L: *mut lua_State,
+        name: *const c_char,
+        open: lua_CFunction,
+        global: c_int,
+    ) -> c_int;
+    pub fn rlua_c_len(L: *mut lua_State, index: c_int) -> c_int;
+    pub fn rlua_c_concat(L: *mut lua_State, count: c_int) -> c_int;
+    pub fn rlua_c_compare(
+        L: *mut lua_State,
+        first: c_int,
+        second: c_int,
+        op: c_int,
+        result: *mut c_int,
+    ) -> c_int;
+    pub fn rlua_c_arith(L: *mut lua_State, op: c_int) -> c_int;
+    pub fn rlua_c_pushtostring(L: *mut lua_State, index: c_int) -> c_int;
+    pub fn rlua_c_traceback(
+        L: *mut lua_State,
+        of: *mut lua_State,
+        text: *const c_char,
+        level: c_int,
+    ) -> c_int;
+    pub fn rlua_c_rawget(L: *mut lua_State, index: c_int) -> c_int;
+    pub fn rlua_c_rawgeti(L: *mut lua_State, index: c_int, key: lua_Integer) -> c_int;
+    pub fn rlua_c_rawset(L: *mut lua_State, index: c_int) -> c_int;
+    pub fn rlua_c_rawseti(L: *mut lua_State, index: c_int, key: lua_Integer) -> c_int;
+    pub fn rlua_c_getsubtable(L: *mut lua_State, index: c_int, name: *const c_char) -> c_int;
+    pub fn rlua_c_newmetatable(L: *mut lua_State, name: *const c_char, made: *mut c_int) -> c_int;
+    pub fn rlua_c_getmetatable(L: *mut lua_State, name: *const c_char) -> c_int;
+    pub fn rlua_c_setmetatable(L: *mut lua_State, name: *const c_char) -> c_int;
+    pub fn rlua_c_testudata(
+        L: *mut lua_State,
+        index: c_int,
+        name: *const c_char,
+        block: *mut *mut c_void,
+    ) -> c_int;
+    pub fn rlua_c_settop(L: *mut lua_State, index: c_int) -> c_int;
+    pub fn rlua_c_toclose(L: *mut lua_State, index: c_int) -> c_int;
+    pub fn rlua_c_closeslot(L: *mut lua_State, index: c_int) -> c_int;
+    pub fn rlua_c_xmove(from: *mut lua_State, to: *mut lua_State, count: c_int) -> c_int;
+
+    pub fn rlua_c_set_hooks(
+        on_collect: unsafe extern "C" fn(*mut lua_State, *mut c_void, u64),
+        on_exit: unsafe extern "C" fn(*mut lua_State, c_int),
+    );
+    pub fn rlua_c_alloc(L: *mut lua_State, size: usize) -> *mut c_void;
+    pub fn rlua_c_is_block(memory: *mut c_void) -> c_int;
+    pub fn rlua_c_realloc(L: *mut lua_State, memory: *mut c_void, size: usize) -> *mut c_void;
+    pub fn rlua_c_free(L: *mut lua_State, memory: *mut c_void);
+    pub fn rlua_c_ref(L: *mut lua_State, serial: u32, reference: *mut u64) -> c_int;
+    pub fn rlua_c_getref(L: *mut lua_State, reference: u64) -> c_int;
+    pub fn rlua_c_unref(L: *mut lua_State, reference: u64) -> c_int;
+    pub fn rlua_c_handle(L: *mut lua_State, index: c_int, id: *mut u64) -> *mut c_void;
+    pub fn rlua_c_pushresource(
+        L: *mut lua_State,
+        name: *const c_char,
+        methods: *const Method,
+        ud: *mut c_void,
+        id: u64,
+        handle: *mut *mut c_void,
     ) -> c_int;
 }

@@ -11,6 +11,18 @@ static _Thread_local struct { int set; unsigned int value; } pending_seed;
 /* The arena's allocation function, the same for every VM of ours. */
 static lua_Alloc arena_alloc;
 
+/* Into Rust, the same for every VM: a handle of a resource was collected or closed; os.exit closes
+ * the VM (called before the finalizers and after them). */
+typedef void (*CollectHook)(lua_State *L, void *handle, unsigned long long id);
+typedef void (*ExitHook)(lua_State *main, int finalized);
+static CollectHook collect_hook;
+static ExitHook exit_hook;
+
+RLUA_INTERNAL void rlua_c_set_hooks(CollectHook on_collect, ExitHook on_exit) {
+  collect_hook = on_collect;
+  exit_hook = on_exit;
+}
+
 /* Called by lua_newstate once the main thread is known, before any entry into Lua. */
 static unsigned int rlua_makeseed(lua_State *L) {
   memset((char *)L - LUA_EXTRASPACE, 0, LUA_EXTRASPACE); /* ours and the host's own word */
@@ -67,8 +79,12 @@ RLUA_INTERNAL void rlua_c_close_stock(lua_State *L) {
 
 /* os.exit(code, true): the process ends next, so the arena needs no unmapping. */
 static void rlua_close_at_exit(lua_State *L) {
-  if (G(L)->frealloc == arena_alloc)
-    rlua_c_finalize(G(L)->mainthread);
-  else
+  if (G(L)->frealloc == arena_alloc) {
+    lua_State *main = G(L)->mainthread;
+    exit_hook(main, 0);
+    rlua_c_finalize(main);
+    exit_hook(main, 1);
+  } else {
     stock_lua_close(L);
+  }
 }

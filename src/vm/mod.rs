@@ -19,6 +19,7 @@
 //! # Not here
 //! NULL checks and codes ([`crate::ffi`]); which address belongs to which VM ([`registry`]).
 
+pub mod host;
 pub mod registry;
 
 use crate::arena::Arena;
@@ -84,6 +85,7 @@ pub struct Vm {
     main: *mut lua_State,
     history: History,
     tracker: Box<dyn Tracker>,
+    host: host::Host,
     /// The OS thread inside a call of ours, 0 for none; a second one gets BUSY.
     holder: AtomicUsize,
     /// Set while a call that needs V1 works: what it calls back gets BUSY.
@@ -116,11 +118,13 @@ impl Vm {
             main: std::ptr::null_mut(),
             history: History::new(config.max_snapshots),
             tracker,
+            host: host::Host::default(),
             holder: AtomicUsize::new(0),
             working: AtomicBool::new(false),
             poisoned: AtomicBool::new(false),
             last_error: Mutex::new(Sentence::new()),
         });
+        host::set_hooks();
         let seed = config.seed.map(fold_seed);
         let seed = seed.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         // SAFETY: the arena lives as long as the VM, and nothing else uses it while Lua runs.
@@ -175,64 +179,49 @@ impl Vm {
         Live { base: arena.base(), used_pages: pages_for(arena.used_bytes()) }
     }
 
-    /// Captures under `frame`, or under the label after the newest one.
-    pub fn capture(&mut self, frame: Option<Frame>) -> Result<()> {
+    /// The label of the next snapshot: `frame`, or the one after the newest.
+    fn next_frame(&self, frame: Option<Frame>) -> Result<Frame> {
+        if self.history.max_snapshots() == 0 {
+            return Err(Error::Disabled);
+        }
         let newest = self.history.frames().map(|(_, newest)| newest.0);
-        let frame = match (frame, newest) {
+        match (frame, newest) {
             (Some(Frame(wanted)), Some(newest)) if wanted <= newest => {
-                return Err(Error::BadFrame { wanted, newest });
+                Err(Error::BadFrame { wanted, newest })
             }
-            (Some(frame), _) => frame,
-            (None, Some(newest)) => Frame(newest.checked_add(1).ok_or(Error::NoMoreFrames)?),
-            (None, None) => Frame(0),
-        };
+            (Some(frame), _) => Ok(frame),
+            (None, Some(newest)) => newest.checked_add(1).map(Frame).ok_or(Error::NoMoreFrames),
+            (None, None) => Ok(Frame(0)),
+        }
+    }
+
+    /// Captures the arena under a label from [`next_frame`](Self::next_frame).
+    fn capture_arena(&mut self, frame: Frame) -> Result<()> {
         let live = self.live();
         // SAFETY: Idle (V1): nothing writes to the region.
         unsafe { self.history.capture(live, &mut *self.tracker, frame) }
     }
 
-    /// Puts back the n-th newest snapshot.
-    pub fn restore(&mut self, n: usize) -> Result<()> {
+    /// Puts the arena back to the n-th newest snapshot.
+    fn restore_arena(&mut self, n: usize) -> Result<()> {
         let live = self.live();
         // SAFETY: Idle (V1), and the commit never falls (R2).
         unsafe { self.history.restore(live, &mut *self.tracker, n) }
     }
 
-    /// Puts back the snapshot with that label.
-    pub fn restore_to(&mut self, frame: Frame) -> Result<()> {
-        let Some(n) = self.history.steps_to(frame) else {
+    /// How many restores back the snapshot with that label is.
+    fn steps_to(&self, frame: Frame) -> Result<usize> {
+        self.history.steps_to(frame).ok_or_else(|| {
             let range = self.history.frames().map(|(oldest, newest)| (oldest.0, newest.0));
-            return Err(Error::NoSuchFrame { wanted: frame.0, range });
-        };
-        self.restore(n)
-    }
-
-    /// Drops what is older than a confirmed frame.
-    pub fn discard_before(&mut self, frame: Frame) {
-        self.history.discard_before(frame);
-    }
-
-    /// Changes how many snapshots are kept.
-    pub fn set_max_snapshots(&mut self, max_snapshots: usize) -> Result<()> {
-        if max_snapshots > MAX_SNAPSHOTS {
-            return Err(Error::TooManySnapshots { wanted: max_snapshots, max: MAX_SNAPSHOTS });
-        }
-        self.history.set_max_snapshots(max_snapshots);
-        Ok(())
+            Error::NoSuchFrame { wanted: frame.0, range }
+        })
     }
 
     /// Walks everything and verifies the invariants.
     pub fn check(&self) -> Result<()> {
         let check = self.arena().check().and_then(|()| self.history.check());
+        let check = check.and_then(|()| self.host.check(self.history.count()));
         check.map_err(|what| Error::Corrupt { what })
-    }
-
-    /// Runs finalizers and closes variables, as lua_close does first.
-    pub fn finalize(&mut self) {
-        if !self.is_poisoned() {
-            // SAFETY: Idle (V1); the state is closed next.
-            unsafe { lua::rlua_c_finalize(self.main) }
-        }
     }
 }
 
@@ -251,13 +240,37 @@ struct Hold {
 }
 
 impl Hold {
+    /// A number that is this thread's own, never 0. A thread-local's address in a shared library
+    /// takes a call; the thread pointer is one load.
+    #[inline(always)]
+    fn me() -> usize {
+        #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+        {
+            let pointer: usize;
+            // SAFETY: the System V ABI keeps the thread pointer at fs:0; only that is read.
+            unsafe {
+                std::arch::asm!("mov {}, fs:0", out(reg) pointer, options(nostack, pure, readonly));
+            }
+            pointer
+        }
+        #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+        {
+            thread_local! {
+                static MARK: u8 = const { 0 };
+            }
+            MARK.with(|mark| std::ptr::from_ref(mark) as usize)
+        }
+    }
+
+    #[cold]
+    fn is_me(holder: usize) -> bool {
+        holder == Hold::me()
+    }
+
     /// # Safety
     /// `holder` outlives the hold.
     unsafe fn take(holder: *const AtomicUsize) -> Result<Hold> {
-        thread_local! {
-            static MARK: u8 = const { 0 };
-        }
-        let me = MARK.with(|mark| std::ptr::from_ref(mark) as usize);
+        let me = Hold::me();
         // SAFETY: the contract above.
         let taken =
             unsafe { (*holder).compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) };
@@ -294,11 +307,30 @@ pub unsafe fn when_mine<T>(vm: *mut Vm, work: impl FnOnce() -> T) -> Result<T> {
     }
 }
 
-/// Runs `work` on an idle VM: the lock, V1 and V2 in one place.
+/// Sees that a call may look at a VM that Lua may be running in, without holding it.
+///
+/// # Safety
+/// As for [`when_mine`].
+#[inline]
+pub unsafe fn look(vm: *mut Vm) -> Result<()> {
+    // SAFETY: live, by the contract above; only atomics are touched.
+    unsafe {
+        if (*vm).is_poisoned() {
+            return Err(Error::Poisoned);
+        }
+        match (*vm).holder.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            other => Hold::is_me(other).then_some(()).ok_or(Error::Busy),
+        }
+    }
+}
+
+/// Runs `work` on an idle VM: the lock, V1 and V2 in one place. `work` gets a pointer, since what
+/// it calls back enters the VM again.
 ///
 /// # Safety
 /// `vm` is live, and no other thread closes it during the call.
-pub unsafe fn when_idle<T>(vm: *mut Vm, work: impl FnOnce(&mut Vm) -> Result<T>) -> Result<T> {
+pub unsafe fn when_idle<T>(vm: *mut Vm, work: impl FnOnce(*mut Vm) -> Result<T>) -> Result<T> {
     // SAFETY: live, by the contract above. Until the VM is held only atomics are touched.
     unsafe {
         if (*vm).is_poisoned() {
@@ -312,7 +344,9 @@ pub unsafe fn when_idle<T>(vm: *mut Vm, work: impl FnOnce(&mut Vm) -> Result<T>)
             if lua::rlua_c_is_idle((*vm).main) == 0 {
                 return Err(Error::Busy);
             }
-            work(&mut *vm)
+            let outcome = work(vm);
+            host::settle(vm);
+            outcome
         }));
         let outcome = outcome.unwrap_or_else(|_| {
             (*vm).poisoned.store(true, Ordering::Relaxed);

@@ -1,0 +1,76 @@
+//! Failures of what a host keeps with the VM: memory, references, resources, participants.
+
+use super::Status;
+use std::fmt;
+
+/// A failure, with what its sentence needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the Display below says what each carries
+pub enum HostError {
+    StaleRef { slot: u32 },
+    NoMemory { wanted_bytes: usize },
+    NotOurBlock { function: &'static str },
+    NoRoom { what: &'static str },
+    TypeDiffers { name: String },
+    NotThisResource { wanted: String },
+    DeadResource { name: String },
+    Participant { place: usize, answer: i32 },
+    NoSuchParticipant,
+}
+
+impl HostError {
+    /// The status that goes with this error.
+    pub fn status(&self) -> Status {
+        match self {
+            HostError::StaleRef { .. } | HostError::DeadResource { .. } => Status::Stale,
+            HostError::NoMemory { .. } | HostError::NoRoom { .. } => Status::NoMemory,
+            HostError::NotOurBlock { .. }
+            | HostError::TypeDiffers { .. }
+            | HostError::NotThisResource { .. }
+            | HostError::NoSuchParticipant => Status::BadArg,
+            HostError::Participant { .. } => Status::Participant,
+        }
+    }
+}
+
+impl fmt::Display for HostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HostError::StaleRef { slot } => write!(
+                f,
+                "the reference in slot {slot} is gone: it was released, or made after the \
+                 snapshot that was restored"
+            ),
+            HostError::NoMemory { wanted_bytes } => write!(
+                f,
+                "{wanted_bytes} bytes do not fit under the VM's limit; free some or raise \
+                 memory_size"
+            ),
+            HostError::NotOurBlock { function } => write!(
+                f,
+                "{function}: this is no live block of rlua_alloc in this VM: foreign, freed, or \
+                 made after the snapshot that was restored"
+            ),
+            HostError::NoRoom { what } => write!(f, "no memory to note one more {what}"),
+            HostError::TypeDiffers { name } => write!(
+                f,
+                "the resource type '{name}' is known in this VM with another release function or \
+                 ud; give each type a name of its own"
+            ),
+            HostError::NotThisResource { wanted } => {
+                write!(f, "the value at that index is no resource of the type '{wanted}'")
+            }
+            HostError::DeadResource { name } => {
+                write!(f, "the resource of the type '{name}' was closed or collected")
+            }
+            HostError::Participant { place, answer } => write!(
+                f,
+                "snap: participant {place} could not capture its state (it answered {answer}); \
+                 nothing has changed"
+            ),
+            HostError::NoSuchParticipant => {
+                f.write_str("no participant with these functions and this ud takes part")
+            }
+        }
+    }
+}

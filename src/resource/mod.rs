@@ -1,0 +1,442 @@
+//! Resources: what lies outside the VM, named by handles inside it, released exactly once.
+//!
+//! A handle is a userdata in the arena, so it comes and goes with snapshots. The object behind it
+//! does not. This table notes when each handle was born and when it died, and answers which
+//! objects nobody can reach any more.
+//!
+//! # Epochs
+//! Each snapshot has an id, and ids only rise. The *epoch* is the id of the newest capture, or,
+//! after a restore, a fresh id above all so far:
+//!
+//! ```text
+//!  id:    1          2          3             born 1, died 2: in snapshot 2
+//!  -------|--*-------|-----+----|------>      born < id <= died
+//!            born 1        died 2
+//! ```
+//!
+//! Held ids are a run without the oldest and without the newest ones: a capture drops from the
+//! front, a restore from the back. So what a drop makes unreachable lies at the front of the list
+//! of deaths, and what a restore makes unreachable or alive again lies at the backs of the two
+//! lists. No operation looks at anything else: a capture with 10,000 living resources looks at
+//! none of them.
+//!
+//! # Invariants
+//! - H1 *exact*: a resource is in the table from its birth until neither the live state nor a held
+//!   snapshot can reach it; it is handed out for release in that moment, once.
+//! - H2 *ordered*: births are in the order of creation, with `born` rising; deaths are in the order
+//!   of death, with `died` rising.
+//! - H3 *named*: an id is index + generation, and a generation is used once, so the id of a handle
+//!   that outlived its entry (closed early, then collected) finds nothing.
+//!
+//! # Not here
+//! The handle's userdata (`host.c`), and calling `release` (`crate::vm`).
+
+#![forbid(unsafe_code)]
+
+use crate::error::{HostError, Result};
+use std::collections::VecDeque;
+use std::ffi::c_void;
+
+/// "No entry" in the lists below.
+const NONE: u32 = u32::MAX;
+
+/// Not dead.
+const ALIVE: u64 = u64::MAX;
+
+/// What is handed out for release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Released {
+    /// The host's object.
+    pub object: *mut c_void,
+    /// Which type it was pushed as.
+    pub kind: u32,
+    /// Creation order.
+    sequence: u64,
+}
+
+/// A resource that a handle names.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    generation: u32,
+    kind: u32,
+    object: *mut c_void,
+    /// Address of the handle; NULL until it is made.
+    handle: *mut c_void,
+    sequence: u64,
+    born: u64,
+    died: u64,
+    births: Links,
+    deaths: Links,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Links {
+    before: u32,
+    after: u32,
+}
+
+const UNLINKED: Links = Links { before: NONE, after: NONE };
+
+/// A list of entries, linked through their `births` or their `deaths`.
+#[derive(Clone, Copy, Debug)]
+struct List {
+    first: u32,
+    last: u32,
+    links: fn(&mut Entry) -> &mut Links,
+}
+
+impl List {
+    fn push(&mut self, entries: &mut [Entry], index: u32) {
+        *(self.links)(&mut entries[index as usize]) = Links { before: self.last, after: NONE };
+        match self.last {
+            NONE => self.first = index,
+            last => (self.links)(&mut entries[last as usize]).after = index,
+        }
+        self.last = index;
+    }
+
+    fn remove(&mut self, entries: &mut [Entry], index: u32) {
+        let Links { before, after } = *(self.links)(&mut entries[index as usize]);
+        match before {
+            NONE => self.first = after,
+            before => (self.links)(&mut entries[before as usize]).after = after,
+        }
+        match after {
+            NONE => self.last = before,
+            after => (self.links)(&mut entries[after as usize]).before = before,
+        }
+        *(self.links)(&mut entries[index as usize]) = UNLINKED;
+    }
+}
+
+/// The resources of one VM.
+pub struct Resources {
+    entries: Vec<Entry>,
+    free: Vec<u32>,
+    births: List,
+    deaths: List,
+    /// Ids of the held snapshots, oldest first.
+    held: VecDeque<u64>,
+    epoch: u64,
+    /// The highest id given so far.
+    last_id: u64,
+    sequence: u64,
+    /// Set while the VM closes: nothing is handed out before the end.
+    closing: bool,
+    /// What to release, until it is taken; sorted.
+    released: Vec<Released>,
+}
+
+impl Default for Resources {
+    fn default() -> Resources {
+        Resources {
+            entries: Vec::new(),
+            free: Vec::new(),
+            births: List { first: NONE, last: NONE, links: |entry| &mut entry.births },
+            deaths: List { first: NONE, last: NONE, links: |entry| &mut entry.deaths },
+            held: VecDeque::new(),
+            epoch: 0,
+            last_id: 0,
+            sequence: 0,
+            closing: false,
+            released: Vec::new(),
+        }
+    }
+}
+
+fn no_room<E>(what: &'static str) -> impl FnOnce(E) -> crate::error::Error {
+    move |_| HostError::NoRoom { what }.into()
+}
+
+impl Resources {
+    /// Notes the birth of a resource and answers its id. Nothing has changed after an error.
+    pub fn create(&mut self, object: *mut c_void, kind: u32) -> Result<u64> {
+        if self.free.is_empty() {
+            let count = self.entries.len();
+            if count >= NONE as usize {
+                return Err(HostError::NoRoom { what: "resource" }.into());
+            }
+            // Room to release all of them at once, so that no release can fail.
+            self.entries.try_reserve(1).map_err(no_room("resource"))?;
+            self.free.try_reserve(count + 1).map_err(no_room("resource"))?;
+            self.released.try_reserve(count + 1).map_err(no_room("resource"))?;
+            self.free.push(count as u32);
+            self.entries.push(Entry {
+                generation: 0,
+                kind: 0,
+                object: std::ptr::null_mut(),
+                handle: std::ptr::null_mut(),
+                sequence: 0,
+                born: 0,
+                died: ALIVE,
+                births: UNLINKED,
+                deaths: UNLINKED,
+            });
+        }
+        let index = self.free.pop().unwrap_or(0);
+        let entry = &mut self.entries[index as usize];
+        entry.generation = entry.generation.wrapping_add(1);
+        entry.kind = kind;
+        entry.object = object;
+        entry.sequence = self.sequence;
+        entry.born = self.epoch;
+        entry.died = ALIVE;
+        let id = u64::from(index) | u64::from(entry.generation) << 32;
+        self.sequence += 1;
+        self.births.push(&mut self.entries, index);
+        Ok(id)
+    }
+
+    /// Notes where the handle of a new resource lies.
+    pub fn name(&mut self, id: u64, handle: *mut c_void) {
+        if let Some(index) = self.find(id) {
+            self.entries[index as usize].handle = handle;
+        }
+    }
+
+    /// Takes back a birth whose handle could not be made. The object is the host's as before.
+    pub fn forget(&mut self, id: u64) {
+        if let Some(index) = self.find(id) {
+            self.vacate(index);
+        }
+    }
+
+    fn find(&self, id: u64) -> Option<u32> {
+        let (index, generation) = (id as u32, (id >> 32) as u32);
+        let entry = self.entries.get(index as usize)?;
+        let used = entry.births.before != NONE || self.births.first == index;
+        (used && entry.generation == generation).then_some(index)
+    }
+
+    /// Frees an entry, and tells what it held.
+    fn vacate(&mut self, index: u32) -> Released {
+        let entry = self.entries[index as usize];
+        if entry.died != ALIVE {
+            self.deaths.remove(&mut self.entries, index);
+        }
+        self.births.remove(&mut self.entries, index);
+        self.entries[index as usize].handle = std::ptr::null_mut();
+        self.free.push(index);
+        Released { object: entry.object, kind: entry.kind, sequence: entry.sequence }
+    }
+
+    /// The object and the type of a handle, and whether it is alive. `None` for what is no handle
+    /// of this VM, or one whose resource was released.
+    pub fn get(&self, id: u64, handle: *mut c_void) -> Option<(*mut c_void, u32, bool)> {
+        let entry = &self.entries[self.find(id)? as usize];
+        (entry.handle == handle).then_some((entry.object, entry.kind, entry.died == ALIVE))
+    }
+
+    /// A handle died: it was collected, or closed. What comes back is to be released at once.
+    pub fn die(&mut self, id: u64, handle: *mut c_void) -> Option<Released> {
+        let index = self.find(id)?;
+        let entry = &mut self.entries[index as usize];
+        if entry.handle != handle || entry.died != ALIVE {
+            return None;
+        }
+        let reachable = self.held.back().is_some_and(|&newest| entry.born < newest);
+        if !reachable && !self.closing {
+            return Some(self.vacate(index));
+        }
+        entry.died = self.epoch;
+        self.deaths.push(&mut self.entries, index);
+        None
+    }
+
+    /// Makes room, so that [`captured`](Self::captured) cannot fail.
+    pub fn reserve_capture(&mut self) -> Result<()> {
+        self.held.try_reserve(1).map_err(no_room("snapshot"))
+    }
+
+    /// A snapshot was captured.
+    pub fn captured(&mut self) {
+        self.last_id += 1;
+        self.epoch = self.last_id;
+        self.held.push_back(self.epoch);
+    }
+
+    /// The `count` oldest snapshots were dropped.
+    pub fn discarded(&mut self, count: usize) {
+        self.held.drain(..count.min(self.held.len()));
+        let oldest = self.held.front().copied().unwrap_or(ALIVE);
+        while let Some(entry) = self.entries.get(self.deaths.first as usize) {
+            if entry.died >= oldest || self.closing {
+                break;
+            }
+            let released = self.vacate(self.deaths.first);
+            self.released.push(released);
+        }
+        self.sort_released();
+    }
+
+    /// The state went back to the n-th newest snapshot; the newer ones were dropped.
+    pub fn restored(&mut self, n: usize) {
+        self.held.truncate((self.held.len() + 1).saturating_sub(n));
+        let Some(&target) = self.held.back() else { return };
+        while let Some(entry) = self.entries.get_mut(self.deaths.last as usize) {
+            if entry.died < target {
+                break;
+            }
+            let last = self.deaths.last;
+            entry.died = ALIVE;
+            self.deaths.remove(&mut self.entries, last);
+        }
+        while let Some(entry) = self.entries.get(self.births.last as usize) {
+            if entry.born < target {
+                break;
+            }
+            let released = self.vacate(self.births.last);
+            self.released.push(released);
+        }
+        self.last_id += 1;
+        self.epoch = self.last_id;
+        self.sort_released();
+    }
+
+    /// The VM begins to close: until the end nothing is handed out.
+    pub fn begin_close(&mut self) {
+        self.closing = true;
+    }
+
+    /// The VM has closed: everything is to be released.
+    pub fn close(&mut self) {
+        self.held.clear();
+        while self.births.last != NONE {
+            let released = self.vacate(self.births.last);
+            self.released.push(released);
+        }
+        self.sort_released();
+    }
+
+    /// The newest first: they are popped from the back.
+    fn sort_released(&mut self) {
+        self.released.sort_unstable_by_key(|released| std::cmp::Reverse(released.sequence));
+    }
+
+    /// The next one to be released, in the order of creation.
+    pub fn next_released(&mut self) -> Option<Released> {
+        self.released.pop()
+    }
+
+    /// Resources that are in the table: alive, or dead and waiting.
+    pub fn count(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
+    /// Verifies H2 and the lists. It does not verify H1: that takes a look into the arena.
+    pub fn check(&self, held: usize) -> std::result::Result<(), String> {
+        if self.held.len() != held {
+            return Err(format!("H1: {} snapshots are noted, {held} are held", self.held.len()));
+        }
+        let (mut index, mut before, mut count) = (self.births.first, (0, 0), 0);
+        while let Some(entry) = self.entries.get(index as usize) {
+            let now = (entry.born, entry.sequence);
+            if count > self.entries.len() || count > 0 && (now.0 < before.0 || now.1 <= before.1) {
+                return Err(format!("H2: birth {} is out of order", entry.sequence));
+            }
+            (before, index, count) = (now, entry.births.after, count + 1);
+        }
+        if count != self.count() {
+            return Err(format!("H2: {count} births are listed, {} resources exist", self.count()));
+        }
+        let (mut index, mut before, mut count) = (self.deaths.first, 0, 0);
+        while let Some(entry) = self.entries.get(index as usize) {
+            if count > self.entries.len() || entry.died < before || entry.died == ALIVE {
+                return Err(format!("H2: death of {} is out of order", entry.sequence));
+            }
+            (before, index, count) = (entry.died, entry.deaths.after, count + 1);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(n: usize) -> *mut c_void {
+        std::ptr::without_provenance_mut(n * 16)
+    }
+
+    fn create(resources: &mut Resources, n: usize) -> u64 {
+        let id = resources.create(object(n), 0).unwrap();
+        resources.name(id, object(n));
+        id
+    }
+
+    fn released(resources: &mut Resources) -> Vec<usize> {
+        std::iter::from_fn(|| resources.next_released()).map(|r| r.object as usize / 16).collect()
+    }
+
+    #[test]
+    fn death_without_a_snapshot_that_reaches_it_is_released_at_once() {
+        let mut resources = Resources::default();
+        resources.captured();
+        let id = create(&mut resources, 1);
+        assert!(resources.die(id, object(1)).is_some());
+        assert!(resources.die(id, object(1)).is_none());
+        assert_eq!(resources.count(), 0);
+    }
+
+    #[test]
+    fn death_after_a_snapshot_waits_until_the_snapshot_is_dropped() {
+        let mut resources = Resources::default();
+        let id = create(&mut resources, 1);
+        resources.captured();
+        assert!(resources.die(id, object(1)).is_none());
+        resources.captured();
+        assert_eq!(released(&mut resources), []);
+        resources.discarded(1);
+        assert_eq!(released(&mut resources), [1]);
+    }
+
+    #[test]
+    fn restore_revives_the_dead_and_releases_the_unborn_in_creation_order() {
+        let mut resources = Resources::default();
+        let old = create(&mut resources, 1);
+        resources.captured();
+        let ids: Vec<_> = (2..6).map(|n| create(&mut resources, n)).collect();
+        resources.captured();
+        assert!(resources.die(ids[1], object(3)).is_none());
+        assert!(resources.die(old, object(1)).is_none());
+        resources.restored(2);
+        assert_eq!(released(&mut resources), [2, 3, 4, 5]);
+        assert_eq!(resources.get(old, object(1)), Some((object(1), 0, true)));
+        assert_eq!(resources.count(), 1);
+        resources.check(1).unwrap();
+    }
+
+    #[test]
+    fn births_after_a_restore_are_not_in_its_target() {
+        let mut resources = Resources::default();
+        resources.captured();
+        resources.restored(1);
+        create(&mut resources, 1);
+        resources.restored(1);
+        assert_eq!(released(&mut resources), [1]);
+    }
+
+    #[test]
+    fn close_releases_everything_once_in_creation_order() {
+        let mut resources = Resources::default();
+        let first = create(&mut resources, 1);
+        create(&mut resources, 2);
+        resources.captured();
+        resources.begin_close();
+        assert!(resources.die(first, object(1)).is_none());
+        resources.close();
+        assert_eq!(released(&mut resources), [1, 2]);
+        assert_eq!(released(&mut resources), []);
+    }
+
+    #[test]
+    fn check_sees_a_list_out_of_order() {
+        let mut resources = Resources::default();
+        create(&mut resources, 1);
+        create(&mut resources, 2);
+        resources.check(0).unwrap();
+        resources.entries[0].sequence = 9;
+        assert!(resources.check(0).is_err());
+        assert!(resources.check(1).is_err());
+    }
+}
