@@ -40,7 +40,7 @@ def draw_throughput(results, path):
     names = [row["name"].split("/kind=")[0].replace("script/run/", "") for row in rows]
     ratios = [row["ratio"] for row in rows]
     figure, axes = plt.subplots(figsize=(7, 0.27 * len(rows) + 1.2))
-    colours = [BETTER if ratio <= 1 else WORSE for ratio in ratios]
+    colours = [BETTER if r < 0.97 else NEUTRAL if r <= 1.03 else WORSE for r in ratios]
     bars = axes.barh(names, ratios, color=colours)
     axes.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
     axes.axvline(1, color="black", linewidth=0.8)
@@ -71,9 +71,8 @@ def draw_capture(results, path, allocate):
     figure, plots = plt.subplots(1, len(worlds), figsize=(3.1 * len(worlds), 3.4), squeeze=False)
     for axes, (world, ways) in zip(plots[0], worlds.items()):
         for way, points in ways.items():
-            if way != "copy_ring":
-                axes.plot([p[0] for p in points], [p[1] for p in points], marker="o",
-                          markersize=3, color=COLOURS[way], label=LABELS[way])
+            axes.plot([p[0] for p in points], [p[1] for p in points], marker="o", markersize=3,
+                      color=COLOURS[way], label=LABELS[way])
         axes.set_yscale("log")
         axes.set_title(f"{world} world", fontsize=10)
         axes.set_xlabel("entities touched in a frame", fontsize=8)

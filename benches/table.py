@@ -39,6 +39,14 @@ def save(path, results):
     print(f"\nresults: {os.path.relpath(path)}")
 
 
+def load(path):
+    """What save() wrote, or nothing."""
+    if not os.path.exists(path):
+        return {}
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
 def pin():
     """Stays on one processor, the last allowed one, where the system can do that."""
     if hasattr(os, "sched_setaffinity"):

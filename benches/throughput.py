@@ -90,7 +90,7 @@ def main():
     show("Ratios over the scripts", ["scripts", "count", "geometric mean", "min", "max"],
          [[label, str(s["scripts"]), f"{s['geometric_mean']:.3f}", f"{s['min']:.3f}",
            f"{s['max']:.3f}"] for label, s in summaries.items() if s])
-    if options.json:
+    if options.json and not options.only:  # charts want every row
         save(options.json, {"rows": results, "summaries": summaries})
 
 

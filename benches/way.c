@@ -9,6 +9,7 @@
  *
  * The arena's base is the 4 GiB boundary below any address in it; rlua_info tells its used bytes.
  */
+#define _POSIX_C_SOURCE 200809L
 #include "way.h"
 
 #include <stdarg.h>
@@ -76,6 +77,16 @@ static void *arena_base(const Way *way) {
   return (void *)((uintptr_t)way->L & ~(uintptr_t)0xffffffff);
 }
 
+/* The fresh block is malloc's, as an implementation would have it. The reused ones are aligned to
+ * pages, like the arena: memcpy can be three times slower to a block that is 16 bytes off. */
+static void *new_block(int kind, size_t size) {
+  void *block = NULL;
+  if (kind == WAY_COPY_FRESH) block = malloc(size);
+  else if (posix_memalign(&block, 4096, size) != 0) block = NULL;
+  if (block == NULL) die("no memory for a copy of %zu bytes", size);
+  return block;
+}
+
 static void copy_out(Way *way) {
   way->newest = (way->newest + 1) % way->kept;
   Copy *copy = &way->copies[way->newest];
@@ -83,8 +94,7 @@ static void copy_out(Way *way) {
   if (way->kind == WAY_COPY_FRESH || copy->room < size) {
     free(copy->bytes);
     copy->room = way->kind == WAY_COPY_FRESH ? size : size + size / 4;
-    copy->bytes = malloc(copy->room);
-    if (copy->bytes == NULL) die("no memory for a copy of %zu bytes", size);
+    copy->bytes = new_block(way->kind, copy->room);
   }
   memcpy(copy->bytes, arena_base(way), size);
   copy->size = size;

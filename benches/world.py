@@ -9,7 +9,7 @@ import collections
 import os
 import subprocess
 
-from table import median, pair_ratio, pin, save, show
+from table import load, median, pair_ratio, pin, save, show
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LUA = os.path.join(HERE, "world.lua")
@@ -66,25 +66,27 @@ def size_of(kib):
     return f"{int(kib) / 1024:g}MiB"
 
 
-def cost_rows(groups, name_of, key, ways_shown):
+def cost_rows(groups, name_of, key):
     """Rows of the table and of the file for costs that world.c compared in the same round."""
     rows, results = [], []
     for group_key, ways in groups.items():
-        for way in ways_shown:
-            if way not in ways:
-                continue
+        for way in (w for w in COPIES + BACKENDS if w in ways):
             cost = median(numbers(ways[way], key))
-            fresh = ratio_to(ways, way, "copy_fresh", key)
-            reused = ratio_to(ways, way, "copy_reused", key)
-            name = name_of(group_key, way)
-            rows.append([name, us(cost), f"{reused:.2f}", f"{fresh:.2f}"])
-            result = {"name": name, "way": way, "key": list(group_key), "cost_ns": cost,
-                      "ratio_copy_reused": reused, "ratio_copy_fresh": fresh}
-            for extra in ("capture_ns", "added_mean_ns", "dirty_pages", "used_pages", "frame_ns"):
+            result = {"name": name_of(group_key, way), "way": way, "cost_ns": cost}
+            for copy in (c for c in COPIES if c in ways):
+                result[f"ratio_{copy}"] = ratio_to(ways, way, copy, key)
+            for extra in ("capture_ns", "slower_ns", "dirty_pages", "used_pages", "frame_ns"):
                 if extra in ways[way][0]:
                     result[extra] = median(numbers(ways[way], extra))
             results.append(result)
+            if way in BACKENDS:
+                copies = [f"{us(median(numbers(ways[c], key)))} ({result[f'ratio_{c}']:.2f}x)"
+                          if c in ways else "-" for c in COPIES]
+                rows.append([result["name"], us(cost), *copies])
     return rows, results
+
+
+HEADER = ["row", "added us"] + [f"{copy} us (ratio)" for copy in COPIES]
 
 
 def capture(options):
@@ -95,17 +97,16 @@ def capture(options):
 
     results = []
     for kib in options.worlds:
-        # Rounds of ten frames; a large world needs fewer, its times are long.
-        rounds = options.rounds if kib <= 16384 else max(3, options.rounds // 2)
-        lines = run(options.world, ["matrix", LUA, kib, 8, rounds, 10])
+        frames = 10 if kib <= 4096 else 4  # of a round; large worlds take long
+        lines = run(options.world, ["matrix", LUA, kib, 8, options.rounds, frames])
         groups = group(lines, ["world_kib", "touched_permille", "pattern", "allocate"])
-        rows, new = cost_rows(groups, name_of, "added_ns", COPIES + BACKENDS)
-        for row, result in zip(rows, new):
-            row[2:2] = [us(result["capture_ns"]),
+        rows, new = cost_rows(groups, name_of, "added_ns")
+        shown = [result for result in new if result["way"] in BACKENDS]
+        for row, result in zip(rows, shown):
+            row[2:2] = [us(result["capture_ns"]), us(result["frame_ns"]),
                         f"{result['dirty_pages']:.0f}/{result['used_pages']:.0f}"]
-        show(f"Frame with a snapshot, less the frame without: {size_of(kib)} world (us)",
-             ["row", "added", "of it capture", "dirty/used", "to copy_reused", "to copy_fresh"],
-             rows)
+        header = HEADER[:2] + ["capture", "frame", "dirty/used pages"] + HEADER[2:]
+        show(f"Capture and what it slows the frame by, {size_of(kib)} world", header, rows)
         results += new
     return results
 
@@ -122,16 +123,15 @@ def rollback(options):
     for kib in options.worlds:
         lines = run(options.world, ["rollback", LUA, kib, options.rounds * 2 + 1])
         back = group([x for x in lines if x.name == "rollback"], ["world_kib", "n"])
-        rows, new = cost_rows(back, name_of, "rollback_ns", COPIES + BACKENDS)
+        rows, new = cost_rows(back, name_of, "rollback_ns")
         all_rows += rows
         results["rollback"] += new
         net = group([x for x in lines if x.name == "netcode"], ["world_kib"])
-        rows, new = cost_rows(net, netcode_name, "added_ns", COPIES + BACKENDS)
+        rows, new = cost_rows(net, netcode_name, "added_ns")
         net_rows += rows
         results["netcode"] += new
-    header = ["row", "median us", "to copy_reused", "to copy_fresh"]
-    show("Rollback", header, all_rows)
-    show("Rollback by 8, then 8 frames with a snapshot each, less the 8 frames alone", header,
+    show("Rollback", ["row", "us", *HEADER[2:]], all_rows)
+    show("Rollback by 8, then 8 frames with a snapshot each, less the 8 frames alone", HEADER,
          net_rows)
     return results
 
@@ -214,15 +214,15 @@ def main():
                         default=WORLDS_KIB, help="sizes of worlds in KiB")
     parser.add_argument("--parts", type=lambda text: text.split(","), default=list(PARTS),
                         help=f"which of {','.join(PARTS)}")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each measurement")
     parser.add_argument("--worst-frames", type=int, default=2000)
     parser.add_argument("--vms", type=int, default=10000)
     parser.add_argument("--json", help="file for the results")
     options = parser.parse_args()
     pin()
     results = {part: PARTS[part](options) for part in options.parts}
-    if options.json:
-        save(options.json, results)
+    if options.json:  # parts that were not run keep their last results
+        save(options.json, {**load(options.json), **results})
 
 
 if __name__ == "__main__":

@@ -25,16 +25,19 @@ static void collect_somehow(lua_State *L, int round) {
 static void check_replay(lua_State *L, Advance advance) {
     static char trace[STEPS][TEXT_SIZE];
     char text[TEXT_SIZE];
+    size_t used[STEPS];
     int step, start, round;
     CHECK_OK(rlua_set_max_snapshots(L, STEPS));
     for (step = 0; step < STEPS; step++) {
         CHECK_OK(rlua_snap_frame(L, step));
+        used[step] = info_of(L).used_bytes;
         advance(L, trace[step]);
     }
     CHECK(strcmp(trace[0], trace[1]) != 0);
     for (round = 0; round < 4; round++) {
         for (start = STEPS - 1; start >= 0; start--) {
             CHECK_OK(rlua_rollback_to(L, start));
+            if (round == 0 || start == 0) CHECK_EQ(info_of(L).used_bytes, used[start]);
             collect_somehow(L, round);
             for (step = start; step < STEPS; step++) {
                 if (step > start) CHECK_OK(rlua_snap_frame(L, step));

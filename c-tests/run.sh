@@ -13,7 +13,7 @@ if [ "${1:-}" = --wrapper ]; then
 fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-total_passed=0 total_failed=0 failed_names=
+total_passed=0 total_failed=0 total_not_run=0 failed_names=
 
 # Prints "passed failed" from the log, or nothing when there is no closing line.
 count() {
@@ -43,6 +43,8 @@ run() { # name command
         echo "FAIL $1: ended with status $status"
         failed=1
     fi
+    not_run=$(awk '/^[0-9]+ not run, see above$/ { n += $1 } END { print n + 0 }' "$log")
+    total_not_run=$((total_not_run + not_run))
     total_passed=$((total_passed + passed))
     total_failed=$((total_failed + failed))
     [ "$failed" -eq 0 ] || failed_names="$failed_names $1"
@@ -53,5 +55,6 @@ for suite; do
 done
 echo "== total"
 [ -z "$failed_names" ] || echo "failed in:$failed_names"
+[ "$total_not_run" -eq 0 ] || echo "$total_not_run NOT RUN: see the lines above that say why"
 echo "$total_passed passed, $total_failed failed"
 [ "$total_failed" -eq 0 ]

@@ -44,7 +44,8 @@ extern "C" {
  */
 typedef enum rlua_Tracker {
   /**
-   * The library chooses.
+   * The environment variable RLUA_TRACKER (auto, compare, uffd, copy); else the library
+   * chooses, and chooses anew as the VM's frames change.
    */
   RLUA_TRACKER_AUTO = 0,
   /**
@@ -52,13 +53,17 @@ typedef enum rlua_Tracker {
    */
   RLUA_TRACKER_COMPARE = 1,
   /**
-   * Linux userfaultfd.
+   * Linux userfaultfd (6.7 and later): the kernel tells. Half a microsecond per written page.
    */
   RLUA_TRACKER_UFFD = 2,
   /**
    * Windows write watch.
    */
   RLUA_TRACKER_WRITE_WATCH = 3,
+  /**
+   * Copy every page, search nothing: the baseline.
+   */
+  RLUA_TRACKER_COPY = 4,
 } rlua_Tracker;
 
 /**
@@ -181,6 +186,25 @@ typedef struct rlua_Config {
    * An rlua_Tracker.
    */
   int32_t tracker;
+  /**
+   * Collector: percent of the live bytes at which the next cycle starts, as LUA_GCINC's pause.
+   * Up to 1000. 0 is 200.
+   */
+  int32_t gc_pause;
+  /**
+   * Collector: work per allocated byte in percent, as LUA_GCINC's step multiplier. Up to 1000.
+   * 0 is 4, which spreads a cycle over many frames; Lua's own is 100.
+   */
+  int32_t gc_step_multiplier;
+  /**
+   * Collector: logarithm of the bytes allocated between two steps, as LUA_GCINC's step size.
+   * Up to 60. 0 is 12; Lua's own is 13.
+   */
+  int32_t gc_step_size;
+  /**
+   * Collector: divides the work of a step while it sweeps. Up to 1000. 0 is 8; Lua's own is 1.
+   */
+  int32_t gc_sweep_divisor;
   /**
    * 0.
    */
@@ -376,7 +400,8 @@ lua_State *rlua_new_rollback(size_t memory_size, size_t max_snapshots);
 /**
  * Makes a VM as rlua_new_rollback does, with every option.
  *
- * @param config  Borrowed for the call. `size` must be sizeof(rlua_Config).
+ * @param config  Borrowed for the call. `size` is sizeof(rlua_Config) of the host's header, which
+ *                may be older than the library.
  * @param out     Receives the main thread, or NULL after an error.
  * @return        RLUA_OK, or NULL_ARG, BAD_CONFIG, UNSUPPORTED (the tracker), NO_MEMORY.
  *                rlua_last_error(NULL) gives the sentence.

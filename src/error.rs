@@ -3,6 +3,7 @@
 mod host;
 
 pub use host::HostError;
+use std::ffi::c_char;
 use std::fmt;
 
 /// What a function of this library answers.
@@ -138,6 +139,8 @@ pub enum Error {
     TooManySnapshots { wanted: usize, max: usize },
     BadConfigSize { found: usize, expected: usize },
     UnknownTracker { value: i32 },
+    OutOfRange { field: &'static str, value: i32, max: i32 },
+    UnknownTrackerName { name: String },
     TrackerUnavailable { name: &'static str, why: &'static str },
     Corrupt { what: String },
     BadArg { function: &'static str },
@@ -163,7 +166,9 @@ impl Error {
             Error::LimitTooLarge { .. }
             | Error::TooManySnapshots { .. }
             | Error::BadConfigSize { .. }
-            | Error::UnknownTracker { .. } => Status::BadConfig,
+            | Error::UnknownTracker { .. }
+            | Error::OutOfRange { .. }
+            | Error::UnknownTrackerName { .. } => Status::BadConfig,
             Error::TrackerUnavailable { .. } => Status::Unsupported,
             Error::Corrupt { .. } => Status::Corrupt,
             Error::BadArg { .. } => Status::BadArg,
@@ -252,6 +257,13 @@ impl fmt::Display for Error {
             Error::UnknownTracker { value } => {
                 write!(f, "tracker = {value} is no rlua_Tracker")
             }
+            Error::OutOfRange { field, value, max } => {
+                write!(f, "{field} = {value}: it can be 1 to {max}, or 0 for the default")
+            }
+            Error::UnknownTrackerName { name } => write!(
+                f,
+                "RLUA_TRACKER={name} in the environment: it can be auto, compare, uffd or copy"
+            ),
             Error::TrackerUnavailable { name, why } => {
                 write!(f, "the tracker '{name}' cannot be used here: {why}; use auto or compare")
             }
@@ -267,6 +279,57 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// A sentence in a place of its own, ended by a zero: noting a failure must not allocate, since
+/// the failure may be that there is no memory. Longer sentences are cut.
+pub struct Sentence {
+    bytes: [u8; Sentence::ROOM],
+    length: usize,
+}
+
+impl Sentence {
+    const ROOM: usize = 512;
+
+    /// The empty sentence.
+    pub const fn new() -> Sentence {
+        Sentence { bytes: [0; Sentence::ROOM], length: 0 }
+    }
+
+    /// Replaces the sentence.
+    pub fn set(&mut self, text: fmt::Arguments<'_>) {
+        self.length = 0;
+        // Cutting answers an error, which is no reason to say nothing.
+        let _ = fmt::Write::write_fmt(self, text);
+        self.bytes[self.length] = 0;
+    }
+
+    /// The sentence as a C string, as long as it is not replaced.
+    pub fn as_ptr(&self) -> *const c_char {
+        self.bytes.as_ptr().cast()
+    }
+}
+
+impl Default for Sentence {
+    fn default() -> Sentence {
+        Sentence::new()
+    }
+}
+
+impl fmt::Write for Sentence {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = Sentence::ROOM - 1 - self.length;
+        let mut taken = text.len().min(room);
+        while !text.is_char_boundary(taken) {
+            taken -= 1;
+        }
+        for (place, byte) in self.bytes[self.length..].iter_mut().zip(&text.as_bytes()[..taken]) {
+            // A zero would end the sentence early.
+            *place = if *byte == 0 { b'?' } else { *byte };
+        }
+        self.length += taken;
+        if taken == text.len() { Ok(()) } else { Err(fmt::Error) }
+    }
+}
 
 impl From<HostError> for Error {
     fn from(error: HostError) -> Error {
@@ -285,6 +348,18 @@ mod tests {
     fn every_code_has_its_own_status() {
         let known: Vec<i32> = (-5..100).filter(|&code| Status::from_code(code).is_some()).collect();
         assert_eq!(known, (0..=14).chain(16..=21).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_long_sentence_is_cut_between_characters() {
+        let mut sentence = Sentence::new();
+        sentence.set(format_args!("{}", "\u{e9}\0".repeat(1000)));
+        // SAFETY: ended by a zero.
+        let text = unsafe { std::ffi::CStr::from_ptr(sentence.as_ptr()) }.to_str().unwrap();
+        assert!(text.len() >= Sentence::ROOM - 4 && text.starts_with("\u{e9}?\u{e9}?"));
+        sentence.set(format_args!("short"));
+        // SAFETY: as above.
+        assert_eq!(unsafe { std::ffi::CStr::from_ptr(sentence.as_ptr()) }, c"short");
     }
 
     #[test]

@@ -66,6 +66,11 @@ impl Region {
         self.base
     }
 
+    /// Bytes of addresses that are ours.
+    pub fn reserved_bytes(&self) -> usize {
+        self.reserved_bytes
+    }
+
     /// Bytes that can be read and written (R2).
     pub fn committed_bytes(&self) -> usize {
         self.committed_bytes

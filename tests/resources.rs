@@ -30,7 +30,7 @@ enum Step {
     Lose { count: u8, from: u16 },
     Close { which: u16 },
     Collect,
-    CollectStep { size: u8 },
+    CollectSome { size: u8 },
     Mode { generational: bool },
     Snap,
     Rollback { n: u8 },
@@ -71,6 +71,7 @@ struct Reached {
 /// A VM with a global table `t` of handles, and what it must be like.
 struct Model {
     lua: *mut lua_State,
+    #[allow(clippy::vec_box)] // the VM holds their addresses
     objects: Vec<Box<Object>>,
     now: Reached,
     held: VecDeque<Reached>,
@@ -209,7 +210,7 @@ impl Model {
                 }
             }
             Step::Collect => self.gc(COLLECT, 0),
-            Step::CollectStep { size } => self.gc(STEP, size.into()),
+            Step::CollectSome { size } => self.gc(STEP, size.into()),
             Step::Mode { generational: true } => self.gc(GENERATIONAL, 0),
             Step::Mode { generational: false } => self.gc(INCREMENTAL, 0),
             Step::Snap => self.snap(),
@@ -272,7 +273,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (1u8..40, any::<u16>()).prop_map(|(count, from)| Step::Lose { count, from }),
         2 => any::<u16>().prop_map(|which| Step::Close { which }),
         3 => Just(Step::Collect),
-        2 => any::<u8>().prop_map(|size| Step::CollectStep { size }),
+        2 => any::<u8>().prop_map(|size| Step::CollectSome { size }),
         1 => any::<bool>().prop_map(|generational| Step::Mode { generational }),
         6 => Just(Step::Snap),
         4 => (0u8..12).prop_map(|n| Step::Rollback { n }),

@@ -19,9 +19,8 @@
 #define LUAI_DDEC(def) /* nothing: the definition comes first */
 #define LUAI_DDEF static
 
-/* The host's extra space stays the word before a lua_State; the two words before that are ours.
- * In the main thread they count the entries into Lua that are on the C stack (see rlua_depth),
- * and name the table of references (see rlua_refs). */
+/* The host's extra space stays the word before a lua_State; the two words before that are ours
+ * (see rlua_Private). */
 #undef LUA_EXTRASPACE
 #define LUA_EXTRASPACE (3 * sizeof(void *))
 
@@ -44,20 +43,23 @@
 
 /* -- entries into Lua --------------------------------------------------------------------- */
 
-/* How many entries into Lua are on the C stack of this VM, of any thread. Zero means Idle (V1).
- * It lies in the main thread's extra space, also in states of a host's own allocator. */
-#define rlua_depth(L) (*(size_t *)((char *)G(L)->mainthread - LUA_EXTRASPACE))
+/* In the main thread's extra space, also in states of a host's own allocator. */
+typedef struct rlua_Private {
+  unsigned int depth; /* entries into Lua on the C stack, of any thread; zero means Idle (V1) */
+  unsigned int sweep_divisor; /* of a step's work while sweeping; 1 is stock */
+  Table *refs; /* the table of references, or NULL (host.c) */
+} rlua_Private;
 
-/* The table of references, or NULL (host.c). */
-#define rlua_refs(L) \
-  (*(Table **)((char *)G(L)->mainthread - LUA_EXTRASPACE + sizeof(size_t)))
+#define rlua_private(main) ((rlua_Private *)((char *)(main)-LUA_EXTRASPACE))
+#define rlua_depth(L) (rlua_private(G(L)->mainthread)->depth)
+#define rlua_refs(L) (rlua_private(G(L)->mainthread)->refs)
 
 /* Every protected run is an entry. The depth is put back, not counted down: an error thrown to
  * the main thread's handler skips the runs between, which then never count down. */
 #define LUAI_THROW(L, c) _longjmp((c)->b, 1)
 #define LUAI_TRY(L, c, a) \
   { \
-    size_t rlua_outer = rlua_depth(L)++; \
+    unsigned int rlua_outer = rlua_depth(L)++; \
     if (_setjmp((c)->b) == 0) { a } \
     rlua_depth(L) = rlua_outer; \
   }

@@ -44,7 +44,7 @@ static int rlua_reset_unwound(lua_State *L, int status) {
 /* Calls that C makes into Lua are entries too, protected or not: an unprotected lua_call on a
  * second thread passes no LUAI_TRY. ldo.c defines these functions, so it came first. */
 static void rlua_enter_call(lua_State *L, StkId func, int nresults) {
-  size_t outer = rlua_depth(L)++;
+  unsigned int outer = rlua_depth(L)++;
   luaD_callnoyield(L, func, nresults);
   rlua_depth(L) = outer;
 }
@@ -57,12 +57,26 @@ static void rlua_enter_call(lua_State *L, StkId func, int nresults) {
 
 /* A finalizer's error is a warning in the middle of a collection, outside a protected run. */
 static void rlua_enter_warnerror(lua_State *L, const char *where) {
-  size_t outer = rlua_depth(L)++;
+  unsigned int outer = rlua_depth(L)++;
   luaE_warnerror(L, where);
   rlua_depth(L) = outer;
 }
 #define luaE_warnerror(L, where) rlua_enter_warnerror(L, where)
+
+/* Marking an object counts its slots as work, sweeping it counts one. So a step that marks a few
+ * objects sweeps a hundred times as many, and a sweep writes to most pages within a frame. A
+ * divisor on the step's work while sweeping spreads it (life.c sets it, 1 is stock). */
+static int rlua_gcparam(const global_State *g, const lu_byte *param) {
+  int value = *param * 4;
+  if (param == &g->gcstepmul && GCSswpallgc <= g->gcstate && g->gcstate <= GCSswpend)
+    value /= (int)rlua_private(g->mainthread)->sweep_divisor;
+  return value;
+}
+#undef getgcparam
+#define getgcparam(p) rlua_gcparam(g, &(p))
 #include "lgc.c"
+#undef getgcparam
+#define getgcparam(p) ((p) * 4)
 #undef luaE_warnerror
 
 #include "llex.c"
@@ -80,18 +94,18 @@ static void rlua_enter_warnerror(lua_State *L, const char *where) {
 /* lua_callk and lua_pcallk with a continuation, the writer of lua_dump and the warn function run
  * foreign code outside a protected run. */
 static void rlua_enter_yieldable(lua_State *L, StkId func, int nresults) {
-  size_t outer = rlua_depth(L)++;
+  unsigned int outer = rlua_depth(L)++;
   luaD_call(L, func, nresults);
   rlua_depth(L) = outer;
 }
 static int rlua_enter_dump(lua_State *L, const Proto *f, lua_Writer w, void *ud, int strip) {
-  size_t outer = rlua_depth(L)++;
+  unsigned int outer = rlua_depth(L)++;
   int status = luaU_dump(L, f, w, ud, strip);
   rlua_depth(L) = outer;
   return status;
 }
 static void rlua_enter_warning(lua_State *L, const char *message, int tocont) {
-  size_t outer = rlua_depth(L)++;
+  unsigned int outer = rlua_depth(L)++;
   luaE_warning(L, message, tocont);
   rlua_depth(L) = outer;
 }

@@ -4,10 +4,9 @@
 //! owner: it cannot know the owners.
 
 use super::Arena;
-use super::classes::CLASS;
+use super::classes::{Shape, class_of_shape, shape, units_of_shape};
 use super::layout::*;
 use super::runs::bin_of;
-use std::collections::BTreeSet;
 
 type Found<T> = std::result::Result<T, String>;
 
@@ -28,15 +27,15 @@ impl Arena {
                 header.top <= header.limit && header.top as usize <= self.committed_bytes(),
                 || format!("A2: top {:#x} lies beyond the limit or the commit", header.top),
             )?;
-            let (runs, free) = self.check_tiling(header.top as usize)?;
-            self.check_bins(&header, &free)?;
+            let runs = self.check_tiling(header.top as usize)?;
+            self.check_bins(&header, &runs)?;
             self.check_slabs(&header, &runs)
         }
     }
 
-    /// Walks the runs; answers the used ones and the free ones.
-    unsafe fn check_tiling(&self, top: usize) -> Found<(BTreeSet<usize>, BTreeSet<usize>)> {
-        let (mut used, mut free) = (BTreeSet::new(), BTreeSet::new());
+    /// Walks the runs; answers their offsets, rising.
+    unsafe fn check_tiling(&self, top: usize) -> Found<Vec<usize>> {
+        let mut runs = Vec::new();
         let (mut run, mut before, mut before_free) = (FIRST, 0, false);
         // SAFETY: `run` never passes `top`, which is committed.
         unsafe {
@@ -45,62 +44,69 @@ impl Arena {
                 ensure((*self.head(run)).prev_stride as usize == before, || {
                     format!("A2: run {run:#x} does not know the stride before it")
                 })?;
-                ensure(stride >= GRAIN && stride % GRAIN == 0 && stride <= top - run, || {
-                    format!("A2: run {run:#x} has stride {stride:#x}")
-                })?;
+                ensure(
+                    stride >= GRAIN && stride.is_multiple_of(GRAIN) && stride <= top - run,
+                    || format!("A2: run {run:#x} has stride {stride:#x}"),
+                )?;
                 ensure(!(before_free && self.is_free(run)), || {
                     format!("A2: run {run:#x} and the one before are both free")
                 })?;
-                before_free = self.is_free(run);
-                if before_free {
-                    free.insert(run)
-                } else {
-                    used.insert(run)
-                };
-                before = stride;
+                runs.try_reserve(1).map_err(|_| "not known: no memory for the check".to_owned())?;
+                runs.push(run);
+                (before, before_free) = (stride, self.is_free(run));
                 run += stride;
             }
-            ensure(
-                !before_free && (top == FIRST || (*self.head(top)).prev_stride as usize == before),
-                || "A2: the run at the top is free, or the top does not know its stride".into(),
-            )?;
-        }
-        Ok((used, free))
-    }
-
-    unsafe fn check_bins(&self, header: &Header, free: &BTreeSet<usize>) -> Found<()> {
-        let mut listed = BTreeSet::new();
-        for level in 0..LEVELS {
-            for cut in 0..CUTS {
-                let (mut run, mut prev) = (header.free_runs[level][cut] as usize, 0);
-                let bit = header.cut_bits[level] >> cut & 1 == 1;
-                ensure(bit == (run != 0), || format!("A2: bin {level}.{cut} and its bit differ"))?;
-                while run != 0 {
-                    // SAFETY: only runs that the walk found are followed.
-                    let links = unsafe {
-                        ensure(
-                            free.contains(&run) && bin_of(self.stride(run)) == (level, cut),
-                            || format!("A2: bin {level}.{cut} lists {run:#x}"),
-                        )?;
-                        self.base.add(run).cast::<FreeLinks>().read()
-                    };
-                    ensure(listed.insert(run) && links.prev as usize == prev, || {
-                        format!("A2: free run {run:#x} is listed twice or has a wrong neighbour")
-                    })?;
-                    (prev, run) = (run, links.next as usize);
-                }
-            }
-            ensure((header.level_bits >> level & 1 == 1) == (header.cut_bits[level] != 0), || {
-                format!("A2: level {level} and its bit differ")
+            ensure(!before_free && (*self.head(top)).prev_stride as usize == before, || {
+                "A2: the run at the top is free, or the top does not know its stride".into()
             })?;
         }
-        ensure(listed.len() == free.len(), || "A2: a free run is in no bin".into())
+        Ok(runs)
     }
 
-    unsafe fn check_slabs(&self, header: &Header, runs: &BTreeSet<usize>) -> Found<()> {
-        ensure(runs.contains(&(header.map as usize)), || "A2: the slab map is no run".into())?;
-        let mut open = BTreeSet::new();
-        let mut unit = 0;
+    /// Every free run is in its bin. A run has one `prev`, so none is listed twice.
+    unsafe fn check_bins(&self, header: &Header, runs: &[usize]) -> Found<()> {
+        // SAFETY: only runs that the walk found are followed.
+        unsafe {
+            let free = runs.iter().filter(|&&run| self.is_free(run)).count();
+            let mut listed = 0;
+            for level in 0..LEVELS {
+                for cut in 0..CUTS {
+                    let (mut run, mut prev) = (header.free_runs[level][cut], 0);
+                    let bit = header.cut_bits[level] >> cut & 1 == 1;
+                    ensure(bit == (run != 0), || {
+                        format!("A2: bin {level}.{cut} and its bit differ")
+                    })?;
+                    while run != 0 {
+                        let at = run as usize;
+                        ensure(
+                            runs.binary_search(&at).is_ok()
+                                && self.is_free(at)
+                                && bin_of(self.stride(at)) == (level, cut),
+                            || format!("A2: bin {level}.{cut} lists {run:#x}"),
+                        )?;
+                        let links = self.base.add(at).cast::<FreeLinks>().read();
+                        ensure(links.prev == prev, || {
+                            format!("A2: free run {run:#x} has a wrong neighbour")
+                        })?;
+                        listed += 1;
+                        (prev, run) = (run, links.next);
+                    }
+                }
+                let bit = header.level_bits >> level & 1 == 1;
+                ensure(bit == (header.cut_bits[level] != 0), || {
+                    format!("A2: level {level} and its bit differ")
+                })?;
+            }
+            ensure(listed == free, || "A2: a free run is in no bin".into())
+        }
+    }
+
+    /// The map names the slabs, and each slab with a free block is in its class's list. A slab has
+    /// one `next`, so one that is listed twice makes a ring, which the count ends.
+    unsafe fn check_slabs(&self, header: &Header, runs: &[usize]) -> Found<()> {
+        let is_run = |offset: usize| runs.binary_search(&offset).is_ok();
+        ensure(is_run(header.map as usize), || "A2: the slab map is no run".into())?;
+        let (mut open, mut unit, mut counts) = (0, 0, [0; CLASSES]);
         // SAFETY: the map has `map_units` bytes; slabs are followed only where a run starts.
         unsafe {
             while unit < header.map_units as usize {
@@ -109,29 +115,36 @@ impl Arena {
                     continue;
                 }
                 let at = unit * UNIT;
-                ensure(runs.contains(&at), || format!("A2: slab {at:#x} is no run"))?;
+                ensure(is_run(at), || format!("A2: slab {at:#x} is no run"))?;
                 unit += self.check_slab(header, at)?;
-                let slab = self.slab(at).read();
-                if slab.free != 0 || slab.fresh != CLASS[slab.class as usize].end {
-                    open.insert(at);
-                }
+                open += self.has_room(at) as usize;
+                counts[class_of_shape((*self.slab(at)).shape)] += 1;
             }
+            ensure(counts == header.slab_counts, || "A2: slabs are miscounted".into())?;
             for class in 0..CLASSES {
                 let (mut at, mut prev) = (header.slabs[class] as usize, 0);
                 while at != 0 {
-                    ensure(open.remove(&at), || {
+                    let listed = open > 0 && is_run(at) && self.slab_of(at) == at;
+                    ensure(listed && self.has_room(at), || {
                         format!("A2: class {class} lists {at:#x}, twice or without a free block")
                     })?;
                     let slab = self.slab(at).read();
                     ensure(
-                        slab.class as usize == class && (prev == 0 || slab.prev == prev),
+                        class_of_shape(slab.shape) == class && (prev == 0 || slab.prev == prev),
                         || format!("A2: slab {at:#x} is in the wrong list or place"),
                     )?;
+                    open -= 1;
                     (prev, at) = (at as u32, slab.next as usize);
                 }
             }
         }
-        ensure(open.is_empty(), || "A2: a slab with a free block is in no list".into())
+        ensure(open == 0, || "A2: a slab with a free block is in no list".into())
+    }
+
+    unsafe fn has_room(&self, at: usize) -> bool {
+        // SAFETY: the caller found a slab there.
+        let slab = unsafe { self.slab(at).read() };
+        slab.free != 0 || slab.fresh != shape(slab.shape).end
     }
 
     /// Verifies one slab; answers its units.
@@ -139,29 +152,30 @@ impl Arena {
         // SAFETY: the slab is a run, so its header and blocks are in the used part.
         unsafe {
             let slab = self.slab(at).read();
-            ensure((slab.class as usize) < CLASSES, || format!("A2: slab {at:#x} has no class"))?;
-            let class = CLASS[slab.class as usize];
-            let units = class.units as usize;
+            let Shape { size, end } = shape(slab.shape);
+            let units = units_of_shape(slab.shape);
             ensure(self.stride(at) >= units * UNIT, || format!("A2: slab {at:#x} is cut short"))?;
             for place in 0..units {
                 let tag = self.base.add(header.map as usize + at / UNIT + place).read();
                 ensure(tag as usize == place + 1, || format!("A2: the map cuts slab {at:#x}"))?;
             }
-            let (size, end) = (class.size as usize, class.end as usize);
+            let (size, end) = (size as usize, end as usize);
             let on_grid = |offset: usize| {
-                offset >= SLAB_FIRST && offset < end && (offset - SLAB_FIRST) % size == 0
+                offset >= SLAB_FIRST && offset < end && (offset - SLAB_FIRST).is_multiple_of(size)
             };
             let fresh = slab.fresh as usize;
             ensure(fresh == end || on_grid(fresh), || format!("A2: slab {at:#x}: fresh part"))?;
-            let mut listed = BTreeSet::new();
-            let mut free = slab.free as usize;
+            let mut seen = [false; 4 * UNIT / 8];
+            let (mut free, mut listed) = (slab.free as usize, 0);
             while free != 0 {
-                ensure(on_grid(free) && free < fresh && listed.insert(free), || {
+                ensure(on_grid(free) && free < fresh && !seen[free / 8], || {
                     format!("A2: slab {at:#x} lists block {free:#x} as free, wrongly or twice")
                 })?;
+                seen[free / 8] = true;
+                listed += 1;
                 free = self.base.add(at + free).cast::<u16>().read() as usize;
             }
-            ensure((fresh - SLAB_FIRST) / size - listed.len() == slab.used as usize, || {
+            ensure((fresh - SLAB_FIRST) / size - listed == slab.used as usize, || {
                 format!("A2: slab {at:#x} does not count its blocks")
             })?;
             Ok(units)

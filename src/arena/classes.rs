@@ -1,29 +1,37 @@
-//! Size classes: which small sizes share a slab.
+//! Size classes: which small sizes share a slab, and how long a slab is.
 //!
 //! Steps of 8 bytes to 128, of 16 to 256, of 32 to 512. Above that a block is a run of its own.
-//! Steps of 8 fit Lua well: a table is 56 bytes, a closure of one upvalue 40, an upvalue 40. Small
-//! classes have small slabs, so that a VM of 100 KiB is not half empty slabs.
+//! Steps of 8 fit Lua well: a table is 56 bytes, a closure of one upvalue 40, an upvalue 40. The
+//! first slabs of a class are short, so that a VM of 100 KiB is not half empty slabs.
 
 use super::layout::{CLASSES, HEAD, SLAB_FIRST, UNIT};
 
 /// The largest small block.
 pub const MAX_SMALL: usize = 512;
 
-/// One size class.
+/// Units of the longest slab.
+pub const MAX_UNITS: usize = 4;
+
+/// Short slabs of a class, before its slabs get their full length.
+const SHORT_SLABS: u32 = 4;
+
+/// A slab's size class and length. As a number: the class, and 32 times the units less one.
 #[derive(Clone, Copy)]
-pub struct Class {
+pub struct Shape {
     /// Bytes of a block.
     pub size: u16,
     /// Offset in the slab where the last block ends.
     pub end: u16,
-    /// Units of a slab.
-    pub units: u16,
 }
 
-/// The classes, by size.
-pub static CLASS: [Class; CLASSES] = classes();
+/// Shapes by number.
+const SHAPES: usize = CLASSES * MAX_UNITS;
+static SHAPE: [Shape; SHAPES] = shapes();
 
-/// Class of a size, by `(size + 7) / 8`. Longer than needed, so that the masks below bound the
+/// Block sizes of the classes.
+const SIZE: [u16; CLASSES] = sizes();
+
+/// Class of a size, by eighths. Longer than needed, so that the masks below bound the
 /// indexes and no bounds check, let alone a panic, is left in the allocation function.
 static CLASS_OF: [u8; 2 * MAX_SMALL / 8] = class_of();
 
@@ -32,14 +40,47 @@ static CLASS_OF: [u8; 2 * MAX_SMALL / 8] = class_of();
 /// pre: `size <= MAX_SMALL`.
 #[inline(always)]
 pub fn class_for(size: usize) -> usize {
-    let eighths = (size + 7) / 8;
+    let eighths = size.div_ceil(8);
     CLASS_OF[eighths & (CLASS_OF.len() - 1)] as usize & (CLASSES - 1)
 }
 
-const fn classes() -> [Class; CLASSES] {
-    let mut classes = [Class { size: 0, end: 0, units: 0 }; CLASSES];
-    let (mut i, mut size) = (0, 0);
-    while i < CLASSES {
+/// The shape of that number.
+#[inline(always)]
+pub fn shape(number: u16) -> Shape {
+    SHAPE[number as usize & (SHAPES - 1)]
+}
+
+/// The class of a shape.
+#[inline(always)]
+pub fn class_of_shape(number: u16) -> usize {
+    number as usize & (CLASSES - 1)
+}
+
+/// The units of a shape.
+#[inline(always)]
+pub fn units_of_shape(number: u16) -> usize {
+    (number as usize & (SHAPES - 1)) / CLASSES + 1
+}
+
+/// The shape of the next slab of a class that has `slabs` already.
+pub fn next_shape(class: usize, slabs: u32) -> u16 {
+    let size = SIZE[class & (CLASSES - 1)] as usize;
+    let short = if 2 * size + SLAB_FIRST + HEAD <= UNIT { 1 } else { 2 };
+    let full = if size <= 64 {
+        1
+    } else if size <= 128 {
+        2
+    } else {
+        MAX_UNITS
+    };
+    let units = if slabs < SHORT_SLABS { short } else { full };
+    (class + (units - 1) * CLASSES) as u16
+}
+
+const fn sizes() -> [u16; CLASSES] {
+    let mut sizes = [0; CLASSES];
+    let (mut class, mut size) = (0, 0);
+    while class < CLASSES {
         size += if size < 128 {
             8
         } else if size < 256 {
@@ -47,29 +88,32 @@ const fn classes() -> [Class; CLASSES] {
         } else {
             32
         };
-        let units = if size <= 64 {
-            1
-        } else if size <= 128 {
-            2
-        } else {
-            4
-        };
-        // The last bytes of a slab's stride are the head of the run behind it.
-        let blocks = (units * UNIT - HEAD - SLAB_FIRST) / size;
-        let end = (SLAB_FIRST + blocks * size) as u16;
-        classes[i] = Class { size: size as u16, end, units: units as u16 };
-        i += 1;
+        sizes[class] = size;
+        class += 1;
     }
-    assert!(size == MAX_SMALL);
-    classes
+    assert!(size as usize == MAX_SMALL);
+    sizes
+}
+
+const fn shapes() -> [Shape; SHAPES] {
+    let mut shapes = [Shape { size: 0, end: 0 }; SHAPES];
+    let mut number = 0;
+    while number < SHAPES {
+        let size = SIZE[number % CLASSES];
+        // The last bytes of a slab's stride are the head of the run behind it.
+        let room = (number / CLASSES + 1) * UNIT - HEAD - SLAB_FIRST;
+        let end = SLAB_FIRST as u16 + room as u16 / size * size;
+        shapes[number] = Shape { size, end };
+        number += 1;
+    }
+    shapes
 }
 
 const fn class_of() -> [u8; 2 * MAX_SMALL / 8] {
-    let classes = classes();
     let mut of = [0; 2 * MAX_SMALL / 8];
     let (mut eighths, mut class) = (1, 0);
     while eighths * 8 <= MAX_SMALL {
-        if eighths * 8 > classes[class].size as usize {
+        if eighths * 8 > SIZE[class] as usize {
             class += 1;
         }
         of[eighths] = class as u8;
@@ -86,16 +130,24 @@ mod tests {
     fn every_size_gets_the_smallest_class_that_holds_it() {
         for size in 1..=MAX_SMALL {
             let class = class_for(size);
-            assert!(CLASS[class].size as usize >= size);
-            assert!(class == 0 || (CLASS[class - 1].size as usize) < size, "size {size}");
+            assert!(SIZE[class] as usize >= size);
+            assert!(class == 0 || (SIZE[class - 1] as usize) < size, "size {size}");
         }
     }
 
     #[test]
-    fn slabs_waste_little() {
-        for class in CLASS {
-            let bytes = class.units as usize * UNIT;
-            assert!((class.end as usize) * 100 >= bytes * 87, "class of {}", class.size);
+    fn slabs_hold_some_blocks_and_full_ones_waste_little() {
+        for (class, &bytes) in SIZE.iter().enumerate() {
+            for slabs in [0, 1, SHORT_SLABS, 1000] {
+                let number = next_shape(class, slabs);
+                let Shape { size, end } = shape(number);
+                assert_eq!((class_of_shape(number), size), (class, bytes));
+                let bytes = units_of_shape(number) * UNIT;
+                assert!((end as usize - SLAB_FIRST) / size as usize >= 2, "class of {size}");
+                assert!(end as usize <= bytes - HEAD);
+                let least = if slabs >= SHORT_SLABS { 87 } else { 70 };
+                assert!(end as usize * 100 >= bytes * least, "class of {size}, {slabs} slabs");
+            }
         }
     }
 }

@@ -28,7 +28,7 @@ mod slabs;
 use crate::error::{Error, Result};
 use crate::region::{self, Region};
 use crate::units::PAGE_SIZE;
-use classes::{CLASS, MAX_SMALL, class_for};
+use classes::{MAX_SMALL, class_for, class_of_shape, shape};
 use layout::*;
 use runs::stride_for;
 use std::ffi::c_void;
@@ -99,6 +99,11 @@ impl Arena {
         self.base
     }
 
+    /// Bytes of addresses from the base that belong to the region.
+    pub fn reserved_bytes(&self) -> usize {
+        self.region.reserved_bytes()
+    }
+
     /// Bytes from the base that hold state: what a snapshot has to keep.
     pub fn used_bytes(&self) -> usize {
         // SAFETY: the header is initialised.
@@ -131,6 +136,33 @@ impl Arena {
             if size <= MAX_SMALL {
                 return self.alloc_block(class_for(size));
             }
+            self.alloc_large(size)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn free(&mut self, block: *mut u8) -> *mut u8 {
+        let offset = block as usize - self.base as usize;
+        // SAFETY: the block is one of ours (the caller).
+        unsafe {
+            match self.slab_of(offset) {
+                0 => self.free_large(offset),
+                slab => self.free_block(slab, offset),
+            }
+        }
+    }
+
+    #[inline(never)]
+    unsafe fn free_large(&mut self, offset: usize) -> *mut u8 {
+        // SAFETY: the run is one of ours (the caller).
+        unsafe { self.free_run(offset) };
+        ptr::null_mut()
+    }
+
+    #[inline(never)]
+    unsafe fn alloc_large(&mut self, size: usize) -> *mut u8 {
+        // SAFETY: the arena is consistent between calls.
+        unsafe {
             match self.alloc_run(size) {
                 0 => ptr::null_mut(),
                 run => self.base.add(run),
@@ -138,20 +170,9 @@ impl Arena {
         }
     }
 
-    #[inline(always)]
-    unsafe fn free(&mut self, block: *mut u8) {
-        let offset = block as usize - self.base as usize;
-        // SAFETY: the block is one of ours (the caller).
-        unsafe {
-            match self.slab_of(offset) {
-                0 => self.free_run(offset),
-                slab => self.free_block(slab, offset),
-            }
-        }
-    }
-
     /// Gives a block another size, in place where it can. NULL, and the block untouched, when it
     /// has to grow and cannot.
+    #[inline(never)]
     unsafe fn resize(&mut self, block: *mut u8, size: usize) -> *mut u8 {
         let offset = block as usize - self.base as usize;
         // SAFETY: the block is one of ours (the caller); the copy stays in both blocks.
@@ -170,9 +191,9 @@ impl Arena {
                     return block;
                 }
             } else {
-                let class = (*self.slab(slab)).class as usize & (CLASSES - 1);
-                held = CLASS[class].size as usize;
-                if size <= held && class_for(size) == class {
+                let number = (*self.slab(slab)).shape;
+                held = shape(number).size as usize;
+                if size <= held && class_for(size) == class_of_shape(number) {
                     return block;
                 }
             }
@@ -203,10 +224,10 @@ impl Arena {
         unsafe {
             let arena = &mut *ud.cast::<Arena>();
             if new_size == 0 {
-                if !block.is_null() {
-                    arena.free(block.cast());
+                if block.is_null() {
+                    return ptr::null_mut();
                 }
-                return ptr::null_mut();
+                return arena.free(block.cast()).cast();
             }
             if block.is_null() {
                 return arena.alloc(new_size, old_size).cast();

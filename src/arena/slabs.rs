@@ -6,7 +6,7 @@
 //! so that blocks come from pages that are dirty already. A byte map tells which units belong to
 //! a slab: a block finds its slab from its address, whatever size its owner claims.
 
-use super::classes::CLASS;
+use super::classes::{Shape, class_of_shape, next_shape, shape, units_of_shape};
 use super::layout::*;
 use super::runs::stride_for;
 use super::{Arena, FIRST_MAP_UNITS};
@@ -45,46 +45,60 @@ impl Arena {
     pub(super) unsafe fn alloc_block(&mut self, class: usize) -> *mut u8 {
         // SAFETY: the contract above; every listed slab has a free block.
         unsafe {
-            let mut at = (*self.header()).slabs[class] as usize;
+            let at = (*self.header()).slabs[class] as usize;
             if at == 0 {
-                at = self.new_slab(class);
-                if at == 0 {
-                    return ptr::null_mut();
-                }
+                return self.alloc_in_new_slab(class);
             }
             let slab = self.slab(at);
-            let block;
-            if (*slab).free != 0 {
-                block = slab.cast::<u8>().add((*slab).free as usize);
-                (*slab).free = block.cast::<u16>().read();
-            } else {
-                block = slab.cast::<u8>().add((*slab).fresh as usize);
-                (*slab).fresh += CLASS[class].size;
-            }
+            let (free, fresh) = ((*slab).free as usize, (*slab).fresh as usize);
             (*slab).used += 1;
-            if (*slab).free == 0 && (*slab).fresh == CLASS[class].end {
-                (*self.header()).slabs[class] = (*slab).next;
+            let Shape { size, end } = shape((*slab).shape);
+            let block;
+            if free != 0 {
+                block = slab.cast::<u8>().add(free);
+                let next = block.cast::<u16>().read();
+                (*slab).free = next;
+                if next == 0 && fresh == end as usize {
+                    (*self.header()).slabs[class] = (*slab).next;
+                }
+            } else {
+                block = slab.cast::<u8>().add(fresh);
+                (*slab).fresh = (fresh + size as usize) as u16;
+                if fresh + size as usize == end as usize {
+                    (*self.header()).slabs[class] = (*slab).next;
+                }
             }
             block
         }
     }
 
-    /// Gives the block at `offset` back to its slab.
+    /// Out of line, and last in its callers, so that the fast path saves no registers for it.
+    #[cold]
+    #[inline(never)]
+    unsafe fn alloc_in_new_slab(&mut self, class: usize) -> *mut u8 {
+        // SAFETY: the contract above.
+        unsafe { if self.new_slab(class) == 0 { ptr::null_mut() } else { self.alloc_block(class) } }
+    }
+
+    /// Gives the block at `offset` back to its slab. Answers NULL, as the slow paths do that it
+    /// ends in: a call in tail position saves no registers.
     #[inline(always)]
-    pub(super) unsafe fn free_block(&mut self, at: usize, offset: usize) {
+    pub(super) unsafe fn free_block(&mut self, at: usize, offset: usize) -> *mut u8 {
         // SAFETY: the contract above.
         unsafe {
             let slab = self.slab(at);
-            let class = (*slab).class as usize & (CLASSES - 1);
-            let was_full = (*slab).free == 0 && (*slab).fresh == CLASS[class].end;
+            let number = (*slab).shape;
+            let class = class_of_shape(number);
+            let was_full = (*slab).free == 0 && (*slab).fresh == shape(number).end;
             self.base.add(offset).cast::<u16>().write((*slab).free);
             (*slab).free = (offset - at) as u16;
             (*slab).used -= 1;
             if was_full {
                 self.list_slab(at, class);
             } else if (*slab).used == 0 {
-                self.empty_slab(at, class);
+                return self.empty_slab(at, class);
             }
+            ptr::null_mut()
         }
     }
 
@@ -105,7 +119,7 @@ impl Arena {
     /// comes and goes would take and give back a slab each time.
     #[cold]
     #[inline(never)]
-    unsafe fn empty_slab(&mut self, at: usize, class: usize) {
+    unsafe fn empty_slab(&mut self, at: usize, class: usize) -> *mut u8 {
         // SAFETY: the contract above.
         unsafe {
             let slab = self.slab(at);
@@ -115,6 +129,7 @@ impl Arena {
             if !only || (at + self.stride(at)) as u64 == (*self.header()).top {
                 self.drop_slab(at);
             }
+            ptr::null_mut()
         }
     }
 
@@ -122,8 +137,8 @@ impl Arena {
     unsafe fn drop_slab(&mut self, at: usize) {
         // SAFETY: the contract above; a slab with no used block is in its class's list.
         unsafe {
-            let Slab { next, prev, class, .. } = self.slab(at).read();
-            let class = class as usize & (CLASSES - 1);
+            let Slab { next, prev, shape: number, .. } = self.slab(at).read();
+            let class = class_of_shape(number);
             if (*self.header()).slabs[class] as usize == at {
                 (*self.header()).slabs[class] = next;
             } else {
@@ -132,7 +147,8 @@ impl Arena {
                     (*self.slab(next as usize)).prev = prev;
                 }
             }
-            for unit in 0..CLASS[class].units as usize {
+            (*self.header()).slab_counts[class] -= 1;
+            for unit in 0..units_of_shape(number) {
                 self.base.add((*self.header()).map as usize + at / UNIT + unit).write(0);
             }
             self.free_run(at);
@@ -166,9 +182,10 @@ impl Arena {
     #[cold]
     #[inline(never)]
     unsafe fn new_slab(&mut self, class: usize) -> usize {
-        let units = CLASS[class].units as usize;
         // SAFETY: the contract above.
         unsafe {
+            let number = next_shape(class, (*self.header()).slab_counts[class]);
+            let units = units_of_shape(number);
             let at = self.alloc_units(units);
             if at == 0 {
                 return 0;
@@ -185,10 +202,11 @@ impl Arena {
                 free: 0,
                 fresh: SLAB_FIRST as u16,
                 used: 0,
-                class: class as u16,
+                shape: number,
                 next: 0,
                 prev: 0,
             });
+            (*self.header()).slab_counts[class] += 1;
             (*self.header()).slabs[class] = at as u32;
             at
         }

@@ -17,6 +17,7 @@ use crate::ffi::{fail, find, note};
 use crate::lua::{self, lua_Integer, lua_Number, lua_State};
 use crate::vm;
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ptr;
 
 /// What a host function returns to raise the value on top of its stack. The raise is made after
 /// the function has returned, so it jumps over none of the host's frames.
@@ -69,8 +70,9 @@ pub(super) unsafe fn answer_to_status(
         lua::REFUSED_STACK => fail(find(L).ok(), &Error::StackFull),
         answer => {
             // SAFETY: live, with an error value on top.
-            let text = unsafe { error_text(L) };
-            note(find(L).ok(), &format!("{function}: {text}"));
+            let (text, length) = unsafe { error_text(L) };
+            let text = text[..length].utf8_chunks().next().map_or("", |chunk| chunk.valid());
+            note(find(L).ok(), format_args!("{function}: {text}"));
             lua_status(answer) as c_int
         }
     }
@@ -87,18 +89,23 @@ fn lua_status(answer: c_int) -> Status {
     }
 }
 
-/// A copy of the error value on top, when it is a string.
-unsafe fn error_text(L: *mut lua_State) -> String {
-    let mut length = 0;
-    // SAFETY: `L` is live and has an error value on top; the bytes are copied at once.
+/// A copy of the error value on top, when it is a string, and its length; cut where it is long.
+///
+/// # Safety
+/// `L` is live and has an error value on top.
+unsafe fn error_text(L: *mut lua_State) -> ([u8; 400], usize) {
+    const OTHER: &[u8] = b"an error value that is no string";
+    let (mut copy, mut length) = ([0; 400], 0);
+    // SAFETY: the contract above; a raw copy of at most the copy's length (R3).
     unsafe {
-        let text = lua::rlua_c_error_text(L, &mut length);
+        let mut text = lua::rlua_c_error_text(L, &mut length).cast::<u8>();
         if text.is_null() {
-            return "an error value that is no string".into();
+            (text, length) = (OTHER.as_ptr(), OTHER.len());
         }
-        let bytes = std::slice::from_raw_parts(text.cast::<u8>(), length);
-        String::from_utf8_lossy(bytes).into_owned()
+        length = length.min(copy.len());
+        ptr::copy_nonoverlapping(text, copy.as_mut_ptr(), length);
     }
+    (copy, length)
 }
 
 pub(super) fn null(L: *mut lua_State, name: &'static str) -> c_int {
@@ -375,7 +382,7 @@ pub unsafe extern "C" fn rlua_dostring(L: *mut lua_State, chunk: *const c_char) 
     unsafe {
         let length = CStr::from_ptr(chunk).count_bytes();
         protected(L, "rlua_dostring", || {
-            match lua::rlua_c_loadbuffer(L, chunk, length, chunk, std::ptr::null()) {
+            match lua::rlua_c_loadbuffer(L, chunk, length, chunk, ptr::null()) {
                 0 => lua::rlua_c_call(L, 0, MULTRET, 0),
                 failed => failed,
             }
@@ -475,7 +482,7 @@ pub unsafe extern "C" fn rlua_tolstring(
     let mut bytes = 0;
     // SAFETY: as for rlua_getglobal; both places are valid.
     unsafe {
-        text.write(std::ptr::null());
+        text.write(ptr::null());
         let status =
             protected(L, "rlua_tolstring", || lua::rlua_c_tolstring(L, index, text, &mut bytes));
         if !length.is_null() {

@@ -5,22 +5,26 @@ use crate::ffi::{fail, note, with_idle, with_vm};
 use crate::lua::{self, lua_State};
 use crate::units::MIN_SENSIBLE_BYTES;
 use crate::vm::registry::{self, Owner};
-use crate::vm::{self, Config, Vm, host};
+use crate::vm::{self, Config, Pacing, Vm, host};
 use std::ffi::c_int;
+use std::mem::offset_of;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 /// Which way a VM finds the pages that were written since the last snapshot.
 #[repr(C)]
 pub enum rlua_Tracker {
-    /// The library chooses.
+    /// The environment variable RLUA_TRACKER (auto, compare, uffd, copy); else the library
+    /// chooses, and chooses anew as the VM's frames change.
     Auto = 0,
     /// Compare each page with the newest snapshot. Works everywhere.
     Compare = 1,
-    /// Linux userfaultfd.
+    /// Linux userfaultfd (6.7 and later): the kernel tells. Half a microsecond per written page.
     Uffd = 2,
     /// Windows write watch.
     WriteWatch = 3,
+    /// Copy every page, search nothing: the baseline.
+    Copy = 4,
 }
 
 /// How a VM is made. Fill with zeros, set `size`, then what differs from the default.
@@ -38,6 +42,17 @@ pub struct rlua_Config {
     pub seed: u64,
     /// An rlua_Tracker.
     pub tracker: i32,
+    /// Collector: percent of the live bytes at which the next cycle starts, as LUA_GCINC's pause.
+    /// Up to 1000. 0 is 200.
+    pub gc_pause: i32,
+    /// Collector: work per allocated byte in percent, as LUA_GCINC's step multiplier. Up to 1000.
+    /// 0 is 4, which spreads a cycle over many frames; Lua's own is 100.
+    pub gc_step_multiplier: i32,
+    /// Collector: logarithm of the bytes allocated between two steps, as LUA_GCINC's step size.
+    /// Up to 60. 0 is 12; Lua's own is 13.
+    pub gc_step_size: i32,
+    /// Collector: divides the work of a step while it sweeps. Up to 1000. 0 is 8; Lua's own is 1.
+    pub gc_sweep_divisor: i32,
     /// 0.
     pub reserved: i32,
 }
@@ -92,7 +107,13 @@ fn open(config: &Config) -> Result<*mut lua_State> {
 ///                       made; rlua_last_error(NULL) says why.
 #[unsafe(no_mangle)]
 pub extern "C" fn rlua_new_rollback(memory_size: usize, max_snapshots: usize) -> *mut lua_State {
-    let config = Config { memory_bytes: memory_size, max_snapshots, seed: Some(0), tracker: 0 };
+    let config = Config {
+        memory_bytes: memory_size,
+        max_snapshots,
+        seed: Some(0),
+        tracker: 0,
+        pacing: Pacing::ROLLBACK,
+    };
     open(&config).unwrap_or_else(|error| {
         fail(None, &error);
         ptr::null_mut()
@@ -101,7 +122,8 @@ pub extern "C" fn rlua_new_rollback(memory_size: usize, max_snapshots: usize) ->
 
 /// Makes a VM as rlua_new_rollback does, with every option.
 ///
-/// @param config  Borrowed for the call. `size` must be sizeof(rlua_Config).
+/// @param config  Borrowed for the call. `size` is sizeof(rlua_Config) of the host's header, which
+///                may be older than the library.
 /// @param out     Receives the main thread, or NULL after an error.
 /// @return        RLUA_OK, or NULL_ARG, BAD_CONFIG, UNSUPPORTED (the tracker), NO_MEMORY.
 ///                rlua_last_error(NULL) gives the sentence.
@@ -127,19 +149,51 @@ pub unsafe extern "C" fn rlua_open(config: *const rlua_Config, out: *mut *mut lu
     }
 }
 
+/// Size of the smallest struct that was ever published: a host built against an older header passes
+/// a smaller one, and the fields it does not have are 0.
+const CONFIG_BYTES_MIN: usize = offset_of!(rlua_Config, gc_step_multiplier);
+
 unsafe fn read_config(config: *const rlua_Config) -> Result<Config> {
     // SAFETY: the first field is there in every version of the struct.
     let found = unsafe { (*config).size };
-    if found != size_of::<rlua_Config>() {
-        return Err(Error::BadConfigSize { found, expected: size_of::<rlua_Config>() });
+    let expected = size_of::<rlua_Config>();
+    if !(CONFIG_BYTES_MIN..=expected).contains(&found) {
+        return Err(Error::BadConfigSize { found, expected });
     }
-    // SAFETY: the host says that it is a whole struct.
-    let config = unsafe { config.read() };
+    // SAFETY: zero is valid for every field; the host says that `found` bytes are there.
+    let config = unsafe {
+        let mut whole: rlua_Config = std::mem::zeroed();
+        ptr::copy_nonoverlapping(config.cast::<u8>(), ptr::from_mut(&mut whole).cast(), found);
+        whole
+    };
     Ok(Config {
         memory_bytes: config.memory_size,
         max_snapshots: config.max_snapshots,
         seed: Some(config.seed),
         tracker: config.tracker,
+        pacing: read_pacing(&config)?,
+    })
+}
+
+fn read_pacing(config: &rlua_Config) -> Result<Pacing> {
+    let or_default = |field, value: i32, max, default| match value {
+        0 => Ok(default),
+        1.. if value <= max => Ok(value),
+        _ => Err(Error::OutOfRange { field, value, max }),
+    };
+    let usual = Pacing::ROLLBACK;
+    let divisor = usual.sweep_divisor as i32;
+    Ok(Pacing {
+        pause: or_default("gc_pause", config.gc_pause, 1000, usual.pause)?,
+        step_multiplier: or_default(
+            "gc_step_multiplier",
+            config.gc_step_multiplier,
+            1000,
+            usual.step_multiplier,
+        )?,
+        step_size: or_default("gc_step_size", config.gc_step_size, 60, usual.step_size)?,
+        sweep_divisor: or_default("gc_sweep_divisor", config.gc_sweep_divisor, 1000, divisor)?
+            as u32,
     })
 }
 
@@ -152,7 +206,8 @@ pub extern "C" fn luaL_newstate() -> *mut lua_State {
     // Stock Lua has no limit. Where the process may not reserve that much, take what there is.
     let mut memory_bytes = crate::region::MAX_BYTES;
     loop {
-        let config = Config { memory_bytes, max_snapshots: 0, seed: None, tracker: 0 };
+        let pacing = Pacing::STOCK;
+        let config = Config { memory_bytes, max_snapshots: 0, seed: None, tracker: 0, pacing };
         match open(&config) {
             Ok(main) => return main,
             Err(Error::NoAddressSpace { .. }) if memory_bytes > MIN_SENSIBLE_BYTES => {
@@ -191,7 +246,7 @@ pub unsafe extern "C" fn lua_close(L: *mut lua_State) {
                         let _ = catch_unwind(AssertUnwindSafe(|| host::close(vm)));
                         drop(registry::leave(vm));
                     }
-                    Err(_) => note(Some(vm), &Error::BusyClose.to_string()),
+                    Err(_) => note(Some(vm), format_args!("{}", Error::BusyClose)),
                 }
             }
         }

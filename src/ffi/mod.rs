@@ -15,32 +15,32 @@ pub mod objects;
 pub mod snapshots;
 pub mod status;
 
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result, Sentence, Status};
 use crate::lua::lua_State;
 use crate::vm::registry::{self, Owner};
 use crate::vm::{self, Vm};
 use std::cell::RefCell;
-use std::ffi::{CString, c_char, c_int};
+use std::ffi::{c_char, c_int};
+use std::fmt;
 
 thread_local! {
-    static THREAD_ERROR: RefCell<CString> = RefCell::new(CString::default());
+    static THREAD_ERROR: RefCell<Sentence> = const { RefCell::new(Sentence::new()) };
 }
 
 /// Notes a failure and answers its code.
 fn fail(vm: Option<*mut Vm>, error: &Error) -> c_int {
-    note(vm, &error.to_string());
+    note(vm, format_args!("{error}"));
     error.status() as c_int
 }
 
 /// Keeps a sentence for rlua_last_error, on the thread and on the VM it belongs to.
-fn note(vm: Option<*mut Vm>, sentence: &str) {
-    let sentence = CString::new(sentence.replace('\0', "\\0")).unwrap_or_default();
+fn note(vm: Option<*mut Vm>, sentence: fmt::Arguments<'_>) {
     if let Some(vm) = vm {
         // SAFETY: callers pass a VM that they just found alive.
-        unsafe { (*vm).set_last_error(sentence.clone()) };
+        unsafe { (*vm).set_last_error(sentence) };
     }
     // A thread that is being torn down has no place for it any more; the VM has.
-    let _ = THREAD_ERROR.try_with(|slot| *slot.borrow_mut() = sentence);
+    let _ = THREAD_ERROR.try_with(|slot| slot.borrow_mut().set(sentence));
 }
 
 fn thread_error() -> *const c_char {

@@ -34,6 +34,13 @@ pub const REFUSED_STACK: c_int = -2;
 
 unsafe extern "C" {
     pub fn rlua_c_open(alloc: lua_Alloc, ud: *mut c_void, seed: *const u32) -> *mut lua_State;
+    pub fn rlua_c_pace(
+        main: *mut lua_State,
+        pause: c_int,
+        step_multiplier: c_int,
+        step_size: c_int,
+        sweep_divisor: u32,
+    );
     pub fn rlua_c_is_idle(main: *mut lua_State) -> c_int;
     pub fn rlua_c_finalize(main: *mut lua_State);
     pub fn rlua_c_close_stock(L: *mut lua_State);

@@ -25,7 +25,8 @@ RLUA_INTERNAL void rlua_c_set_hooks(CollectHook on_collect, ExitHook on_exit) {
 
 /* Called by lua_newstate once the main thread is known, before any entry into Lua. */
 static unsigned int rlua_makeseed(lua_State *L) {
-  memset((char *)L - LUA_EXTRASPACE, 0, LUA_EXTRASPACE); /* depth, and the host's own word */
+  memset((char *)L - LUA_EXTRASPACE, 0, LUA_EXTRASPACE); /* ours and the host's own word */
+  rlua_private(L)->sweep_divisor = 1;
   if (pending_seed.set) return pending_seed.value;
   /* As lstate.c does for a host's own state: an address, a local address, a clock. */
   uintptr_t noise[3] = {(uintptr_t)L, (uintptr_t)&noise, (uintptr_t)&lua_newstate};
@@ -43,6 +44,13 @@ RLUA_INTERNAL lua_State *rlua_c_open(lua_Alloc alloc, void *ud, const unsigned i
   lua_atpanic(L, &panic);
   lua_setwarnf(L, warnfoff, L);
   return L;
+}
+
+/* Paces the incremental collector. 0 leaves a parameter as it is. */
+RLUA_INTERNAL void rlua_c_pace(lua_State *main, int pause, int step_multiplier, int step_size,
+                               unsigned int sweep_divisor) {
+  lua_gc(main, LUA_GCINC, pause, step_multiplier, step_size);
+  if (sweep_divisor != 0) rlua_private(main)->sweep_divisor = sweep_divisor;
 }
 
 /* V1: nothing of this VM is on the C stack. `main` is the main thread. */

@@ -28,7 +28,7 @@ mod store;
 use crate::error::{Error, Result};
 use crate::tracker::{Live, PagePtr, PageSet, Tracker};
 use crate::units::{Frame, PAGE_SIZE};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::ptr;
 use store::PageStore;
 
@@ -44,6 +44,9 @@ struct Snapshot {
     /// What the next newer snapshot replaced. Empty in the newest.
     undo: Vec<Undo>,
 }
+
+/// Snapshots that a history has room for from its first capture on.
+const SNAPSHOTS_AHEAD: usize = 32;
 
 /// The held snapshots, oldest first.
 pub struct History {
@@ -159,7 +162,7 @@ impl History {
         let out_of_memory = |wanted_pages| move |_| Error::NoMemoryForPages { wanted_pages };
         let grown = live.used_pages.saturating_sub(self.mirror.len());
         let shrunk = self.mirror.len().saturating_sub(live.used_pages);
-        let replaced = self.dirty.len();
+        let replaced = self.dirty.count();
         let full = self.snapshots.len() == self.max_snapshots;
         let mut wanted = grown;
         if !(full && self.max_snapshots == 1) {
@@ -170,6 +173,12 @@ impl History {
         }
         self.store.reserve(wanted)?;
         self.mirror.try_reserve(grown).map_err(out_of_memory(grown))?;
+        if self.snapshots.is_empty() {
+            // At once, so that the captures that follow allocate nothing.
+            let ahead = self.max_snapshots.min(SNAPSHOTS_AHEAD);
+            self.snapshots.try_reserve(ahead).map_err(out_of_memory(1))?;
+            self.spare_undo.try_reserve(ahead).map_err(out_of_memory(1))?;
+        }
         self.snapshots.try_reserve(1).map_err(out_of_memory(1))?;
         self.spare_undo.try_reserve(self.snapshots.len() + 1).map_err(out_of_memory(1))?;
         if let Some(newest) = self.snapshots.back_mut() {
@@ -197,11 +206,10 @@ impl History {
             mirror[index] = copy;
             self.dirty_pages += 1;
         }
-        for index in kept..mirror.len() {
+        for (index, page) in (kept..).zip(mirror.drain(kept..)) {
             let newest = snapshots.back_mut().expect("a mirror has a snapshot");
-            newest.undo.push(Undo { index: index as u32, page: mirror[index] });
+            newest.undo.push(Undo { index: index as u32, page });
         }
-        mirror.truncate(kept);
         // SAFETY: the caller's contract.
         unsafe { self.extend_mirror(live) };
     }
@@ -266,13 +274,16 @@ impl History {
         let used_pages = self.mirror.len();
         // The live part may have shrunk since: what is above it was not looked at.
         self.dirty.insert_range(live.used_pages.min(used_pages), used_pages);
+        let restored = Live { used_pages, ..live };
+        // SAFETY: the caller's contract.
+        unsafe { tracker.expect_writes(restored, self.dirty.count()) };
         for page in self.dirty.iter().filter(|page| page.get() < used_pages) {
             // SAFETY: the caller's contract.
             unsafe { copy_page(self.mirror[page.get()], live.page(page.get())) };
         }
         self.dirty.clear();
         // SAFETY: the caller's contract.
-        unsafe { tracker.restart(Live { used_pages, ..live }) }
+        unsafe { tracker.restart(restored) }
     }
 
     /// Makes the mirror what the second newest snapshot was; notes the pages that changed.
@@ -336,21 +347,26 @@ impl History {
         if self.mirror.len() != newest_pages {
             return Err("S1: the mirror's length is not the newest snapshot's".into());
         }
-        let mut seen = BTreeSet::new();
-        let undo = self.snapshots.iter().flat_map(|s| s.undo.iter().map(|u| (u, s.used_pages)));
-        for (undo, used_pages) in undo {
-            if undo.index as usize >= used_pages || !seen.insert(undo.page) {
-                return Err(format!("S2: undo of page {} is misplaced", undo.index));
+        let mut pages = Vec::new();
+        let free = self.store.free_pages();
+        let total = self.store.used_pages() + free.len();
+        let no_memory = |_| "not known: no memory for the check".to_owned();
+        pages.try_reserve(total).map_err(no_memory)?;
+        for snapshot in &self.snapshots {
+            for undo in &snapshot.undo {
+                if undo.index as usize >= snapshot.used_pages || pages.len() == total {
+                    return Err(format!("S2: undo of page {} is misplaced", undo.index));
+                }
+                pages.push(undo.page);
             }
         }
-        let others = self.mirror.iter().chain(self.store.free_pages());
-        for page in others {
-            if page.is_null() || !seen.insert(*page) {
-                return Err("S2: a page is in two places".into());
-            }
+        if pages.len() + self.mirror.len() + free.len() != total {
+            return Err("S2: a page is in two places or nowhere".into());
         }
-        if seen.len() != self.store.used_pages() + self.store.free_pages().len() {
-            return Err("S2: a page is nowhere".into());
+        pages.extend(self.mirror.iter().chain(free));
+        pages.sort_unstable();
+        if pages.windows(2).any(|pair| pair[0] == pair[1]) || pages.contains(&ptr::null_mut()) {
+            return Err("S2: a page is in two places".into());
         }
         Ok(())
     }

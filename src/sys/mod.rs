@@ -3,6 +3,7 @@
 //! A port touches this folder alone: one folder a platform, the same files in each.
 //!
 //! - `memory`: address space at 4 GiB boundaries, reserved, committed, released.
+//! - `written`: which pages of a range were written, told by the kernel.
 //!
 //! # Not here
 //! Policy. What is reserved and when memory is committed is decided in [`crate::region`].
@@ -10,7 +11,7 @@
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
-pub use linux::memory;
+pub use linux::{memory, written};
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("librlua has no sys/ folder for this platform yet: only Linux is supported");

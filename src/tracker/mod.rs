@@ -8,9 +8,15 @@
 //! # Not here
 //! What is done with a written page ([`crate::snapshot`]).
 
+mod auto;
 mod compare;
+mod copy;
+mod uffd;
 
+pub use auto::Auto;
 pub use compare::Compare;
+pub use copy::Copy;
+pub use uffd::Uffd;
 
 use crate::error::{Error, Result};
 use crate::units::{PAGE_SIZE, PageIndex};
@@ -48,6 +54,13 @@ pub trait Tracker: Send {
     /// Nothing writes to the region during the call; the baseline's pages can be read.
     unsafe fn take(&mut self, live: Live, baseline: &[PagePtr], dirty: &mut PageSet) -> Result<()>;
 
+    /// Told before a restore writes `pages` pages, all below `live.used_pages`. What it does is for
+    /// speed alone.
+    ///
+    /// # Safety
+    /// Nothing writes to the region during the call.
+    unsafe fn expect_writes(&mut self, _live: Live, _pages: usize) {}
+
     /// Starts the next interval where the live pages equal the baseline: after a restore.
     ///
     /// # Safety
@@ -56,6 +69,37 @@ pub trait Tracker: Send {
 
     /// The backend's number in the C API (`rlua_Tracker`).
     fn id(&self) -> i32;
+}
+
+/// Opens the backend of that number (`rlua_Tracker`); 0 asks the environment variable
+/// `RLUA_TRACKER`, and chooses by itself where that is not set.
+///
+/// # Safety
+/// The range is one reservation, which outlives the tracker.
+pub unsafe fn open(id: i32, base: *mut u8, reserved_bytes: usize) -> Result<Box<dyn Tracker>> {
+    let id = if id == 0 { from_environment()? } else { id };
+    // SAFETY: the caller's contract.
+    unsafe {
+        match id {
+            0 => Ok(Box::new(Auto::new(base, reserved_bytes))),
+            compare::ID => Ok(Box::new(Compare)),
+            uffd::ID => Ok(Box::new(Uffd::watch(base, reserved_bytes)?)),
+            3 => Err(Error::TrackerUnavailable { name: "write_watch", why: "it is of Windows" }),
+            copy::ID => Ok(Box::new(Copy)),
+            value => Err(Error::UnknownTracker { value }),
+        }
+    }
+}
+
+fn from_environment() -> Result<i32> {
+    let Some(name) = std::env::var_os("RLUA_TRACKER") else { return Ok(0) };
+    match name.to_str() {
+        Some("" | "auto") => Ok(0),
+        Some("compare") => Ok(compare::ID),
+        Some("uffd") => Ok(uffd::ID),
+        Some("copy") => Ok(copy::ID),
+        _ => Err(Error::UnknownTrackerName { name: name.to_string_lossy().into_owned() }),
+    }
 }
 
 /// A set of pages, one bit each.
@@ -98,7 +142,7 @@ impl PageSet {
     }
 
     /// Pages in the set.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.words.iter().map(|word| word.count_ones() as usize).sum()
     }
 
@@ -131,7 +175,7 @@ mod tests {
         }
         let pages: Vec<u32> = set.iter().map(|page| page.0).collect();
         assert_eq!(pages, [0, 63, 64, 128, 299]);
-        assert_eq!(set.len(), 5);
+        assert_eq!(set.count(), 5);
         set.clear();
         assert_eq!(set.iter().count(), 0);
     }

@@ -1,3 +1,4 @@
 //! Linux.
 
 pub mod memory;
+pub mod written;

@@ -1,0 +1,345 @@
+//! One suite for every tracker backend: T1 and T2, growth, shrinking, restore, many regions, many
+//! threads, a forked child, and writes that the kernel makes.
+//!
+//! Method: a history over a bare region, without Lua. The test writes, captures and restores, and
+//! keeps full copies; a page that a tracker missed is a byte that differs. A tracker that is wrong
+//! on purpose, and one that changes its backend at random, go through the same programs.
+
+use proptest::prelude::*;
+use rlua::error::Result;
+use rlua::region::Region;
+use rlua::snapshot::History;
+use rlua::tracker::{self, Live, PagePtr, PageSet, Tracker};
+use rlua::units::{Frame, PAGE_SIZE};
+
+const PAGES: usize = 80;
+
+/// Backends by number; 100 and above are made here.
+const SWITCHING: i32 = 100;
+const WRONG: i32 = 101;
+
+fn backends() -> Vec<i32> {
+    let mut backends = vec![0, 1, 4, SWITCHING];
+    match rlua::sys::written::probe() {
+        Ok(()) => backends.push(2),
+        Err(why) => {
+            eprintln!("NOT TESTED: the uffd tracker: {why}");
+            assert!(std::env::var_os("RLUA_REQUIRE_ALL").is_none(), "uffd: {why}");
+        }
+    }
+    backends
+}
+
+/// Turns to another backend before every take, with what each needs to take over.
+struct Switching {
+    backends: Vec<Box<dyn Tracker>>,
+    random: u32,
+}
+
+impl Tracker for Switching {
+    unsafe fn take(&mut self, live: Live, base: &[PagePtr], dirty: &mut PageSet) -> Result<()> {
+        // Each backend reports what was written since *its* last take or restart, so all are asked
+        // and one is believed.
+        self.random = self.random.wrapping_mul(1664525).wrapping_add(1013904223);
+        let believed = self.random as usize >> 8;
+        let count = self.backends.len();
+        for (at, backend) in self.backends.iter_mut().enumerate() {
+            let mut unused = PageSet::default();
+            unused.resize(live.used_pages.max(base.len()))?;
+            let target = if at == believed % count { &mut *dirty } else { &mut unused };
+            // SAFETY: the caller's contract.
+            unsafe { backend.take(live, base, target)? };
+        }
+        Ok(())
+    }
+
+    unsafe fn restart(&mut self, live: Live) -> Result<()> {
+        // SAFETY: the caller's contract.
+        self.backends.iter_mut().try_for_each(|backend| unsafe { backend.restart(live) })
+    }
+
+    fn id(&self) -> i32 {
+        SWITCHING
+    }
+}
+
+/// Forgets the highest written page.
+struct Wrong(Box<dyn Tracker>);
+
+impl Tracker for Wrong {
+    unsafe fn take(&mut self, live: Live, base: &[PagePtr], dirty: &mut PageSet) -> Result<()> {
+        let mut found = PageSet::default();
+        found.resize(live.used_pages.max(base.len()))?;
+        // SAFETY: the caller's contract.
+        unsafe { self.0.take(live, base, &mut found)? };
+        let pages: Vec<usize> = found.iter().map(|page| page.get()).collect();
+        pages.iter().rev().skip(1).for_each(|&page| dirty.insert(page));
+        Ok(())
+    }
+
+    unsafe fn restart(&mut self, live: Live) -> Result<()> {
+        // SAFETY: the caller's contract.
+        unsafe { self.0.restart(live) }
+    }
+
+    fn id(&self) -> i32 {
+        WRONG
+    }
+}
+
+fn open(id: i32, region: &Region) -> Box<dyn Tracker> {
+    let (base, bytes) = (region.base().as_ptr(), region.reserved_bytes());
+    // SAFETY: the rig keeps the region longer than the tracker.
+    let real = |id| unsafe { tracker::open(id, base, bytes) }.unwrap();
+    match id {
+        // One kernel watch a region: two would take each other's reports.
+        SWITCHING => Box::new(Switching { backends: vec![real(0), real(1), real(4)], random: 1 }),
+        WRONG => Box::new(Wrong(real(1))),
+        id => real(id),
+    }
+}
+
+/// A region with a history, and full copies of what the snapshots must hold, oldest first.
+struct Rig {
+    history: History,
+    tracker: Box<dyn Tracker>,
+    kept: Vec<Vec<u8>>,
+    used: usize,
+    frame: i64,
+    max: usize,
+    region: Region,
+}
+
+impl Rig {
+    fn new(id: i32, max: usize) -> Rig {
+        let mut region = Region::reserve(PAGES * PAGE_SIZE).unwrap();
+        region.commit_to(PAGES * PAGE_SIZE).unwrap();
+        let tracker = open(id, &region);
+        let history = History::new(max);
+        Rig { history, tracker, kept: Vec::new(), used: 8, frame: 0, max, region }
+    }
+
+    fn live(&self) -> Live {
+        Live { base: self.region.base().as_ptr(), used_pages: self.used }
+    }
+
+    fn write(&mut self, page: usize, byte: usize, value: u8) {
+        let offset = page % self.used * PAGE_SIZE + byte % PAGE_SIZE;
+        // SAFETY: committed, and nothing else uses the region.
+        unsafe { self.region.base().as_ptr().add(offset).write_volatile(value) };
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut copy = vec![0; self.used * PAGE_SIZE];
+        // SAFETY: as above.
+        unsafe { self.region.base().as_ptr().copy_to(copy.as_mut_ptr(), copy.len()) };
+        copy
+    }
+
+    fn capture(&mut self) {
+        self.frame += 1;
+        let (live, frame) = (self.live(), Frame(self.frame));
+        // SAFETY: nothing writes during the call.
+        unsafe { self.history.capture(live, &mut *self.tracker, frame).unwrap() };
+        if self.kept.len() == self.max {
+            self.kept.remove(0);
+        }
+        self.kept.push(self.bytes());
+    }
+
+    /// Restores, and answers whether every byte is what it was.
+    fn restore(&mut self, n: usize) -> bool {
+        let live = self.live();
+        // SAFETY: nothing touches the region during the call; all of it is committed.
+        unsafe { self.history.restore(live, &mut *self.tracker, n).unwrap() };
+        self.kept.truncate(self.kept.len() + 1 - n);
+        self.used = self.kept.last().unwrap().len() / PAGE_SIZE;
+        self.frame = self.history.frames().unwrap().1.0;
+        self.history.check().unwrap();
+        &self.bytes() == self.kept.last().unwrap()
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Write { page: usize, byte: usize, value: u8 },
+    WriteMany { pages: usize, value: u8 },
+    Resize { used: usize },
+    Capture,
+    Restore { n: usize },
+    Discard { which: i64 },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0..PAGES, 0..PAGE_SIZE, any::<u8>())
+            .prop_map(|(page, byte, value)| Step::Write { page, byte, value }),
+        1 => (0..PAGES, any::<u8>()).prop_map(|(pages, value)| Step::WriteMany { pages, value }),
+        2 => (1..=PAGES).prop_map(|used| Step::Resize { used }),
+        5 => Just(Step::Capture),
+        3 => (1..6usize).prop_map(|n| Step::Restore { n }),
+        1 => (0..6i64).prop_map(|which| Step::Discard { which }),
+    ]
+}
+
+/// False when a restore put back a wrong byte.
+fn survives(id: i32, max: usize, steps: &[Step]) -> bool {
+    let mut rig = Rig::new(id, max);
+    for step in steps {
+        match *step {
+            Step::Write { page, byte, value } => rig.write(page, byte, value),
+            Step::WriteMany { pages, value } => (0..pages).for_each(|p| rig.write(p, 9, value)),
+            Step::Resize { used } => rig.used = used,
+            Step::Capture => rig.capture(),
+            Step::Restore { n } if n <= rig.kept.len() => {
+                if !rig.restore(n) {
+                    return false;
+                }
+            }
+            Step::Discard { which } => {
+                rig.history.discard_before(Frame(rig.frame - which));
+                let held = rig.history.count();
+                rig.kept.drain(..rig.kept.len() - held);
+            }
+            Step::Restore { .. } => {}
+        }
+    }
+    true
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn no_backend_misses_a_write(
+        id in prop::sample::select(backends()),
+        max in 1..7usize,
+        steps in prop::collection::vec(step(), 1..120),
+    ) {
+        prop_assert!(survives(id, max, &steps));
+    }
+}
+
+#[test]
+fn a_tracker_that_misses_a_page_is_caught() {
+    let steps = [
+        Step::Capture,
+        Step::Write { page: 3, byte: 5, value: 7 },
+        Step::Capture,
+        Step::Write { page: 3, byte: 5, value: 8 },
+        Step::Restore { n: 1 },
+    ];
+    assert!(survives(1, 2, &steps));
+    assert!(!survives(WRONG, 2, &steps));
+}
+
+#[test]
+fn the_choice_follows_the_frames() {
+    let mut rig = Rig::new(0, 4);
+    rig.used = PAGES;
+    let mut value = 0u8;
+    let mut run = |rig: &mut Rig, pages: usize| {
+        for _ in 0..100 {
+            value = value.wrapping_add(1);
+            (0..pages).for_each(|page| rig.write(page, 7, value));
+            rig.capture();
+        }
+        rig.tracker.id()
+    };
+    let few = if backends().contains(&2) { 2 } else { 1 };
+    assert_eq!(run(&mut rig, 1), few, "few pages: the watch");
+    assert_eq!(run(&mut rig, PAGES), 4, "all pages: copying");
+    assert_eq!(run(&mut rig, PAGES / 2), 1, "half the pages: comparing");
+    assert_eq!(run(&mut rig, 0), few, "no pages: the watch again");
+}
+
+#[test]
+fn writes_of_the_kernel_are_seen() {
+    for id in backends() {
+        let mut rig = Rig::new(id, 2);
+        rig.capture();
+        rig.capture();
+        let file = std::fs::File::open("/proc/self/exe").unwrap();
+        use std::os::fd::AsRawFd;
+        // SAFETY: into the committed region, which nothing else uses.
+        let read = unsafe {
+            let target = rig.region.base().as_ptr().add(2 * PAGE_SIZE - 10);
+            libc::read(file.as_raw_fd(), target.cast(), PAGE_SIZE + 20)
+        };
+        assert_eq!(read as usize, PAGE_SIZE + 20, "backend {id}");
+        let written = rig.bytes();
+        rig.capture();
+        (0..8).for_each(|page| rig.write(page, 1, 99));
+        assert!(rig.restore(1) && rig.bytes() == written, "backend {id}");
+        assert!(rig.restore(2), "backend {id}");
+    }
+}
+
+#[test]
+fn many_regions_do_not_disturb_each_other() {
+    for id in backends() {
+        let mut rigs: Vec<Rig> = (0..50).map(|_| Rig::new(id, 2)).collect();
+        for round in 1..5u8 {
+            for (at, rig) in rigs.iter_mut().enumerate() {
+                rig.write(at, at, round);
+                rig.capture();
+            }
+        }
+        for (at, rig) in rigs.iter_mut().enumerate() {
+            rig.write(at + 1, at, 200);
+            assert!(rig.restore(1 + at % 2), "backend {id}, region {at}");
+        }
+    }
+}
+
+#[test]
+fn regions_of_many_threads_do_not_disturb_each_other() {
+    std::thread::scope(|scope| {
+        for id in backends() {
+            for seed in 0..3usize {
+                scope.spawn(move || {
+                    let mut rig = Rig::new(id, 5);
+                    for round in 0..200usize {
+                        rig.write(round * 7 + seed, round, round as u8);
+                        rig.used = 1 + (round * 13 + seed) % PAGES;
+                        rig.capture();
+                        rig.write(round, round, 0xee);
+                        if round % 3 == 0 {
+                            assert!(rig.restore(1 + round % rig.kept.len()), "backend {id}");
+                        }
+                    }
+                });
+            }
+        }
+    });
+}
+
+#[test]
+fn a_forked_child_loses_no_write() {
+    for id in backends() {
+        let mut rig = Rig::new(id, 4);
+        for round in 0..6 {
+            rig.write(round, 3, 1);
+            rig.capture();
+        }
+        // SAFETY: the child only computes and leaves with _exit; it takes no lock that another
+        // thread may have held.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            rig.write(5, 3, 2);
+            rig.capture();
+            rig.write(6, 3, 3);
+            let fine = rig.restore(1) && rig.restore(2);
+            // SAFETY: ends the child without running the parent's handlers.
+            unsafe { libc::_exit(if fine { 0 } else { 1 }) };
+        }
+        let mut status = 0;
+        // SAFETY: the child made above.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        assert_eq!(status, 0, "backend {id}: the child");
+        rig.write(7, 3, 4);
+        rig.capture();
+        rig.write(6, 3, 5);
+        assert!(rig.restore(1) && rig.restore(3), "backend {id}: the parent, afterwards");
+    }
+}
