@@ -267,7 +267,8 @@ impl History {
             .map_err(|_| Error::NoMemoryForPages { wanted_pages: widest })?;
         self.dirty.resize(widest.max(live.used_pages))?;
         // SAFETY: the caller's contract; the mirror's pages are the store's.
-        unsafe { tracker.take(live, &self.mirror, &mut self.dirty)? };
+        unsafe { tracker.peek(live, &self.mirror, &mut self.dirty)? };
+        let written = self.dirty.count();
         for _ in 1..n {
             self.drop_newest();
         }
@@ -276,7 +277,7 @@ impl History {
         self.dirty.insert_range(live.used_pages.min(used_pages), used_pages);
         let restored = Live { used_pages, ..live };
         // SAFETY: the caller's contract.
-        unsafe { tracker.expect_writes(restored, self.dirty.count()) };
+        unsafe { tracker.expect_writes(restored, self.dirty.count() - written) };
         for page in self.dirty.iter().filter(|page| page.get() < used_pages) {
             // SAFETY: the caller's contract.
             unsafe { copy_page(self.mirror[page.get()], live.page(page.get())) };

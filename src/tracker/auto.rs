@@ -14,6 +14,7 @@
 //! The costs below are of one machine; what matters is their ratio. A choice has to look better by
 //! a margin for several captures in a row, so that a VM at the border does not flap.
 
+use super::compare::differs;
 use super::{Compare, Copy, Live, PagePtr, PageSet, Tracker, Uffd};
 use crate::error::Result;
 use crate::units::PAGE_SIZE;
@@ -38,8 +39,8 @@ const COPY_PAGE_NS: u64 = 700;
 const PATIENCE: u32 = 4;
 const PATIENCE_MAX: u32 = 1024;
 const MARGIN_PERCENT: u64 = 130;
-/// While everything is copied nothing is learned: every so many captures, compare once.
-const PROBE_EVERY: u32 = 32;
+/// While everything is copied, one page of so many is compared too, to learn from.
+const SAMPLE_EVERY: usize = 16;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Choice {
@@ -59,7 +60,8 @@ pub struct Auto {
     written_x16: u64,
     better_for: u32,
     watch_patience: u32,
-    captures: u32,
+    /// Where the next sample starts.
+    sampled: usize,
 }
 
 // SAFETY: `base` is only handed to the kernel.
@@ -80,7 +82,7 @@ impl Auto {
             written_x16: 0,
             better_for: 0,
             watch_patience: PATIENCE,
-            captures: 0,
+            sampled: 0,
         }
     }
 
@@ -121,6 +123,15 @@ impl Auto {
         best
     }
 
+    /// Estimates how many pages were written from some of them, others each time.
+    unsafe fn sample(&mut self, live: Live, baseline: &[PagePtr]) -> usize {
+        self.sampled = (self.sampled + 1) % SAMPLE_EVERY;
+        let pages = baseline.iter().enumerate().skip(self.sampled).step_by(SAMPLE_EVERY);
+        // SAFETY: the caller's contract.
+        let written = pages.filter(|&(at, &page)| unsafe { differs(live.page(at), page) }).count();
+        (written * SAMPLE_EVERY).min(baseline.len())
+    }
+
     /// Protects the pages, now that what was written is known. Where the kernel refuses, pages are
     /// compared.
     unsafe fn start_watch(&mut self, live: Live) {
@@ -143,10 +154,8 @@ impl Auto {
 
 impl Tracker for Auto {
     unsafe fn take(&mut self, live: Live, baseline: &[PagePtr], dirty: &mut PageSet) -> Result<()> {
-        self.captures = self.captures.wrapping_add(1);
         let known = live.used_pages.min(baseline.len());
-        let probing = self.choice == Choice::Copy && self.captures.is_multiple_of(PROBE_EVERY);
-        // SAFETY: the caller's contract.
+        // SAFETY: the caller's contract; nothing runs between looking at the pages and a start.
         unsafe {
             match (self.choice, &mut self.watch) {
                 (Choice::Watch, Some(watch)) => {
@@ -156,37 +165,42 @@ impl Tracker for Auto {
                         self.choice = Choice::Compare;
                     }
                 }
-                (Choice::Copy, _) if !probing => return Copy.take(live, baseline, dirty),
-                _ => Compare.take(live, baseline, dirty)?,
-            }
-        }
-        if known == 0 {
-            if self.choice == Choice::Watch {
-                // The first capture copies all pages; from here on the kernel tells.
-                // SAFETY: the caller's contract.
-                unsafe { self.start_watch(live) }
-            }
-            return Ok(());
-        }
-        let next = if probing {
-            self.written_x16 = dirty.count() as u64 * 16;
-            self.cheapest(known)
-        } else {
-            self.learn(known, dirty.count())
-        };
-        match next {
-            Choice::Watch if self.choice != Choice::Watch => {
-                // SAFETY: the caller's contract; nothing has run since the pages were compared.
-                unsafe { self.start_watch(live) }
-            }
-            next => {
-                if self.choice == Choice::Watch && next != Choice::Watch {
-                    self.watch_patience = (self.watch_patience * 2).min(PATIENCE_MAX);
+                (Choice::Watch, None) => {
+                    Compare.take(live, baseline, dirty)?;
+                    self.start_watch(live);
                 }
-                self.choice = next;
+                (Choice::Compare, _) => Compare.take(live, baseline, dirty)?,
+                (Choice::Copy, _) => Copy.take(live, baseline, dirty)?,
+            }
+            if known == 0 {
+                return Ok(());
+            }
+            let written = match self.choice {
+                Choice::Copy => self.sample(live, &baseline[..known]),
+                _ => dirty.count(),
+            };
+            match self.learn(known, written) {
+                Choice::Watch if self.choice != Choice::Watch => self.start_watch(live),
+                next => {
+                    if self.choice == Choice::Watch && next != Choice::Watch {
+                        self.watch_patience = (self.watch_patience * 2).min(PATIENCE_MAX);
+                    }
+                    self.choice = next;
+                }
             }
         }
         Ok(())
+    }
+
+    unsafe fn peek(&mut self, live: Live, baseline: &[PagePtr], dirty: &mut PageSet) -> Result<()> {
+        // SAFETY: the caller's contract.
+        unsafe {
+            match (self.choice, &mut self.watch) {
+                (Choice::Watch, Some(watch)) => watch.peek(live, baseline, dirty),
+                (Choice::Copy, _) => Copy.take(live, baseline, dirty),
+                _ => Compare.take(live, baseline, dirty),
+            }
+        }
     }
 
     unsafe fn expect_writes(&mut self, live: Live, pages: usize) {

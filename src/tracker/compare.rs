@@ -16,12 +16,21 @@ pub struct Compare;
 /// `RLUA_TRACKER_COMPARE`.
 pub const ID: i32 = 1;
 
+/// Whether two pages differ. Raw reads, no reference (R3).
+///
+/// # Safety
+/// Both are whole pages that can be read.
+#[inline]
+pub(super) unsafe fn differs(one: *const u8, other: *const u8) -> bool {
+    // SAFETY: the contract above.
+    unsafe { libc::memcmp(one.cast(), other.cast(), PAGE_SIZE) != 0 }
+}
+
 impl Tracker for Compare {
     unsafe fn take(&mut self, live: Live, baseline: &[PagePtr], dirty: &mut PageSet) -> Result<()> {
         for (index, &page) in baseline.iter().enumerate().take(live.used_pages) {
-            // SAFETY: both are whole pages that can be read; raw reads, no reference (R3).
-            let order = unsafe { libc::memcmp(live.page(index).cast(), page.cast(), PAGE_SIZE) };
-            if order != 0 {
+            // SAFETY: both are whole pages that can be read.
+            if unsafe { differs(live.page(index), page) } {
                 dirty.insert(index);
             }
         }

@@ -54,8 +54,18 @@ pub trait Tracker: Send {
     /// Nothing writes to the region during the call; the baseline's pages can be read.
     unsafe fn take(&mut self, live: Live, baseline: &[PagePtr], dirty: &mut PageSet) -> Result<()>;
 
-    /// Told before a restore writes `pages` pages, all below `live.used_pages`. What it does is for
-    /// speed alone.
+    /// Reports as `take` does, before a restore, which ends with `restart`: nothing runs between, so
+    /// the next interval need not start here.
+    ///
+    /// # Safety
+    /// As for `take`.
+    unsafe fn peek(&mut self, live: Live, baseline: &[PagePtr], dirty: &mut PageSet) -> Result<()> {
+        // SAFETY: the caller's contract.
+        unsafe { self.take(live, baseline, dirty) }
+    }
+
+    /// Told before a restore writes `pages` pages that were not reported as written, all below
+    /// `live.used_pages`. What it does is for speed alone.
     ///
     /// # Safety
     /// Nothing writes to the region during the call.

@@ -45,6 +45,40 @@ impl Uffd {
         self.faults = written::faults();
     }
 
+    /// Adds the pages that were written, and compares where the kernel does not answer.
+    unsafe fn find(
+        &mut self,
+        live: Live,
+        baseline: &[PagePtr],
+        dirty: &mut PageSet,
+        protect: bool,
+    ) -> Result<()> {
+        if self.works && self.is_untouched(live) {
+            return Ok(());
+        }
+        if self.works {
+            let known = baseline.len();
+            // All used pages are scanned, also those the baseline does not have yet: they are
+            // protected from now on.
+            let mut report = |first: usize, end: usize| dirty.insert_range(first, end.min(known));
+            // SAFETY: the caller's contract.
+            unsafe {
+                if protect {
+                    self.scan(live, &mut report);
+                } else {
+                    let peeked = written::peek_written(live.base, live.used_pages, &mut report);
+                    self.works = peeked.is_ok();
+                }
+            }
+        }
+        if self.works {
+            return Ok(());
+        }
+        // What an interrupted scan reported is in `dirty`; comparing finds the rest.
+        // SAFETY: the caller's contract.
+        unsafe { Compare.take(live, baseline, dirty) }
+    }
+
     /// Whether no page can have been written since the last scan. A scan walks the page table of
     /// all used pages, 2 ns each; an idle VM is spared that.
     /// In a forked child the count starts anew, so it must not be asked.
@@ -62,28 +96,18 @@ impl Uffd {
 
 impl Tracker for Uffd {
     unsafe fn take(&mut self, live: Live, baseline: &[PagePtr], dirty: &mut PageSet) -> Result<()> {
-        if self.works && self.is_untouched(live) {
-            return Ok(());
-        }
-        if self.works {
-            let known = baseline.len();
-            // All used pages are scanned, also those the baseline does not have yet: they are
-            // protected from now on.
-            let mut report = |first: usize, end: usize| dirty.insert_range(first, end.min(known));
-            // SAFETY: the caller's contract.
-            unsafe { self.scan(live, &mut report) };
-        }
-        if self.works {
-            return Ok(());
-        }
-        // What an interrupted scan reported is in `dirty`; comparing finds the rest.
         // SAFETY: the caller's contract.
-        unsafe { Compare.take(live, baseline, dirty) }
+        unsafe { self.find(live, baseline, dirty, true) }
     }
 
-    /// One call lifts the protection of all pages for the price of some faults.
+    unsafe fn peek(&mut self, live: Live, baseline: &[PagePtr], dirty: &mut PageSet) -> Result<()> {
+        // SAFETY: the caller's contract.
+        unsafe { self.find(live, baseline, dirty, false) }
+    }
+
+    /// One call lifts the protection of all pages, at a seventh of a fault for each.
     unsafe fn expect_writes(&mut self, live: Live, pages: usize) {
-        if self.works && pages > 2 + live.used_pages / 128 {
+        if self.works && pages > live.used_pages / 8 {
             // SAFETY: the region is registered. Should it fail, each page faults by itself.
             let _ = unsafe { written::unprotect(live.base, live.used_pages) };
         }

@@ -179,7 +179,9 @@ fn try_out(kernel: &Kernel) -> Option<()> {
         unsafe { start.add(page * PAGE_BYTES).write_volatile(1) };
         let mut found = Vec::new();
         // SAFETY: as above.
-        let scanned = unsafe { scan(kernel, start, PAGES, &mut |a, b| found.push((a, b))) };
+        let mut report = |first, end| found.push((first, end));
+        // SAFETY: the three pages are registered by then.
+        let scanned = unsafe { scan(kernel, PM_SCAN_WP_MATCHING, start, PAGES, &mut report) };
         scanned.ok().map(|()| found)
     };
     // SAFETY: the pages are ours, and unmapped last.
@@ -240,7 +242,21 @@ pub unsafe fn take_written(
 ) -> io::Result<()> {
     let kernel = kernel().map_err(io::Error::other)?;
     // SAFETY: the caller's contract.
-    unsafe { scan(kernel, start, pages, report) }
+    unsafe { scan(kernel, PM_SCAN_WP_MATCHING, start, pages, report) }
+}
+
+/// Reports as [`take_written`] does, and protects nothing: the pages count as written still.
+///
+/// # Safety
+/// The range is registered.
+pub unsafe fn peek_written(
+    start: *mut u8,
+    pages: usize,
+    report: &mut dyn FnMut(usize, usize),
+) -> io::Result<()> {
+    let kernel = kernel().map_err(io::Error::other)?;
+    // SAFETY: the caller's contract.
+    unsafe { scan(kernel, 0, start, pages, report) }
 }
 
 /// Lifts the protection of pages that are about to be written, at once instead of by a fault each.
@@ -269,6 +285,7 @@ pub fn faults() -> u64 {
 
 unsafe fn scan(
     kernel: &Kernel,
+    flags: u64,
     start: *mut u8,
     pages: usize,
     report: &mut dyn FnMut(usize, usize),
@@ -276,7 +293,7 @@ unsafe fn scan(
     let mut found = [PageRegion::default(); 64];
     let mut argument = PmScanArg {
         size: size_of::<PmScanArg>() as u64,
-        flags: PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC,
+        flags: flags | PM_SCAN_CHECK_WPASYNC,
         start: start as u64,
         end: start as u64 + (pages * PAGE_BYTES) as u64,
         vec: found.as_mut_ptr() as u64,
