@@ -19,11 +19,13 @@ use super::{Compare, Copy, Live, PagePtr, PageSet, Tracker, Uffd};
 use crate::error::Result;
 use crate::units::PAGE_SIZE;
 
-/// A scan of the page table: the system call, and each used page.
-const WATCH_CALL_NS: u64 = 900;
+/// Finding that the process has not faulted; else a scan of the page table: the system calls, and
+/// each used page.
+const WATCH_IDLE_NS: u64 = 900;
+const WATCH_CALL_NS: u64 = 3000;
 const WATCH_PAGE_NS: u64 = 3;
 /// The fault of the first write to a protected page.
-const WATCH_FAULT_NS: u64 = 1000;
+const WATCH_FAULT_NS: u64 = 1200;
 /// Comparing a page, while both copies fit the second-level cache, the third, and neither.
 const COMPARE_NEAR_NS: u64 = 110;
 const COMPARE_FAR_NS: u64 = 220;
@@ -90,6 +92,7 @@ impl Auto {
         let (used, written) = (used_pages as u64, self.written_x16 / 16);
         match choice {
             Choice::Watch if self.watch_refused => u64::MAX / MARGIN_PERCENT,
+            Choice::Watch if written == 0 => WATCH_IDLE_NS,
             Choice::Watch => WATCH_CALL_NS + used * WATCH_PAGE_NS + written * WATCH_FAULT_NS,
             Choice::Compare if used_pages <= NEAR_PAGES => used * COMPARE_NEAR_NS,
             Choice::Compare if used_pages <= FAR_PAGES => used * COMPARE_FAR_NS,
