@@ -122,6 +122,22 @@ impl Host {
     }
 }
 
+impl Vm {
+    /// Captures the arena under a label from `next_frame`.
+    fn capture_arena(&mut self, frame: Frame) -> Result<()> {
+        let live = self.live();
+        // SAFETY: Idle (V1): nothing writes to the region.
+        unsafe { self.history.capture(live, &mut *self.tracker, frame) }
+    }
+
+    /// Puts the arena back to the n-th newest snapshot.
+    fn restore_arena(&mut self, n: usize) -> Result<()> {
+        let live = self.live();
+        // SAFETY: Idle (V1), and the commit never falls (R2).
+        unsafe { self.history.restore(live, &mut *self.tracker, n) }
+    }
+}
+
 /// All functions below share one contract.
 ///
 /// # Safety
