@@ -60,10 +60,6 @@ typedef enum rlua_Tracker {
    * Windows write watch.
    */
   RLUA_TRACKER_WRITE_WATCH = 3,
-  /**
-   * Copy every page, search nothing: the baseline.
-   */
-  RLUA_TRACKER_COPY = 4,
 } rlua_Tracker;
 
 /**

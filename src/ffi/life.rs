@@ -23,8 +23,6 @@ pub enum rlua_Tracker {
     Uffd = 2,
     /// Windows write watch.
     WriteWatch = 3,
-    /// Copy every page, search nothing: the baseline.
-    Copy = 4,
 }
 
 /// How a VM is made. Fill with zeros, set `size`, then what differs from the default.

@@ -1,29 +1,31 @@
 //! Snapshots: byte-exact checkpoints of the used pages, costing what was written between them.
 //!
 //! The newest snapshot is kept whole: the *mirror* names a page for each used page. An older one
-//! keeps only what the next newer one replaced:
+//! keeps only what the next newer one replaced, in lines of 64 bytes:
 //!
 //! ```text
-//!  oldest                          newest
-//!  undo {3,7}  <-  undo {7}  <-  mirror [0 1 2 3 4 5 6 7]      live region
-//!  (pages as they were before the next capture overwrote them)
+//!  oldest                                 newest
+//!  undo {page 3: lines 0, 9}  <-  undo {}  <-  mirror [0 1 2 3 4 5 6 7]      live region
+//!  (lines as they were before the next capture overwrote them)
 //! ```
 //!
-//! A capture copies each written page once, into a fresh page, and hands the page it replaces to
-//! the snapshot before. A restore walks from the newest to the target, puts the replaced pages
-//! back into the mirror, and copies into the region only pages that were touched on the way. The
-//! history is a line, so no page is ever shared and nothing has to be counted.
+//! A capture compares each page that may have been written with the mirror's, and moves the lines
+//! that differ: the mirror's into the undo log of the snapshot before, the live ones into the
+//! mirror. A restore walks from the newest to the target and puts the lines back, into the mirror
+//! and into the region. The history is a line, so nothing is shared and nothing has to be counted.
 //!
 //! # Invariants
 //! - S1 *total*: the mirror names a page for every index below the newest snapshot's `used_pages`.
-//! - S2 *owned*: a page of the store is in exactly one place: the mirror, one undo list, or free.
-//! - S3 *frozen*: a page's bytes do not change while it is in an undo list, nor in the mirror
-//!   while its snapshot is the newest.
+//! - S2 *owned*: a page of the store is in exactly one place: the mirror, one undo log, or free.
+//! - S3 *frozen*: the bytes of an undo log do not change, nor those of the mirror while its
+//!   snapshot is the newest.
 //!
 //! # Not here
 //! Blocks and Lua objects. Idleness (V1) is checked by `crate::vm`.
 
+mod lines;
 mod store;
+mod undo;
 
 use crate::error::{Error, Result};
 use crate::tracker::{Live, PagePtr, PageSet, Tracker};
@@ -31,18 +33,13 @@ use crate::units::{Frame, PAGE_SIZE};
 use std::collections::VecDeque;
 use std::ptr;
 use store::PageStore;
-
-/// A page as it was, and its index.
-struct Undo {
-    index: u32,
-    page: PagePtr,
-}
+use undo::Undo;
 
 struct Snapshot {
     frame: Frame,
     used_pages: usize,
     /// What the next newer snapshot replaced. Empty in the newest.
-    undo: Vec<Undo>,
+    undo: Undo,
 }
 
 /// Snapshots that a history has room for from its first capture on.
@@ -54,11 +51,13 @@ pub struct History {
     mirror: Vec<PagePtr>,
     snapshots: VecDeque<Snapshot>,
     max_snapshots: usize,
-    /// Pages to copy. Kept when a capture fails, since the tracker reports each write once.
-    dirty: PageSet,
+    /// Pages that a capture or a restore looks at, and then those that it changed.
+    pages: PageSet,
+    /// Pages that a restore changes by the logs.
+    undone: PageSet,
     dirty_pages: usize,
-    /// Emptied undo lists, so that a steady state allocates nothing.
-    spare_undo: Vec<Vec<Undo>>,
+    /// Emptied logs, so that a steady state allocates nothing.
+    spare: Vec<Undo>,
 }
 
 // SAFETY: the page pointers are the store's, which the history owns.
@@ -82,9 +81,10 @@ impl History {
             mirror: Vec::new(),
             snapshots: VecDeque::new(),
             max_snapshots,
-            dirty: PageSet::default(),
+            pages: PageSet::default(),
+            undone: PageSet::default(),
             dirty_pages: 0,
-            spare_undo: Vec::new(),
+            spare: Vec::new(),
         }
     }
 
@@ -109,7 +109,7 @@ impl History {
         Some(self.snapshots.len() - at)
     }
 
-    /// Pages that the last capture copied.
+    /// Pages that the last capture found changed or new.
     pub fn dirty_pages(&self) -> usize {
         self.dirty_pages
     }
@@ -134,100 +134,47 @@ impl History {
         if self.max_snapshots == 0 {
             return Err(Error::Disabled);
         }
-        self.dirty.resize(live.used_pages.max(self.mirror.len()))?;
-        // SAFETY: the caller's contract; the mirror's pages are the store's.
-        unsafe { tracker.take(live, &self.mirror, &mut self.dirty)? };
+        self.pages.clear();
+        self.pages.resize(live.used_pages)?;
+        self.undone.resize(live.used_pages)?;
+        // SAFETY: the caller's contract.
+        unsafe { tracker.find(live, &mut self.pages)? };
         self.reserve_for_capture(live)?;
-        let full = self.snapshots.len() == self.max_snapshots;
-        if full && self.max_snapshots > 1 {
+        // SAFETY: the caller's contract; memory is reserved, but for the changed lines.
+        unsafe {
+            self.extend_mirror(live);
+            self.keep_changes(live)?;
+        }
+        self.dirty_pages = self.pages.count();
+        let undo = self.spare.pop().unwrap_or_default();
+        self.snapshots.push_back(Snapshot { frame, used_pages: live.used_pages, undo });
+        if self.snapshots.len() > self.max_snapshots {
             self.discard_oldest();
         }
-        // SAFETY: as above; what the capture needs is reserved.
-        unsafe {
-            if full && self.max_snapshots == 1 {
-                self.snapshots.clear();
-                self.overwrite_mirror(live);
-            } else {
-                self.replace_in_mirror(live);
-            }
-        }
-        let undo = self.spare_undo.pop().unwrap_or_default();
-        self.snapshots.push_back(Snapshot { frame, used_pages: live.used_pages, undo });
-        self.dirty.clear();
+        // SAFETY: the caller's contract; the live pages equal the newest snapshot.
+        unsafe { tracker.captured(live, &self.pages) };
         Ok(())
     }
 
-    /// Everything in a capture that can fail.
     fn reserve_for_capture(&mut self, live: Live) -> Result<()> {
         let out_of_memory = |wanted_pages| move |_| Error::NoMemoryForPages { wanted_pages };
         let grown = live.used_pages.saturating_sub(self.mirror.len());
-        let shrunk = self.mirror.len().saturating_sub(live.used_pages);
-        let replaced = self.dirty.count();
-        let full = self.snapshots.len() == self.max_snapshots;
-        let mut wanted = grown;
-        if !(full && self.max_snapshots == 1) {
-            wanted += replaced;
-        }
-        if full {
-            wanted = wanted.saturating_sub(self.snapshots.front().map_or(0, |s| s.undo.len()));
-        }
-        self.store.reserve(wanted)?;
+        let cut = self.mirror.len().saturating_sub(live.used_pages);
+        self.store.reserve(grown)?;
         self.mirror.try_reserve(grown).map_err(out_of_memory(grown))?;
         if self.snapshots.is_empty() {
             // At once, so that the captures that follow allocate nothing.
-            let ahead = self.max_snapshots.min(SNAPSHOTS_AHEAD);
+            let ahead = self.max_snapshots.min(SNAPSHOTS_AHEAD) + 1;
             self.snapshots.try_reserve(ahead).map_err(out_of_memory(1))?;
-            self.spare_undo.try_reserve(ahead).map_err(out_of_memory(1))?;
+            self.spare.try_reserve(ahead).map_err(out_of_memory(1))?;
         }
         self.snapshots.try_reserve(1).map_err(out_of_memory(1))?;
-        self.spare_undo.try_reserve(self.snapshots.len() + 1).map_err(out_of_memory(1))?;
-        if let Some(newest) = self.snapshots.back_mut() {
-            let undo = replaced + shrunk;
-            newest.undo.try_reserve(undo).map_err(out_of_memory(undo))?;
-        }
-        Ok(())
+        self.spare.try_reserve(self.snapshots.len() + 1).map_err(out_of_memory(1))?;
+        self.newest_undo().map_or(Ok(()), |undo| undo.reserve_cut(cut))
     }
 
-    /// The newest snapshot becomes the one before: it keeps the pages that are replaced.
-    unsafe fn replace_in_mirror(&mut self, live: Live) {
-        let History { store, mirror, snapshots, dirty, .. } = self;
-        let kept = live.used_pages.min(mirror.len());
-        self.dirty_pages = 0;
-        for page in dirty.iter() {
-            let index = page.get();
-            if index >= kept {
-                continue;
-            }
-            let copy = store.take();
-            // SAFETY: the caller's contract; the copy is a page of the store.
-            unsafe { copy_page(live.page(index), copy) };
-            let newest = snapshots.back_mut().expect("a mirror has a snapshot");
-            newest.undo.push(Undo { index: page.0, page: mirror[index] });
-            mirror[index] = copy;
-            self.dirty_pages += 1;
-        }
-        for (index, page) in (kept..).zip(mirror.drain(kept..)) {
-            let newest = snapshots.back_mut().expect("a mirror has a snapshot");
-            newest.undo.push(Undo { index: index as u32, page });
-        }
-        // SAFETY: the caller's contract.
-        unsafe { self.extend_mirror(live) };
-    }
-
-    /// With room for one snapshot the pages are overwritten: nobody needs the old ones.
-    unsafe fn overwrite_mirror(&mut self, live: Live) {
-        let kept = live.used_pages.min(self.mirror.len());
-        self.dirty_pages = 0;
-        for page in self.dirty.iter().filter(|page| page.get() < kept) {
-            // SAFETY: the caller's contract; the mirror's pages are the store's.
-            unsafe { copy_page(live.page(page.get()), self.mirror[page.get()]) };
-            self.dirty_pages += 1;
-        }
-        for page in self.mirror.drain(kept..) {
-            self.store.give(page);
-        }
-        // SAFETY: the caller's contract.
-        unsafe { self.extend_mirror(live) };
+    fn newest_undo(&mut self) -> Option<&mut Undo> {
+        self.snapshots.back_mut().map(|newest| &mut newest.undo)
     }
 
     /// Copies the pages that the mirror does not have yet.
@@ -237,8 +184,36 @@ impl History {
             // SAFETY: the caller's contract; the copy is a page of the store.
             unsafe { copy_page(live.page(index), copy) };
             self.mirror.push(copy);
-            self.dirty_pages += 1;
         }
+    }
+
+    /// Moves what the suspected pages differ in into the mirror, and what was there into the
+    /// newest snapshot's log. In the set stay the pages that did differ, and those that are new.
+    ///
+    /// After an error, which only missing memory is, the mirror is what the newest snapshot needs.
+    unsafe fn keep_changes(&mut self, live: Live) -> Result<()> {
+        let History { store, mirror, snapshots, pages, .. } = self;
+        let mut kept = 0;
+        if let Some(Snapshot { undo, used_pages, .. }) = snapshots.back_mut() {
+            kept = live.used_pages.min(*used_pages);
+            for page in pages.iter().take_while(|page| page.get() < kept) {
+                let (live_page, mirrored) = (live.page(page.get()), mirror[page.get()]);
+                // SAFETY: the caller's contract; the mirror's pages are the store's.
+                let moved = unsafe { undo.exchange(page, live_page, mirrored, store) };
+                if moved.is_err() {
+                    // SAFETY: as above; the log holds what it took from this mirror.
+                    unsafe { undo.put_back(mirror, |_, _, _| {}) };
+                    undo.clear(store);
+                    mirror.drain(*used_pages..).for_each(|page| store.give(page));
+                    return moved;
+                }
+            }
+            undo.cut(mirror, live.used_pages);
+            pages.clear();
+            undo.changed_pages().for_each(|page| pages.insert(page.get()));
+        }
+        pages.insert_range(kept, live.used_pages);
+        Ok(())
     }
 
     /// Puts back the n-th newest snapshot, drops the newer ones, keeps this one.
@@ -254,76 +229,80 @@ impl History {
         tracker: &mut dyn Tracker,
         n: usize,
     ) -> Result<()> {
-        if n == 0 || n > self.snapshots.len() {
-            return Err(Error::NoSuchSnapshot {
-                wanted: n,
-                held: self.snapshots.len(),
-                max: self.max_snapshots,
-            });
+        let held = self.snapshots.len();
+        if n == 0 || n > held {
+            return Err(Error::NoSuchSnapshot { wanted: n, held, max: self.max_snapshots });
         }
-        let widest = self.snapshots.iter().map(|s| s.used_pages).max().unwrap_or(0);
+        let target = held - n;
+        let restored = Live { used_pages: self.snapshots[target].used_pages, ..live };
+        // No more than the captures had: a restore asks for no memory.
+        let used_pages = |snapshot: &Snapshot| snapshot.used_pages;
+        let widest = self.snapshots.range(target..).map(used_pages).max().unwrap_or(0);
+        for set in [&mut self.pages, &mut self.undone] {
+            set.clear();
+            set.resize(widest)?;
+        }
         self.mirror
             .try_reserve(widest.saturating_sub(self.mirror.len()))
             .map_err(|_| Error::NoMemoryForPages { wanted_pages: widest })?;
-        self.dirty.resize(widest.max(live.used_pages))?;
-        // SAFETY: the caller's contract; the mirror's pages are the store's.
-        unsafe { tracker.peek(live, &self.mirror, &mut self.dirty)? };
-        let written = self.dirty.count();
-        for _ in 1..n {
-            self.drop_newest();
-        }
-        let used_pages = self.mirror.len();
-        // The live part may have shrunk since: what is above it was not looked at.
-        self.dirty.insert_range(live.used_pages.min(used_pages), used_pages);
-        let restored = Live { used_pages, ..live };
+        let looked_at = live.used_pages.min(restored.used_pages);
         // SAFETY: the caller's contract.
-        unsafe { tracker.expect_writes(restored, self.dirty.count() - written) };
-        for page in self.dirty.iter().filter(|page| page.get() < used_pages) {
-            // SAFETY: the caller's contract.
-            unsafe { copy_page(self.mirror[page.get()], live.page(page.get())) };
+        unsafe { tracker.find(Live { used_pages: looked_at, ..live }, &mut self.pages)? };
+        self.pages.insert_range(looked_at, restored.used_pages);
+        for snapshot in self.snapshots.range(target..) {
+            snapshot.undo.changed_pages().for_each(|page| self.undone.insert(page.get()));
         }
-        self.dirty.clear();
         // SAFETY: the caller's contract.
-        unsafe { tracker.restart(restored) }
-    }
-
-    /// Makes the mirror what the second newest snapshot was; notes the pages that changed.
-    fn drop_newest(&mut self) {
-        self.recycle_newest();
-        let Some(target) = self.snapshots.back_mut() else { return };
-        while self.mirror.len() > target.used_pages {
-            self.store.give(self.mirror.pop().expect("longer than the target"));
-        }
-        self.mirror.resize(target.used_pages, ptr::null_mut());
-        for Undo { index, page } in target.undo.drain(..) {
-            let place = &mut self.mirror[index as usize];
-            if !place.is_null() {
-                self.store.give(*place);
+        unsafe {
+            tracker.expect_writes(restored, &self.undone);
+            for _ in 1..n {
+                self.drop_newest(restored);
             }
-            *place = page;
-            self.dirty.insert(index as usize);
+            for page in self.pages.iter().take_while(|page| page.get() < restored.used_pages) {
+                lines::put_back(self.mirror[page.get()], live.page(page.get()));
+            }
+            tracker.restored(restored);
         }
+        Ok(())
     }
 
-    fn recycle_newest(&mut self) {
-        if let Some(dropped) = self.snapshots.pop_back() {
-            self.spare_undo.push(dropped.undo);
+    /// Makes the mirror what the second newest snapshot was, and the live pages with it, but for
+    /// those in the set: these are put back as a whole, at the end.
+    ///
+    /// # Safety
+    /// As for [`History::restore`].
+    unsafe fn drop_newest(&mut self, restored: Live) {
+        let History { store, mirror, snapshots, pages, spare, .. } = self;
+        let dropped = snapshots.pop_back();
+        spare.extend(dropped.map(|snapshot| snapshot.undo));
+        let Some(target) = snapshots.back_mut() else { return };
+        while mirror.len() > target.used_pages {
+            store.give(mirror.pop().expect("longer than the target"));
         }
+        pages.insert_range(mirror.len(), target.used_pages);
+        target.undo.uncut(mirror);
+        let write = |index: usize, offset: usize, line: *const u8| {
+            if index < restored.used_pages && !pages.contains(index) {
+                // SAFETY: the caller's contract: the page is committed.
+                unsafe { lines::copy_line(line, restored.page(index).add(offset)) };
+            }
+        };
+        // SAFETY: the log holds what the dropped snapshot took from this mirror.
+        unsafe { target.undo.put_back(mirror, write) };
+        target.undo.clear(store);
     }
 
     fn discard_oldest(&mut self) {
         let Some(mut oldest) = self.snapshots.pop_front() else { return };
-        for Undo { page, .. } in oldest.undo.drain(..) {
-            self.store.give(page);
-        }
+        oldest.undo.clear(&mut self.store);
         if self.snapshots.is_empty() {
             for page in self.mirror.drain(..) {
                 self.store.give(page);
             }
-            self.spare_undo.clear();
+            self.spare.clear();
             self.store.release_if_unused();
         } else {
-            self.spare_undo.push(oldest.undo);
+            self.spare.push(oldest.undo);
         }
     }
 
@@ -354,12 +333,11 @@ impl History {
         let no_memory = |_| "not known: no memory for the check".to_owned();
         pages.try_reserve(total).map_err(no_memory)?;
         for snapshot in &self.snapshots {
-            for undo in &snapshot.undo {
-                if undo.index as usize >= snapshot.used_pages || pages.len() == total {
-                    return Err(format!("S2: undo of page {} is misplaced", undo.index));
-                }
-                pages.push(undo.page);
+            snapshot.undo.check(snapshot.used_pages)?;
+            if pages.len() + snapshot.undo.pages().count() > total {
+                return Err("S2: a page is in two places".into());
             }
+            pages.extend(snapshot.undo.pages());
         }
         if pages.len() + self.mirror.len() + free.len() != total {
             return Err("S2: a page is in two places or nowhere".into());
@@ -370,5 +348,74 @@ impl History {
             return Err("S2: a page is in two places".into());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lines::LINE_BYTES;
+    use super::*;
+    use crate::tracker::Compare;
+
+    #[repr(C, align(4096))]
+    #[derive(Clone, Copy, PartialEq, Debug)]
+    struct Page([u8; PAGE_SIZE]);
+
+    const ZERO: Page = Page([0; PAGE_SIZE]);
+
+    fn capture(history: &mut History, pages: &mut [Page], frame: i64) -> Result<()> {
+        let live = Live { base: pages.as_mut_ptr().cast(), used_pages: pages.len() };
+        // SAFETY: the pages are the test's, which does nothing meanwhile.
+        unsafe { history.capture(live, &mut Compare, Frame(frame)) }
+    }
+
+    fn restore(history: &mut History, pages: &mut [Page], n: usize) {
+        let live = Live { base: pages.as_mut_ptr().cast(), used_pages: pages.len() };
+        // SAFETY: as above; there are as many pages as in any snapshot.
+        unsafe { history.restore(live, &mut Compare, n) }.unwrap();
+    }
+
+    #[test]
+    fn without_memory_a_capture_changes_nothing() {
+        const USED: usize = 40;
+        let mut pages = vec![ZERO; USED];
+        let mut history = History::new(8);
+        capture(&mut history, &mut pages[..USED - 1], 0).unwrap();
+        let first = pages.clone();
+        // Each capture finds less memory than it needs, at another place, until there is enough.
+        for limit in 0.. {
+            for (at, page) in pages.iter_mut().enumerate() {
+                page.0[at * LINE_BYTES..][..1500].fill(9);
+            }
+            let second = pages.clone();
+            history.store.limit_pages = Some(history.store.used_pages() + limit);
+            let captured = capture(&mut history, &mut pages, 1).is_ok();
+            history.check().unwrap();
+            assert_eq!(pages, second, "limit {limit}");
+            assert_eq!(history.count(), if captured { 2 } else { 1 }, "limit {limit}");
+            restore(&mut history, &mut pages, if captured { 2 } else { 1 });
+            assert_eq!(pages[..USED - 1], first[..USED - 1], "limit {limit}");
+            history.check().unwrap();
+            if captured {
+                assert!(limit > 10, "a log of {limit} pages: too few to be refused often");
+                break;
+            }
+        }
+    }
+
+    #[test]
+    fn a_log_keeps_lines_not_pages() {
+        let mut pages = vec![ZERO; 100];
+        let mut history = History::new(20);
+        for frame in 0..20 {
+            pages.iter_mut().for_each(|page| page.0[frame * 100] += 1);
+            capture(&mut history, &mut pages, frame as i64).unwrap();
+        }
+        // One line of each page: 100 lines a capture, in two pages.
+        assert_eq!(history.held_bytes(), (100 + 19 * 2) * PAGE_SIZE);
+        restore(&mut history, &mut pages, 20);
+        let sum = |page: &Page| page.0.iter().map(|&byte| usize::from(byte)).sum::<usize>();
+        assert!(pages.iter().all(|page| sum(page) == 1));
+        assert_eq!(history.held_bytes(), 100 * PAGE_SIZE);
     }
 }

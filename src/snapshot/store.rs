@@ -22,6 +22,9 @@ pub struct PageStore {
     chunks: Vec<Chunk>,
     free: Vec<PagePtr>,
     total_pages: usize,
+    /// Plays a system that has no more memory than this.
+    #[cfg(test)]
+    pub limit_pages: Option<usize>,
 }
 
 // SAFETY: the store owns its chunks; raw pointers only for lack of references (R3).
@@ -44,6 +47,10 @@ impl PageStore {
     }
 
     fn grow(&mut self, pages: usize) -> bool {
+        #[cfg(test)]
+        if self.limit_pages.is_some_and(|limit| self.total_pages + pages > limit) {
+            return false;
+        }
         let Ok(layout) = Layout::from_size_align(pages * PAGE_SIZE, PAGE_SIZE) else {
             return false;
         };

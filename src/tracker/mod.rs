@@ -1,21 +1,20 @@
 //! Tracker: tells which pages were written since it was last asked.
 //!
 //! # Invariants
-//! - T1 *no false negatives*: a page below both the used pages and the baseline's that was written
-//!   since the last take is reported. Extras are allowed.
-//! - T2 *one step*: reporting and starting the next interval leave no gap a write could fall into.
+//! - T1 *no false negatives*: a page that was written in an interval is reported. Extras are
+//!   allowed: the history compares what is reported.
+//! - T2 *no gap*: each interval begins where the last one ended. Both ends lie inside a capture or
+//!   a restore, where nothing runs.
 //!
 //! # Not here
 //! What is done with a written page ([`crate::snapshot`]).
 
 mod auto;
 mod compare;
-mod copy;
 mod uffd;
 
 pub use auto::Auto;
 pub use compare::Compare;
-pub use copy::Copy;
 pub use uffd::Uffd;
 
 use crate::error::{Error, Result};
@@ -44,38 +43,34 @@ impl Live {
 }
 
 /// A backend.
+///
+/// An interval begins where the live pages equal the newest snapshot: after a capture, after a
+/// restore. Before the first one everything counts as written.
 pub trait Tracker: Send {
-    /// Adds every page written since the last take to `dirty`, and starts the next interval.
-    ///
-    /// Only pages below both `live.used_pages` and `baseline.len()` are looked at; the baseline
-    /// is the newest snapshot, one pointer a page.
-    ///
-    /// # Safety
-    /// Nothing writes to the region during the call; the baseline's pages can be read.
-    unsafe fn take(&mut self, live: Live, baseline: &[PagePtr], dirty: &mut PageSet) -> Result<()>;
-
-    /// Reports as `take` does, before a restore, which ends with `restart`: nothing runs between, so
-    /// the next interval need not start here.
-    ///
-    /// # Safety
-    /// As for `take`.
-    unsafe fn peek(&mut self, live: Live, baseline: &[PagePtr], dirty: &mut PageSet) -> Result<()> {
-        // SAFETY: the caller's contract.
-        unsafe { self.take(live, baseline, dirty) }
-    }
-
-    /// Told before a restore writes `pages` pages that were not reported as written, all below
-    /// `live.used_pages`. What it does is for speed alone.
+    /// Adds every page below `live.used_pages` that may have been written in this interval.
     ///
     /// # Safety
     /// Nothing writes to the region during the call.
-    unsafe fn expect_writes(&mut self, _live: Live, _pages: usize) {}
+    unsafe fn find(&mut self, live: Live, suspects: &mut PageSet) -> Result<()>;
 
-    /// Starts the next interval where the live pages equal the baseline: after a restore.
+    /// Begins the next interval, after a capture that found these pages changed, of those that
+    /// were suspected, or new.
     ///
     /// # Safety
-    /// As for `take`.
-    unsafe fn restart(&mut self, live: Live) -> Result<()>;
+    /// Nothing has written to the region since the `find` that the capture began with.
+    unsafe fn captured(&mut self, live: Live, changed: &PageSet);
+
+    /// Told before a restore writes to pages, beside those that were suspected. For speed alone.
+    ///
+    /// # Safety
+    /// Nothing writes to the region during the call; it is all committed below the pages.
+    unsafe fn expect_writes(&mut self, _live: Live, _pages: &PageSet) {}
+
+    /// Begins the next interval, after a restore.
+    ///
+    /// # Safety
+    /// Only the restore has written to the region since the `find` that it began with.
+    unsafe fn restored(&mut self, live: Live);
 
     /// The backend's number in the C API (`rlua_Tracker`).
     fn id(&self) -> i32;
@@ -95,7 +90,6 @@ pub unsafe fn open(id: i32, base: *mut u8, reserved_bytes: usize) -> Result<Box<
             compare::ID => Ok(Box::new(Compare)),
             uffd::ID => Ok(Box::new(Uffd::watch(base, reserved_bytes)?)),
             3 => Err(Error::TrackerUnavailable { name: "write_watch", why: "it is of Windows" }),
-            copy::ID => Ok(Box::new(Copy)),
             value => Err(Error::UnknownTracker { value }),
         }
     }
@@ -107,7 +101,6 @@ fn from_environment() -> Result<i32> {
         Some("" | "auto") => Ok(0),
         Some("compare") => Ok(compare::ID),
         Some("uffd") => Ok(uffd::ID),
-        Some("copy") => Ok(copy::ID),
         _ => Err(Error::UnknownTrackerName { name: name.to_string_lossy().into_owned() }),
     }
 }
@@ -139,6 +132,17 @@ impl PageSet {
         self.words[index / 64] |= 1 << (index % 64);
     }
 
+    /// Whether a page is in the set.
+    #[inline]
+    pub fn contains(&self, index: usize) -> bool {
+        self.words.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 != 0)
+    }
+
+    /// Whether any of `first .. end` is in the set.
+    pub fn contains_any(&self, first: usize, end: usize) -> bool {
+        (first..end).any(|page| self.contains(page))
+    }
+
     /// Adds `first .. end`.
     pub fn insert_range(&mut self, first: usize, end: usize) {
         for index in first..end {
@@ -146,9 +150,41 @@ impl PageSet {
         }
     }
 
+    /// Adds the pages of another set, below `end`.
+    pub fn insert_all(&mut self, other: &PageSet, end: usize) {
+        other.iter().take_while(|page| page.get() < end).for_each(|page| self.insert(page.get()));
+    }
+
+    /// Takes out the pages that are not to stay.
+    pub fn retain(&mut self, mut stays: impl FnMut(usize) -> bool) {
+        for (at, word) in self.words.iter_mut().enumerate() {
+            let mut rest = *word;
+            while rest != 0 {
+                let bit = rest.trailing_zeros();
+                rest &= rest - 1;
+                if !stays(at * 64 + bit as usize) {
+                    *word &= !(1 << bit);
+                }
+            }
+        }
+    }
+
     /// Takes every page out.
     pub fn clear(&mut self) {
         self.words.fill(0);
+    }
+
+    /// Pages in this set that are not in the other.
+    pub fn count_without(&self, other: &PageSet) -> usize {
+        self.iter().filter(|page| !other.contains(page.get())).count()
+    }
+
+    /// Makes this set equal to the other.
+    ///
+    /// pre: the set was resized to hold its pages.
+    pub fn copy_from(&mut self, other: &PageSet) {
+        self.clear();
+        self.insert_all(other, usize::MAX);
     }
 
     /// Pages in the set.

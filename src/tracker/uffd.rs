@@ -1,26 +1,111 @@
 //! Uffd: the kernel tells which pages were written (`sys::written`).
 //!
-//! Costs about half a microsecond per page that is written, at the write, and next to nothing for
-//! those that are not. T1 and T2 hold by the kernel's word, which is tried out when the library
-//! first uses it. Where the kernel stops answering, or in a forked child, which loses the
-//! protection, this turns into the comparing backend: that one needs no interval to have begun.
+//! ```text
+//!            written in two captures in a row
+//!    cold  ----------------------------------->  hot
+//!  protected,                                 not protected,
+//!  told by the kernel                         always suspected
+//!          <-----------------------------------
+//!              unchanged in a few captures
+//! ```
+//!
+//! A write to a protected page faults, which costs as much as five comparisons; a game writes to
+//! much the same pages in each frame. So a page that is written again and again stays unprotected,
+//! and is compared. Where all that a frame writes to is hot, nothing faults, and a process without
+//! faults has written to no protected page: then there is no need to scan.
+//!
+//! T1 holds for cold pages by the kernel's word, which is tried out when the library first uses it,
+//! and for hot ones since they are suspected always. T2 holds since pages are protected in a
+//! capture, where nothing runs. Where the kernel stops answering, or in a forked child, which loses
+//! the protection, every page is suspected.
 
-use super::{Compare, Live, PagePtr, PageSet, Tracker};
+use super::{Live, PageSet, Tracker};
 use crate::error::{Error, Result};
 use crate::sys::written;
+use crate::units::PAGE_SIZE;
 
 /// `RLUA_TRACKER_UFFD`.
 pub const ID: i32 = 2;
 
+/// A page turns hot when it is written in so many captures in a row, and cold when it was not in so
+/// many. Comparing pays from one write in five captures on, but each hot page among cold ones also
+/// costs a call to protect those on both sides: a page that is written by chance must not turn hot.
+const HOT_AFTER: u16 = 4;
+const COLD_AFTER: u16 = 2;
+/// A page that faults at once when it has turned cold is written without a change, as Lua's stack
+/// is: it stays hot twice as long the next time, up to this.
+const PATIENCE_MAX: u16 = 64;
+
+/// Lifting the protection of all pages at once pays from one page in so many on.
+const LIFT_ALL_FROM: usize = 8;
+
 /// The backend for one region.
 pub struct Uffd {
-    /// False once the kernel has failed us: then pages are compared.
+    /// False once the kernel has failed us.
     works: bool,
-    /// Pages that the last scan protected, from the base.
-    protected_pages: usize,
-    /// Page faults of the process at the last scan.
+    base: *mut u8,
+    /// Below it every page is protected or hot; 0 in the middle of a capture.
+    known_pages: usize,
+    /// Used pages when the last `find` looked.
+    found_pages: usize,
+    /// Page faults of the process, counted before the last scan.
     faults: u64,
+    hot: PageSet,
+    /// Pages that faulted in the last interval.
+    faulted_pages: usize,
+    /// Pages that lost their protection in this interval, as far as is known.
+    written: PageSet,
+    /// Captures so far.
+    captures: u32,
+    writes: Vec<Writes>,
 }
+
+/// When a page was written.
+#[derive(Clone, Copy, Default)]
+struct Writes {
+    /// The last capture that found it so, and how many in a row did.
+    last: u32,
+    in_a_row: u16,
+    /// Captures without a change until it turns cold.
+    patience: u16,
+    /// The capture that it turned cold in.
+    cooled: u32,
+}
+
+impl Writes {
+    fn note(&mut self, capture: u32) {
+        let follows = capture.wrapping_sub(self.last) == 1;
+        self.in_a_row = if follows { self.in_a_row.saturating_add(1) } else { 1 };
+        self.last = capture;
+    }
+
+    /// Notes a fault; answers whether the page turns hot.
+    fn turns_hot(&mut self, capture: u32) -> bool {
+        self.note(capture);
+        let cooled_in_error = capture.wrapping_sub(self.cooled) <= COLD_AFTER.into();
+        if cooled_in_error {
+            self.patience = (self.patience * 2).min(PATIENCE_MAX);
+        } else {
+            self.patience = COLD_AFTER;
+        }
+        cooled_in_error || self.in_a_row >= HOT_AFTER
+    }
+
+    /// Notes whether a hot page had changed; answers whether it turns cold.
+    fn turns_cold(&mut self, capture: u32, changed: bool) -> bool {
+        if changed {
+            self.note(capture);
+        }
+        let cold = capture.wrapping_sub(self.last) >= self.patience.into();
+        if cold {
+            self.cooled = capture;
+        }
+        cold
+    }
+}
+
+// SAFETY: `base` is only handed to the kernel.
+unsafe impl Send for Uffd {}
 
 impl Uffd {
     /// Watches a region of `reserved_bytes` from `base`.
@@ -33,92 +118,190 @@ impl Uffd {
         // SAFETY: the caller's contract.
         unsafe { written::register(base, reserved_bytes) }
             .map_err(|_| unavailable("the kernel does not register the region"))?;
-        Ok(Uffd { works: true, protected_pages: 0, faults: 0 })
-    }
-
-    /// Reports and protects; an error ends the use of the kernel.
-    unsafe fn scan(&mut self, live: Live, report: &mut dyn FnMut(usize, usize)) {
-        // SAFETY: the region is registered and the used pages are committed.
-        let taken = unsafe { written::take_written(live.base, live.used_pages, report) };
-        self.works = taken.is_ok();
-        self.protected_pages = live.used_pages;
-        self.faults = written::faults();
-    }
-
-    /// Adds the pages that were written, and compares where the kernel does not answer.
-    unsafe fn find(
-        &mut self,
-        live: Live,
-        baseline: &[PagePtr],
-        dirty: &mut PageSet,
-        protect: bool,
-    ) -> Result<()> {
-        if self.works && self.is_untouched(live) {
-            return Ok(());
-        }
-        if self.works {
-            let known = baseline.len();
-            // All used pages are scanned, also those the baseline does not have yet: they are
-            // protected from now on.
-            let mut report = |first: usize, end: usize| dirty.insert_range(first, end.min(known));
-            // SAFETY: the caller's contract.
-            unsafe {
-                if protect {
-                    self.scan(live, &mut report);
-                } else {
-                    let peeked = written::peek_written(live.base, live.used_pages, &mut report);
-                    self.works = peeked.is_ok();
-                }
-            }
-        }
-        if self.works {
-            return Ok(());
-        }
-        // What an interrupted scan reported is in `dirty`; comparing finds the rest.
-        // SAFETY: the caller's contract.
-        unsafe { Compare.take(live, baseline, dirty) }
-    }
-
-    /// Whether no page can have been written since the last scan. A scan walks the page table of
-    /// all used pages, 2 ns each; an idle VM is spared that.
-    /// In a forked child the count starts anew, so it must not be asked.
-    fn is_untouched(&self, live: Live) -> bool {
-        live.used_pages <= self.protected_pages
-            && written::probe().is_ok()
-            && written::faults() == self.faults
+        Ok(Uffd {
+            works: true,
+            base,
+            found_pages: 0,
+            known_pages: 0,
+            faults: 0,
+            hot: PageSet::default(),
+            faulted_pages: 0,
+            written: PageSet::default(),
+            captures: PATIENCE_MAX.into(), // no page has just turned cold
+            writes: Vec::new(),
+        })
     }
 
     /// Whether the kernel still answers.
     pub fn works(&self) -> bool {
         self.works
     }
+
+    /// Makes room for what is known of so many pages.
+    pub fn reserve(&mut self, pages: usize) -> Result<()> {
+        self.hot.resize(pages)?;
+        self.written.resize(pages)?;
+        let more = pages.saturating_sub(self.writes.len());
+        self.writes
+            .try_reserve(more)
+            .map_err(|_| Error::NoMemoryForPages { wanted_pages: pages })?;
+        self.writes.resize(self.writes.len() + more, Writes::default());
+        Ok(())
+    }
+
+    /// Goes on from another backend, where the live pages equal the newest snapshot.
+    ///
+    /// # Safety
+    /// Nothing writes to the region during the call.
+    pub unsafe fn begin(&mut self, live: Live) -> Result<()> {
+        self.reserve(live.used_pages)?;
+        self.found_pages = live.used_pages;
+        self.written.insert_range(0, live.used_pages);
+        // SAFETY: the caller's contract.
+        unsafe { self.protect() };
+        Ok(())
+    }
+
+    /// Lifts all protection: another backend goes on.
+    ///
+    /// # Safety
+    /// As for [`Uffd::begin`].
+    pub unsafe fn end(&mut self, live: Live) {
+        self.known_pages = 0;
+        // SAFETY: the region is registered. Should it fail, each page faults by itself.
+        let _ = unsafe { written::unprotect(live.base, live.used_pages) };
+    }
+
+    /// Learns from a capture that another backend served, as if this one had.
+    ///
+    /// pre: reserved for the pages.
+    pub fn observe(&mut self, changed: &PageSet) {
+        self.written.clear();
+        for page in changed.iter().filter(|page| !self.hot.contains(page.get())) {
+            self.written.insert(page.get());
+        }
+        self.learn(changed);
+        self.written.clear();
+    }
+
+    /// Pages that fault in a frame like the last one, and pages that are compared then.
+    pub fn load(&self) -> (usize, usize) {
+        (self.faulted_pages, self.hot.count())
+    }
+
+    /// Turns pages hot and cold. The latter join `written`, to be protected.
+    fn learn(&mut self, changed: &PageSet) {
+        self.faulted_pages = self.written.count();
+        self.captures = self.captures.wrapping_add(1);
+        let Uffd { captures, hot, written, writes, .. } = self;
+        for page in written.iter().map(|page| page.get()) {
+            if writes[page].turns_hot(*captures) {
+                hot.insert(page);
+            }
+        }
+        hot.retain(|page| {
+            let cold = writes[page].turns_cold(*captures, changed.contains(page));
+            if cold {
+                written.insert(page);
+            }
+            !cold
+        });
+    }
+
+    /// Whether no cold page can have been written. A scan walks the page table of all used pages,
+    /// 3 ns each. In a forked child the count starts anew, so it must not be asked.
+    fn is_untouched(&mut self, live: Live) -> bool {
+        if written::probe().is_err() {
+            return false;
+        }
+        let before = std::mem::replace(&mut self.faults, written::faults());
+        live.used_pages <= self.known_pages && before == self.faults
+    }
+
+    /// Protects the cold pages in `written`, in few calls: a range ends before a hot page. An error
+    /// ends the use of the kernel.
+    unsafe fn protect(&mut self) {
+        let Uffd { base, hot, written, found_pages, works, .. } = self;
+        let mut protect = |first: usize, end: usize| {
+            if first == end {
+                return;
+            }
+            let start = base.wrapping_add(first * PAGE_SIZE);
+            // SAFETY: the region is registered, and committed below the pages that were found.
+            *works = *works && unsafe { written::protect(start, end - first) }.is_ok();
+        };
+        let (mut first, mut end) = (0, 0);
+        for page in written.iter().map(|page| page.get()).take_while(|page| page < found_pages) {
+            if hot.contains(page) {
+                continue;
+            }
+            if first == end || hot.contains_any(end, page) {
+                protect(first, end);
+                first = page;
+            }
+            end = page + 1;
+        }
+        protect(first, end);
+        self.known_pages = self.found_pages;
+        self.written.clear();
+    }
 }
 
 impl Tracker for Uffd {
-    unsafe fn take(&mut self, live: Live, baseline: &[PagePtr], dirty: &mut PageSet) -> Result<()> {
-        // SAFETY: the caller's contract.
-        unsafe { self.find(live, baseline, dirty, true) }
-    }
-
-    unsafe fn peek(&mut self, live: Live, baseline: &[PagePtr], dirty: &mut PageSet) -> Result<()> {
-        // SAFETY: the caller's contract.
-        unsafe { self.find(live, baseline, dirty, false) }
-    }
-
-    /// One call lifts the protection of all pages, at a seventh of a fault for each.
-    unsafe fn expect_writes(&mut self, live: Live, pages: usize) {
-        if self.works && pages > live.used_pages / 8 {
-            // SAFETY: the region is registered. Should it fail, each page faults by itself.
-            let _ = unsafe { written::unprotect(live.base, live.used_pages) };
+    unsafe fn find(&mut self, live: Live, suspects: &mut PageSet) -> Result<()> {
+        self.reserve(live.used_pages)?;
+        self.written.clear();
+        self.found_pages = live.used_pages;
+        if self.works && !self.is_untouched(live) {
+            // Until the next interval begins: should the capture fail, the next find scans again.
+            self.known_pages = 0;
+            let (hot, written) = (&self.hot, &mut self.written);
+            let mut report = |first: usize, end: usize| {
+                let cold = (first..end).filter(|&page| !hot.contains(page));
+                cold.for_each(|page| written.insert(page));
+            };
+            // SAFETY: the region is registered.
+            let scanned = unsafe { written::scan(live.base, live.used_pages, &mut report) };
+            self.works = scanned.is_ok();
         }
-    }
-
-    unsafe fn restart(&mut self, live: Live) -> Result<()> {
         if self.works {
-            // SAFETY: the caller's contract.
-            unsafe { self.scan(live, &mut |_, _| {}) };
+            suspects.insert_all(&self.written, live.used_pages);
+            suspects.insert_all(&self.hot, live.used_pages);
+        } else {
+            suspects.insert_range(0, live.used_pages);
         }
         Ok(())
+    }
+
+    unsafe fn captured(&mut self, _live: Live, changed: &PageSet) {
+        if !self.works {
+            return;
+        }
+        self.learn(changed);
+        // SAFETY: the caller's contract.
+        unsafe { self.protect() }
+    }
+
+    unsafe fn expect_writes(&mut self, live: Live, pages: &PageSet) {
+        if !self.works {
+            return;
+        }
+        self.known_pages = 0;
+        let found = self.written.count();
+        self.written.insert_all(pages, self.found_pages);
+        if (self.written.count() - found) * LIFT_ALL_FROM > self.found_pages {
+            self.written.insert_range(0, self.found_pages);
+            // SAFETY: the region is registered. Should it fail, each page faults by itself.
+            let _ = unsafe { written::unprotect(live.base, self.found_pages) };
+        }
+    }
+
+    unsafe fn restored(&mut self, _live: Live) {
+        // Pages above those that were found stay unknown: the next find scans.
+        if self.works {
+            // SAFETY: the caller's contract.
+            unsafe { self.protect() }
+        }
     }
 
     fn id(&self) -> i32 {

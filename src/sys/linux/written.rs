@@ -3,8 +3,7 @@
 //! A registered range is write-protected page by page. The first write to a page faults, and with
 //! `UFFD_FEATURE_WP_ASYNC` the kernel itself lifts the protection and lets the write go on: no
 //! handler, no signal, no second thread, and `read()` into the range works. `PAGEMAP_SCAN` then
-//! answers which pages are unprotected and protects them again in the same step, under the page
-//! table's lock. Both are in Linux 6.7 and later, and may be refused in containers, so they are
+//! answers which pages are unprotected, and protects them again. Both are in Linux 6.7 and later, and may be refused in containers, so they are
 //! probed by doing it once.
 //!
 //! One pair of descriptors serves the process, whatever the number of VMs. A forked child has our
@@ -177,12 +176,15 @@ fn try_out(kernel: &Kernel) -> Option<()> {
     let written = |page: usize| {
         // SAFETY: inside the three pages.
         unsafe { start.add(page * PAGE_BYTES).write_volatile(1) };
-        let mut found = Vec::new();
-        // SAFETY: as above.
-        let mut report = |first, end| found.push((first, end));
+        let mut written = Vec::new();
+        let mut report = |first, end| written.push((first, end));
+        let mut found = [PageRegion::default(); PAGES];
         // SAFETY: the three pages are registered by then.
-        let scanned = unsafe { scan(kernel, PM_SCAN_WP_MATCHING, start, PAGES, &mut report) };
-        scanned.ok().map(|()| found)
+        unsafe {
+            scan_with(kernel, 0, start, PAGES, &mut found, &mut report).ok()?;
+            scan_with(kernel, PM_SCAN_WP_MATCHING, start, PAGES, &mut [], &mut |_, _| {}).ok()?;
+        }
+        Some(written)
     };
     // SAFETY: the pages are ours, and unmapped last.
     let works = unsafe {
@@ -229,34 +231,31 @@ pub unsafe fn register(start: *mut u8, bytes: usize) -> io::Result<()> {
     unsafe { register_with(kernel, start, bytes) }
 }
 
-/// Reports the pages written since the last call as ranges of page indexes, first and end, and
-/// starts the next interval: in one step per page, so that no write falls between. Pages that were
-/// never touched are not reported.
+/// Reports the pages that are not protected as ranges of page indexes, first and end: those that
+/// were written since they were protected, and those that never were. Not those that were never
+/// touched.
 ///
 /// # Safety
 /// The range is registered.
-pub unsafe fn take_written(
+pub unsafe fn scan(
     start: *mut u8,
     pages: usize,
     report: &mut dyn FnMut(usize, usize),
 ) -> io::Result<()> {
     let kernel = kernel().map_err(io::Error::other)?;
+    let mut found = [PageRegion::default(); RANGES];
     // SAFETY: the caller's contract.
-    unsafe { scan(kernel, PM_SCAN_WP_MATCHING, start, pages, report) }
+    unsafe { scan_with(kernel, 0, start, pages, &mut found, report) }
 }
 
-/// Reports as [`take_written`] does, and protects nothing: the pages count as written still.
+/// Protects pages: those that are written from now on are reported.
 ///
 /// # Safety
 /// The range is registered.
-pub unsafe fn peek_written(
-    start: *mut u8,
-    pages: usize,
-    report: &mut dyn FnMut(usize, usize),
-) -> io::Result<()> {
+pub unsafe fn protect(start: *mut u8, pages: usize) -> io::Result<()> {
     let kernel = kernel().map_err(io::Error::other)?;
     // SAFETY: the caller's contract.
-    unsafe { scan(kernel, 0, start, pages, report) }
+    unsafe { scan_with(kernel, PM_SCAN_WP_MATCHING, start, pages, &mut [], &mut |_, _| {}) }
 }
 
 /// Lifts the protection of pages that are about to be written, at once instead of by a fault each.
@@ -283,20 +282,24 @@ pub fn faults() -> u64 {
     (usage.ru_minflt + usage.ru_majflt) as u64
 }
 
-unsafe fn scan(
+/// Ranges that one call of a scan reports at most.
+const RANGES: usize = 256;
+
+/// Scans, or protects with [`PM_SCAN_WP_MATCHING`]; `found` may be empty where nobody asks.
+unsafe fn scan_with(
     kernel: &Kernel,
     flags: u64,
     start: *mut u8,
     pages: usize,
+    found: &mut [PageRegion],
     report: &mut dyn FnMut(usize, usize),
 ) -> io::Result<()> {
-    let mut found = [PageRegion::default(); 64];
     let mut argument = PmScanArg {
         size: size_of::<PmScanArg>() as u64,
         flags: flags | PM_SCAN_CHECK_WPASYNC,
         start: start as u64,
         end: start as u64 + (pages * PAGE_BYTES) as u64,
-        vec: found.as_mut_ptr() as u64,
+        vec: if found.is_empty() { 0 } else { found.as_mut_ptr() as u64 },
         vec_len: found.len() as u64,
         category_mask: PAGE_IS_WRITTEN,
         return_mask: PAGE_IS_WRITTEN,
@@ -305,7 +308,7 @@ unsafe fn scan(
     while argument.start < argument.end {
         // SAFETY: the struct is what this request takes, and `found` has the length it says.
         let count = unsafe { ioctl(&kernel.pagemap, PAGEMAP_SCAN, &mut argument)? };
-        for region in &found[..count as usize] {
+        for region in found.iter().take(count as usize) {
             let index = |address: u64| (address - start as u64) as usize / PAGE_BYTES;
             report(index(region.start), index(region.end));
         }
