@@ -44,7 +44,7 @@ extern "C" {
  */
 typedef enum rlua_Tracker {
   /**
-   * The environment variable RLUA_TRACKER (auto, compare, uffd, copy); else the library
+   * The environment variable RLUA_TRACKER (auto, compare, uffd); else the library
    * chooses, and chooses anew as the VM's frames change.
    */
   RLUA_TRACKER_AUTO = 0,
@@ -240,7 +240,7 @@ typedef struct rlua_Info {
    */
   size_t max_snapshots;
   /**
-   * Bytes of the pages that the snapshots hold.
+   * Bytes of memory that the snapshots hold.
    */
   size_t snapshot_bytes;
   /**
@@ -252,7 +252,7 @@ typedef struct rlua_Info {
    */
   int64_t newest_frame;
   /**
-   * Pages of 4096 bytes that the last capture copied.
+   * Pages of 4096 bytes that the last capture found changed or new.
    */
   size_t dirty_pages;
   /**
@@ -431,8 +431,8 @@ int rlua_check(lua_State *L);
  * Captures the VM's whole state, labelled one above the newest snapshot (0 when none is held).
  * The oldest snapshot goes when the history is full.
  *
- * Cost: the tracker's search, and one page copy per page written since the last capture or
- * restore. Nothing is copied when nothing was written.
+ * Cost: the tracker's search, a comparison of each page that may have been written since the last
+ * capture or restore, and a copy of the 64-byte lines that differ.
  *
  * @param L  Any thread of a VM of ours.
  * @return   RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, DISABLED, NO_MEMORY, BAD_FRAME
@@ -459,7 +459,8 @@ int rlua_snap_frame(lua_State *L, int64_t frame);
  * dangling afterwards; those taken before it are valid again, at the same addresses. The stack of
  * the main thread is part of the state: lua_gettop is what it was.
  *
- * Cost: the tracker's search, and one page copy per page that differs.
+ * Cost: the tracker's search, and a copy of the 64-byte lines that differ, of each snapshot on the
+ * way. Needs no memory.
  *
  * @param L  Any thread of a VM of ours that exists in the target.
  * @param n  1 for the newest snapshot.

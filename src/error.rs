@@ -260,10 +260,9 @@ impl fmt::Display for Error {
             Error::OutOfRange { field, value, max } => {
                 write!(f, "{field} = {value}: it can be 1 to {max}, or 0 for the default")
             }
-            Error::UnknownTrackerName { name } => write!(
-                f,
-                "RLUA_TRACKER={name} in the environment: it can be auto, compare, uffd or copy"
-            ),
+            Error::UnknownTrackerName { name } => {
+                write!(f, "RLUA_TRACKER={name} in the environment: it can be auto, compare or uffd")
+            }
             Error::TrackerUnavailable { name, why } => {
                 write!(f, "the tracker '{name}' cannot be used here: {why}; use auto or compare")
             }

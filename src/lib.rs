@@ -8,7 +8,7 @@
 //! 7 ffi         the C ABI: NULL checks, busy, poison, panic guard, codes
 //! 6 vm          Vm: owns the parts; orders capture and restore
 //! 4 resource    handles, deferred release
-//! 3 lua         bindings to the one C unit      snapshot   history, page store
+//! 3 lua         bindings to the one C unit      snapshot   history, undo logs
 //! 2 arena       the allocator                   tracker    which pages were written
 //! 1 sys         the operating system            region     reserve, commit, release
 //! 0 error, units

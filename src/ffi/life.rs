@@ -14,7 +14,7 @@ use std::ptr;
 /// Which way a VM finds the pages that were written since the last snapshot.
 #[repr(C)]
 pub enum rlua_Tracker {
-    /// The environment variable RLUA_TRACKER (auto, compare, uffd, copy); else the library
+    /// The environment variable RLUA_TRACKER (auto, compare, uffd); else the library
     /// chooses, and chooses anew as the VM's frames change.
     Auto = 0,
     /// Compare each page with the newest snapshot. Works everywhere.
@@ -72,13 +72,13 @@ pub struct rlua_Info {
     pub snapshot_count: usize,
     /// Snapshots held at most.
     pub max_snapshots: usize,
-    /// Bytes of the pages that the snapshots hold.
+    /// Bytes of memory that the snapshots hold.
     pub snapshot_bytes: usize,
     /// Label of the oldest snapshot; 0 when none is held.
     pub oldest_frame: i64,
     /// Label of the newest snapshot; 0 when none is held.
     pub newest_frame: i64,
-    /// Pages of 4096 bytes that the last capture copied.
+    /// Pages of 4096 bytes that the last capture found changed or new.
     pub dirty_pages: usize,
     /// The rlua_Tracker in use.
     pub tracker: i32,

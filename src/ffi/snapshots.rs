@@ -10,8 +10,8 @@ use std::ffi::c_int;
 /// Captures the VM's whole state, labelled one above the newest snapshot (0 when none is held).
 /// The oldest snapshot goes when the history is full.
 ///
-/// Cost: the tracker's search, and one page copy per page written since the last capture or
-/// restore. Nothing is copied when nothing was written.
+/// Cost: the tracker's search, a comparison of each page that may have been written since the last
+/// capture or restore, and a copy of the 64-byte lines that differ.
 ///
 /// @param L  Any thread of a VM of ours.
 /// @return   RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, DISABLED, NO_MEMORY, BAD_FRAME
@@ -48,7 +48,8 @@ pub unsafe extern "C" fn rlua_snap_frame(L: *mut lua_State, frame: i64) -> c_int
 /// dangling afterwards; those taken before it are valid again, at the same addresses. The stack of
 /// the main thread is part of the state: lua_gettop is what it was.
 ///
-/// Cost: the tracker's search, and one page copy per page that differs.
+/// Cost: the tracker's search, and a copy of the 64-byte lines that differ, of each snapshot on the
+/// way. Needs no memory.
 ///
 /// @param L  Any thread of a VM of ours that exists in the target.
 /// @param n  1 for the newest snapshot.
