@@ -56,6 +56,13 @@ struct Token {
     token: *mut c_void,
 }
 
+/// The tokens of one snapshot, by the participants' order.
+struct Tokens {
+    /// The snapshot's number: see [`Resources::held`].
+    snapshot: u64,
+    tokens: Vec<Token>,
+}
+
 /// A type of resources.
 struct Kind {
     name: CString,
@@ -69,10 +76,10 @@ pub struct Host {
     resources: Resources,
     kinds: Vec<Kind>,
     participants: Vec<Participant>,
-    /// Tokens of each held snapshot, oldest first.
-    tokens: VecDeque<Vec<Token>>,
+    /// Tokens of the held snapshots that participants took part in, oldest first.
+    tokens: VecDeque<Tokens>,
     /// Tokens of dropped snapshots, until they are discarded. Has room for all of `tokens`.
-    dropped: VecDeque<Vec<Token>>,
+    dropped: VecDeque<Tokens>,
     /// Serial of the newest reference. Never goes back, so that a slot's serials differ.
     serial: u32,
 }
@@ -104,19 +111,31 @@ impl Host {
         Ok(self.kinds.len() as u32 - 1)
     }
 
-    /// Moves the tokens of the oldest snapshots that are no longer held to the dropped ones.
-    fn drop_oldest(&mut self, held: usize) {
-        let count = self.tokens.len().saturating_sub(held);
-        self.dropped.extend(self.tokens.drain(..count));
-        if count > 0 {
-            self.resources.discarded(count);
+    /// The tokens of the newest snapshot, whose number is `newest`.
+    fn tokens_of(&self, newest: u64) -> &[Token] {
+        match self.tokens.back() {
+            Some(last) if last.snapshot == newest => &last.tokens,
+            _ => &[],
         }
     }
 
-    /// Verifies the table of resources and that each held snapshot has its tokens.
+    /// The oldest snapshots are dropped, `held` stay.
+    fn drop_oldest(&mut self, held: usize) {
+        let numbers = self.resources.held();
+        let oldest = numbers.end - held as u64;
+        if oldest == numbers.start {
+            return;
+        }
+        self.resources.discarded((oldest - numbers.start) as usize);
+        let kept = self.tokens.partition_point(|tokens| tokens.snapshot < oldest);
+        self.dropped.extend(self.tokens.drain(..kept));
+    }
+
+    /// Verifies the table of resources and that tokens belong to held snapshots.
     pub fn check(&self, held: usize) -> std::result::Result<(), String> {
-        if self.tokens.len() != held {
-            return Err(format!("P1: {} snapshots have tokens, {held} exist", self.tokens.len()));
+        let numbers = self.resources.held();
+        if self.tokens.iter().any(|tokens| !numbers.contains(&tokens.snapshot)) {
+            return Err(format!("P1: a snapshot has tokens, but is not in {numbers:?}"));
         }
         self.resources.check(held)
     }
@@ -149,9 +168,10 @@ pub unsafe fn capture(vm: *mut Vm, frame: Option<Frame>) -> Result<()> {
     unsafe {
         let frame = (*vm).next_frame(frame)?;
         let host = &mut (*vm).host;
-        host.resources.reserve_capture()?;
-        host.tokens.try_reserve(1).map_err(no_room("snapshot"))?;
-        host.dropped.try_reserve(host.tokens.len() + 1).map_err(no_room("snapshot"))?;
+        if !host.participants.is_empty() {
+            host.tokens.try_reserve(1).map_err(no_room("snapshot"))?;
+            host.dropped.try_reserve(host.tokens.len() + 1).map_err(no_room("snapshot"))?;
+        }
         let tokens = capture_participants(vm, frame)?;
         if let Err(error) = (*vm).capture_arena(frame) {
             discard(&tokens);
@@ -160,8 +180,11 @@ pub unsafe fn capture(vm: *mut Vm, frame: Option<Frame>) -> Result<()> {
         let held = (*vm).history.count();
         let host = &mut (*vm).host;
         host.drop_oldest(held - 1);
-        host.tokens.push_back(tokens);
         host.resources.captured();
+        if !tokens.is_empty() {
+            let snapshot = host.resources.held().end - 1;
+            host.tokens.push_back(Tokens { snapshot, tokens });
+        }
         Ok(())
     }
 }
@@ -207,13 +230,12 @@ pub unsafe fn restore(vm: *mut Vm, n: usize) -> Result<()> {
         (*vm).restore_arena(n)?;
         let host = &mut (*vm).host;
         host.resources.restored(n);
-        let kept = (host.tokens.len() + 1).saturating_sub(n);
+        let target = host.resources.held().end - 1;
+        let kept = host.tokens.partition_point(|tokens| tokens.snapshot <= target);
         host.dropped.extend(host.tokens.drain(kept..));
-        let count = host.tokens.back().map_or(0, Vec::len);
+        let count = host.tokens_of(target).len();
         for place in 0..count {
-            let Some(&token) = (*vm).host.tokens.back().and_then(|t| t.get(place)) else {
-                break;
-            };
+            let Some(&token) = (*vm).host.tokens_of(target).get(place) else { break };
             (token.participant.restore)(token.participant.ud, token.token);
         }
         Ok(())
@@ -270,8 +292,8 @@ pub unsafe fn set_max_snapshots(vm: *mut Vm, max_snapshots: usize) -> Result<()>
 pub unsafe fn settle(vm: *mut Vm) {
     // SAFETY: the contract above; references end before a callback runs.
     unsafe {
-        while let Some(tokens) = (*vm).host.dropped.pop_front() {
-            discard(&tokens);
+        while let Some(dropped) = (*vm).host.dropped.pop_front() {
+            discard(&dropped.tokens);
         }
         while let Some(released) = (*vm).host.resources.next_released() {
             release(vm, (*vm).main, released);
@@ -498,7 +520,7 @@ pub unsafe fn remove_participant(vm: *mut Vm, gone: Participant) -> Result<()> {
         (*vm).working.store(true, Ordering::Relaxed);
         let snapshots = (*vm).host.tokens.len();
         for place in 0..snapshots {
-            let tokens = &mut (&mut (*vm).host.tokens)[place];
+            let tokens = &mut (&mut (*vm).host.tokens)[place].tokens;
             let found = tokens.iter().position(|token| token.participant.is(&participant));
             if let Some(found) = found {
                 let token = tokens.remove(found);
