@@ -57,6 +57,8 @@ pub struct History {
     /// Pages to copy. Kept when a capture fails, since the tracker reports each write once.
     dirty: PageSet,
     dirty_pages: usize,
+    /// Whether the tracker has reported pages that no snapshot has yet: a capture failed.
+    behind: bool,
     /// Emptied undo lists, so that a steady state allocates nothing.
     spare_undo: Vec<Vec<Undo>>,
 }
@@ -84,6 +86,7 @@ impl History {
             max_snapshots,
             dirty: PageSet::default(),
             dirty_pages: 0,
+            behind: false,
             spare_undo: Vec::new(),
         }
     }
@@ -134,6 +137,7 @@ impl History {
         if self.max_snapshots == 0 {
             return Err(Error::Disabled);
         }
+        self.behind = true;
         self.dirty.resize(live.used_pages.max(self.mirror.len()))?;
         // SAFETY: the caller's contract; the mirror's pages are the store's.
         unsafe { tracker.take(live, &self.mirror, &mut self.dirty)? };
@@ -154,7 +158,30 @@ impl History {
         let undo = self.spare_undo.pop().unwrap_or_default();
         self.snapshots.push_back(Snapshot { frame, used_pages: live.used_pages, undo });
         self.dirty.clear();
+        self.behind = false;
         Ok(())
+    }
+
+    /// Captures a region that is what the newest snapshot holds, under a label above it: none of
+    /// its pages and none of ours is looked at. Answers whether it could; if not, nothing has
+    /// changed.
+    ///
+    /// pre: nothing was written since the tracker's interval began.
+    pub fn repeat(&mut self, frame: Frame) -> Result<bool> {
+        let Some(newest) = self.snapshots.back() else { return Ok(false) };
+        if self.behind {
+            return Ok(false);
+        }
+        let used_pages = newest.used_pages;
+        let undo = if self.snapshots.len() == self.max_snapshots {
+            self.take_oldest()
+        } else {
+            self.reserve_snapshot()?;
+            self.spare_undo.pop().unwrap_or_default()
+        };
+        self.snapshots.push_back(Snapshot { frame, used_pages, undo });
+        self.dirty_pages = 0;
+        Ok(true)
     }
 
     /// Everything in a capture that can fail.
@@ -179,13 +206,18 @@ impl History {
             self.snapshots.try_reserve(ahead).map_err(out_of_memory(1))?;
             self.spare_undo.try_reserve(ahead).map_err(out_of_memory(1))?;
         }
-        self.snapshots.try_reserve(1).map_err(out_of_memory(1))?;
-        self.spare_undo.try_reserve(self.snapshots.len() + 1).map_err(out_of_memory(1))?;
+        self.reserve_snapshot()?;
         if let Some(newest) = self.snapshots.back_mut() {
             let undo = replaced + shrunk;
             newest.undo.try_reserve(undo).map_err(out_of_memory(undo))?;
         }
         Ok(())
+    }
+
+    fn reserve_snapshot(&mut self) -> Result<()> {
+        let out_of_memory = |_| Error::NoMemoryForPages { wanted_pages: 1 };
+        self.snapshots.try_reserve(1).map_err(out_of_memory)?;
+        self.spare_undo.try_reserve(self.snapshots.len() + 1).map_err(out_of_memory)
     }
 
     /// The newest snapshot becomes the one before: it keeps the pages that are replaced.
@@ -283,6 +315,7 @@ impl History {
             unsafe { copy_page(self.mirror[page.get()], live.page(page.get())) };
         }
         self.dirty.clear();
+        self.behind = false;
         // SAFETY: the caller's contract.
         unsafe { tracker.restart(restored) }
     }
@@ -312,10 +345,7 @@ impl History {
     }
 
     fn discard_oldest(&mut self) {
-        let Some(mut oldest) = self.snapshots.pop_front() else { return };
-        for Undo { page, .. } in oldest.undo.drain(..) {
-            self.store.give(page);
-        }
+        let undo = self.take_oldest();
         if self.snapshots.is_empty() {
             for page in self.mirror.drain(..) {
                 self.store.give(page);
@@ -323,8 +353,17 @@ impl History {
             self.spare_undo.clear();
             self.store.release_if_unused();
         } else {
-            self.spare_undo.push(oldest.undo);
+            self.spare_undo.push(undo);
         }
+    }
+
+    /// Takes the oldest snapshot out; its emptied undo list is for the next one.
+    fn take_oldest(&mut self) -> Vec<Undo> {
+        let mut undo = self.snapshots.pop_front().map(|oldest| oldest.undo).unwrap_or_default();
+        for Undo { page, .. } in undo.drain(..) {
+            self.store.give(page);
+        }
+        undo
     }
 
     /// Drops every snapshot whose label is below `frame`.

@@ -213,6 +213,17 @@ impl Tracker for Auto {
         }
     }
 
+    fn is_untouched(&mut self) -> bool {
+        let (Choice::Watch, Some(watch)) = (self.choice, &mut self.watch) else { return false };
+        let untouched = watch.is_untouched();
+        if untouched {
+            // As learn() would: nothing was written, and nothing is cheaper.
+            self.written_x16 = self.written_x16 * 7 / 8;
+            self.better_for = 0;
+        }
+        untouched
+    }
+
     unsafe fn restart(&mut self, live: Live) -> Result<()> {
         match (self.choice, &mut self.watch) {
             // SAFETY: the caller's contract.

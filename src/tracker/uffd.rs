@@ -18,8 +18,10 @@ pub struct Uffd {
     works: bool,
     /// Pages that the last scan protected, from the base.
     protected_pages: usize,
-    /// Page faults of the process at the last scan.
+    /// Page faults of the process when the interval began, or before.
     faults: u64,
+    /// The same when it was last asked for. Older is safe too: a scan too many.
+    faults_asked: u64,
 }
 
 impl Uffd {
@@ -33,7 +35,7 @@ impl Uffd {
         // SAFETY: the caller's contract.
         unsafe { written::register(base, reserved_bytes) }
             .map_err(|_| unavailable("the kernel does not register the region"))?;
-        Ok(Uffd { works: true, protected_pages: 0, faults: 0 })
+        Ok(Uffd { works: true, protected_pages: 0, faults: 0, faults_asked: 0 })
     }
 
     /// Reports and protects; an error ends the use of the kernel.
@@ -42,50 +44,21 @@ impl Uffd {
         let taken = unsafe { written::take_written(live.base, live.used_pages, report) };
         self.works = taken.is_ok();
         self.protected_pages = live.used_pages;
-        self.faults = written::faults();
     }
 
-    /// Adds the pages that were written, and compares where the kernel does not answer.
-    unsafe fn find(
-        &mut self,
+    /// Compares where the kernel has not answered. What an interrupted scan reported is in `dirty`
+    /// already; comparing finds the rest.
+    unsafe fn or_compare(
+        &self,
         live: Live,
         baseline: &[PagePtr],
         dirty: &mut PageSet,
-        protect: bool,
     ) -> Result<()> {
-        if self.works && self.is_untouched(live) {
-            return Ok(());
-        }
-        if self.works {
-            let known = baseline.len();
-            // All used pages are scanned, also those the baseline does not have yet: they are
-            // protected from now on.
-            let mut report = |first: usize, end: usize| dirty.insert_range(first, end.min(known));
-            // SAFETY: the caller's contract.
-            unsafe {
-                if protect {
-                    self.scan(live, &mut report);
-                } else {
-                    let peeked = written::peek_written(live.base, live.used_pages, &mut report);
-                    self.works = peeked.is_ok();
-                }
-            }
-        }
         if self.works {
             return Ok(());
         }
-        // What an interrupted scan reported is in `dirty`; comparing finds the rest.
         // SAFETY: the caller's contract.
         unsafe { Compare.take(live, baseline, dirty) }
-    }
-
-    /// Whether no page can have been written since the last scan. A scan walks the page table of
-    /// all used pages, 2 ns each; an idle VM is spared that.
-    /// In a forked child the count starts anew, so it must not be asked.
-    fn is_untouched(&self, live: Live) -> bool {
-        live.used_pages <= self.protected_pages
-            && written::probe().is_ok()
-            && written::faults() == self.faults
     }
 
     /// Whether the kernel still answers.
@@ -96,13 +69,44 @@ impl Uffd {
 
 impl Tracker for Uffd {
     unsafe fn take(&mut self, live: Live, baseline: &[PagePtr], dirty: &mut PageSet) -> Result<()> {
+        let known = baseline.len();
         // SAFETY: the caller's contract.
-        unsafe { self.find(live, baseline, dirty, true) }
+        unsafe {
+            if self.works {
+                // All used pages are scanned, also those the baseline does not have yet: they are
+                // protected from now on.
+                self.scan(live, &mut |first, end: usize| dirty.insert_range(first, end.min(known)));
+                self.faults = self.faults_asked;
+            }
+            self.or_compare(live, baseline, dirty)
+        }
     }
 
     unsafe fn peek(&mut self, live: Live, baseline: &[PagePtr], dirty: &mut PageSet) -> Result<()> {
+        if live.used_pages <= self.protected_pages && self.is_untouched() {
+            return Ok(());
+        }
+        let known = baseline.len();
         // SAFETY: the caller's contract.
-        unsafe { self.find(live, baseline, dirty, false) }
+        unsafe {
+            if self.works {
+                let report = &mut |first, end: usize| dirty.insert_range(first, end.min(known));
+                let peeked = written::peek_written(live.base, live.used_pages, report);
+                self.works = peeked.is_ok();
+            }
+            self.or_compare(live, baseline, dirty)
+        }
+    }
+
+    /// A protected page cannot be written without a fault, and all that were used are protected. A
+    /// scan walks the page table of each of them; an idle VM is spared that.
+    /// In a forked child the count starts anew, so it must not be asked.
+    fn is_untouched(&mut self) -> bool {
+        if !self.works || self.protected_pages == 0 || written::probe().is_err() {
+            return false;
+        }
+        self.faults_asked = written::faults();
+        self.faults_asked == self.faults
     }
 
     /// One call lifts the protection of all pages, at a seventh of a fault for each.
@@ -117,6 +121,7 @@ impl Tracker for Uffd {
         if self.works {
             // SAFETY: the caller's contract.
             unsafe { self.scan(live, &mut |_, _| {}) };
+            self.faults = written::faults();
         }
         Ok(())
     }

@@ -18,7 +18,7 @@
 //! # Not here
 //! Which resources are unreachable ([`crate::resource`]); the arguments' checks (`crate::ffi`).
 
-use super::{Vm, registry};
+use super::{Vm, registry, see_idle};
 use crate::error::{Error, HostError, Result};
 use crate::lua::{self, lua_State};
 use crate::resource::{Released, Resources};
@@ -143,17 +143,20 @@ impl Host {
 
 impl Vm {
     /// Captures the arena under a label from `next_frame`.
-    fn capture_arena(&mut self, frame: Frame) -> Result<()> {
+    fn capture_arena(&mut self, frame: Frame, untouched: bool) -> Result<()> {
+        if untouched && self.history.repeat(frame)? {
+            return Ok(());
+        }
         let live = self.live();
         // SAFETY: Idle (V1): nothing writes to the region.
-        unsafe { self.history.capture(live, &mut *self.tracker, frame) }
+        unsafe { self.history.capture(live, self.tracker.get(), frame) }
     }
 
     /// Puts the arena back to the n-th newest snapshot.
     fn restore_arena(&mut self, n: usize) -> Result<()> {
         let live = self.live();
         // SAFETY: Idle (V1), and the commit never falls (R2).
-        unsafe { self.history.restore(live, &mut *self.tracker, n) }
+        unsafe { self.history.restore(live, self.tracker.get(), n) }
     }
 }
 
@@ -163,7 +166,27 @@ impl Vm {
 /// `vm` is live and used by this thread only; no reference to it is held by the caller.
 ///
 /// Captures under `frame`, or under the label after the newest one.
+///
+/// Sees to V1: an untouched VM is what it was when it was last captured or restored, idle, and
+/// equal to the newest snapshot. So its region is not looked at: a first look at a page that is
+/// neither in the cache nor in the TLB costs as much as all the rest.
 pub unsafe fn capture(vm: *mut Vm, frame: Option<Frame>) -> Result<()> {
+    // SAFETY: the contract above; references end before a callback runs.
+    unsafe {
+        // Participants may run Lua before the copy: then it is asked after them.
+        let alone = (*vm).host.participants.is_empty();
+        let untouched = alone && (*vm).tracker.get().is_untouched();
+        if !untouched {
+            see_idle(vm)?;
+        }
+        let outcome = capture_idle(vm, frame, alone.then_some(untouched));
+        settle(vm);
+        outcome
+    }
+}
+
+/// `untouched` is `None` where that is not known yet.
+unsafe fn capture_idle(vm: *mut Vm, frame: Option<Frame>, untouched: Option<bool>) -> Result<()> {
     // SAFETY: the contract above; references end before a callback runs.
     unsafe {
         let frame = (*vm).next_frame(frame)?;
@@ -173,7 +196,8 @@ pub unsafe fn capture(vm: *mut Vm, frame: Option<Frame>) -> Result<()> {
             host.dropped.try_reserve(host.tokens.len() + 1).map_err(no_room("snapshot"))?;
         }
         let tokens = capture_participants(vm, frame)?;
-        if let Err(error) = (*vm).capture_arena(frame) {
+        let untouched = untouched.unwrap_or_else(|| (*vm).tracker.get().is_untouched());
+        if let Err(error) = (*vm).capture_arena(frame, untouched) {
             discard(&tokens);
             return Err(error);
         }

@@ -27,7 +27,7 @@ use crate::error::{Error, Result, Sentence};
 use crate::lua::{self, lua_State};
 use crate::region;
 use crate::snapshot::History;
-use crate::tracker::{self, Live, Tracker};
+use crate::tracker::{self, Backend, Live};
 use crate::units::{Frame, pages_for};
 use std::ffi::c_char;
 use std::fmt;
@@ -84,7 +84,7 @@ pub struct Vm {
     arena: *mut Arena,
     main: *mut lua_State,
     history: History,
-    tracker: Box<dyn Tracker>,
+    tracker: Backend,
     host: host::Host,
     /// The OS thread inside a call of ours, 0 for none; a second one gets BUSY.
     holder: AtomicUsize,
@@ -317,6 +317,34 @@ pub unsafe fn look(vm: *mut Vm) -> Result<()> {
 /// # Safety
 /// `vm` is live, and no other thread closes it during the call.
 pub unsafe fn when_idle<T>(vm: *mut Vm, work: impl FnOnce(*mut Vm) -> Result<T>) -> Result<T> {
+    // SAFETY: the contract above.
+    unsafe {
+        when_held(vm, |vm| {
+            see_idle(vm)?;
+            let outcome = work(vm);
+            host::settle(vm);
+            outcome
+        })
+    }
+}
+
+/// V1, as Lua knows it.
+///
+/// # Safety
+/// `vm` is live and held.
+unsafe fn see_idle(vm: *mut Vm) -> Result<()> {
+    // SAFETY: the contract above.
+    match unsafe { lua::rlua_c_is_idle((*vm).main) } {
+        0 => Err(Error::Busy),
+        _ => Ok(()),
+    }
+}
+
+/// The lock and V2. `work` sees to V1 by itself, and settles.
+///
+/// # Safety
+/// As for [`when_idle`].
+pub unsafe fn when_held<T>(vm: *mut Vm, work: impl FnOnce(*mut Vm) -> Result<T>) -> Result<T> {
     // SAFETY: live, by the contract above. Until the VM is held only atomics are touched.
     unsafe {
         if (*vm).is_poisoned() {
@@ -326,14 +354,7 @@ pub unsafe fn when_idle<T>(vm: *mut Vm, work: impl FnOnce(*mut Vm) -> Result<T>)
         if (*vm).working.swap(true, Ordering::Relaxed) {
             return Err(Error::Busy);
         }
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            if lua::rlua_c_is_idle((*vm).main) == 0 {
-                return Err(Error::Busy);
-            }
-            let outcome = work(vm);
-            host::settle(vm);
-            outcome
-        }));
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(vm)));
         let outcome = outcome.unwrap_or_else(|_| {
             (*vm).poisoned.store(true, Ordering::Relaxed);
             Err(Error::Poisoned)
