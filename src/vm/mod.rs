@@ -78,19 +78,21 @@ pub struct Config {
     pub pacing: Pacing,
 }
 
-/// One VM.
+/// One VM. In C's order and from the start of a cache line, so that what a call needs first comes
+/// first, and sentences last: see [`warm`].
+#[repr(C, align(64))]
 pub struct Vm {
-    /// Boxed by hand: Lua's allocation function holds this pointer too.
-    arena: *mut Arena,
-    main: *mut lua_State,
-    history: History,
-    tracker: Backend,
-    host: host::Host,
     /// The OS thread inside a call of ours, 0 for none; a second one gets BUSY.
     holder: AtomicUsize,
     /// Set while a call that needs V1 works: what it calls back gets BUSY.
     working: AtomicBool,
     poisoned: AtomicBool,
+    main: *mut lua_State,
+    /// Boxed by hand: Lua's allocation function holds this pointer too.
+    arena: *mut Arena,
+    tracker: Backend,
+    history: History,
+    host: host::Host,
     /// Locked, since two threads may fail at once by mistake.
     last_error: Mutex<Sentence>,
 }
@@ -328,6 +330,18 @@ pub unsafe fn when_idle<T>(vm: *mut Vm, work: impl FnOnce(*mut Vm) -> Result<T>)
     }
 }
 
+/// Asks the cache for all of a VM but its sentence. Of 10,000 idle VMs each is cold when its turn
+/// comes: its lines come at once then, while the kernel counts faults, instead of one by one.
+#[inline]
+fn warm(vm: *const Vm) {
+    #[cfg(target_arch = "x86_64")]
+    for line in (0..std::mem::offset_of!(Vm, last_error)).step_by(64) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a hint, at any address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(vm.byte_add(line).cast()) }
+    }
+}
+
 /// V1, as Lua knows it.
 ///
 /// # Safety
@@ -347,6 +361,7 @@ unsafe fn see_idle(vm: *mut Vm) -> Result<()> {
 pub unsafe fn when_held<T>(vm: *mut Vm, work: impl FnOnce(*mut Vm) -> Result<T>) -> Result<T> {
     // SAFETY: live, by the contract above. Until the VM is held only atomics are touched.
     unsafe {
+        warm(vm);
         if (*vm).is_poisoned() {
             return Err(Error::Poisoned);
         }
