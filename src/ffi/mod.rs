@@ -88,3 +88,15 @@ unsafe fn with_idle(L: *mut lua_State, work: impl FnOnce(*mut Vm) -> Result<()>)
         Err(error) => fail(None, &error),
     }
 }
+
+/// Runs what sees to V1 by itself.
+///
+/// # Safety
+/// As for [`with_vm`].
+unsafe fn with_held(L: *mut lua_State, work: impl FnOnce(*mut Vm) -> Result<()>) -> c_int {
+    match find(L) {
+        // SAFETY: live, by the contract above.
+        Ok(vm) => code(Some(vm), unsafe { vm::when_held(vm, work) }),
+        Err(error) => fail(None, &error),
+    }
+}

@@ -1,7 +1,7 @@
 //! Snapshots: capture, restore, discard.
 
 use crate::error::Error;
-use crate::ffi::{with_idle, with_vm};
+use crate::ffi::{with_held, with_idle, with_vm};
 use crate::lua::lua_State;
 use crate::units::Frame;
 use crate::vm::host;
@@ -23,7 +23,7 @@ use std::ffi::c_int;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rlua_snap(L: *mut lua_State) -> c_int {
     // SAFETY: by the contract above.
-    unsafe { with_idle(L, |vm| host::capture(vm, None)) }
+    unsafe { with_held(L, |vm| host::capture(vm, None)) }
 }
 
 /// Captures the VM's whole state under the label `frame`, as rlua_snap does otherwise.
@@ -38,7 +38,7 @@ pub unsafe extern "C" fn rlua_snap(L: *mut lua_State) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rlua_snap_frame(L: *mut lua_State, frame: i64) -> c_int {
     // SAFETY: by the contract above.
-    unsafe { with_idle(L, |vm| host::capture(vm, Some(Frame(frame)))) }
+    unsafe { with_held(L, |vm| host::capture(vm, Some(Frame(frame)))) }
 }
 
 /// Puts the VM's whole state back to the n-th newest snapshot. Newer snapshots are dropped, the

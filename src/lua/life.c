@@ -55,7 +55,7 @@ RLUA_INTERNAL void rlua_c_pace(lua_State *main, int pause, int step_multiplier, 
 
 /* V1: nothing of this VM is on the C stack. `main` is the main thread. */
 RLUA_INTERNAL int rlua_c_is_idle(lua_State *main) {
-  return rlua_depth(main) == 0 && main->ci == &main->base_ci;
+  return rlua_private(main)->depth == 0 && main->ci == &main->base_ci;
 }
 
 /* Closes variables and runs finalizers as lua_close does, but frees no object: the caller drops

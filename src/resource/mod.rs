@@ -5,20 +5,20 @@
 //! objects nobody can reach any more.
 //!
 //! # Epochs
-//! Each snapshot has an id, and ids only rise. The *epoch* is the id of the newest capture, or,
-//! after a restore, a fresh id above all so far:
+//! The snapshots from the first one to now are numbered. A restore goes back on that line, so the
+//! numbers above its target are given again. The *epoch* is the number of the newest snapshot:
 //!
 //! ```text
-//!  id:    1          2          3             born 1, died 2: in snapshot 2
-//!  -------|--*-------|-----+----|------>      born < id <= died
+//!  number 1          2          3             born 1, died 2: in snapshot 2
+//!  -------|--*-------|-----+----|------>      born < number <= died
 //!            born 1        died 2
 //! ```
 //!
-//! Held ids are a run without the oldest and without the newest ones: a capture drops from the
-//! front, a restore from the back. So what a drop makes unreachable lies at the front of the list
-//! of deaths, and what a restore makes unreachable or alive again lies at the backs of the two
-//! lists. No operation looks at anything else: a capture with 10,000 living resources looks at
-//! none of them.
+//! The held numbers are a run that ends with the epoch: a capture drops from its front, a restore
+//! from its back. So what a drop makes unreachable lies at the front of the list of deaths, and
+//! what a restore makes unreachable or alive again lies at the backs of the two lists: afterwards
+//! no entry knows a number that will be given again. No operation looks at anything else: a capture
+//! with 10,000 living resources looks at none of them, it counts one up.
 //!
 //! # Invariants
 //! - H1 *exact*: a resource is in the table from its birth until neither the live state nor a held
@@ -34,8 +34,8 @@
 #![forbid(unsafe_code)]
 
 use crate::error::{HostError, Result};
-use std::collections::VecDeque;
 use std::ffi::c_void;
+use std::ops::Range;
 
 /// "No entry" in the lists below.
 const NONE: u32 = u32::MAX;
@@ -115,11 +115,9 @@ pub struct Resources {
     free: Vec<u32>,
     births: List,
     deaths: List,
-    /// Ids of the held snapshots, oldest first.
-    held: VecDeque<u64>,
+    /// Held are the snapshots `oldest ..= epoch`; none where that is empty.
+    oldest: u64,
     epoch: u64,
-    /// The highest id given so far.
-    last_id: u64,
     sequence: u64,
     /// Set while the VM closes: nothing is handed out before the end.
     closing: bool,
@@ -134,9 +132,8 @@ impl Default for Resources {
             free: Vec::new(),
             births: List { first: NONE, last: NONE, links: |entry| &mut entry.births },
             deaths: List { first: NONE, last: NONE, links: |entry| &mut entry.deaths },
-            held: VecDeque::new(),
+            oldest: 1,
             epoch: 0,
-            last_id: 0,
             sequence: 0,
             closing: false,
             released: Vec::new(),
@@ -234,7 +231,7 @@ impl Resources {
         if entry.handle != handle || entry.died != ALIVE {
             return None;
         }
-        let reachable = self.held.back().is_some_and(|&newest| entry.born < newest);
+        let reachable = self.oldest <= self.epoch && entry.born < self.epoch;
         if !reachable && !self.closing {
             return Some(self.vacate(index));
         }
@@ -243,24 +240,21 @@ impl Resources {
         None
     }
 
-    /// Makes room, so that [`captured`](Self::captured) cannot fail.
-    pub fn reserve_capture(&mut self) -> Result<()> {
-        self.held.try_reserve(1).map_err(no_room("snapshot"))
+    /// The numbers of the held snapshots.
+    pub fn held(&self) -> Range<u64> {
+        self.oldest..self.epoch + 1
     }
 
     /// A snapshot was captured.
     pub fn captured(&mut self) {
-        self.last_id += 1;
-        self.epoch = self.last_id;
-        self.held.push_back(self.epoch);
+        self.epoch += 1;
     }
 
     /// The `count` oldest snapshots were dropped.
     pub fn discarded(&mut self, count: usize) {
-        self.held.drain(..count.min(self.held.len()));
-        let oldest = self.held.front().copied().unwrap_or(ALIVE);
+        self.oldest += count as u64;
         while let Some(entry) = self.entries.get(self.deaths.first as usize) {
-            if entry.died >= oldest || self.closing {
+            if entry.died >= self.oldest || self.closing {
                 break;
             }
             let released = self.vacate(self.deaths.first);
@@ -271,10 +265,9 @@ impl Resources {
 
     /// The state went back to the n-th newest snapshot; the newer ones were dropped.
     pub fn restored(&mut self, n: usize) {
-        self.held.truncate((self.held.len() + 1).saturating_sub(n));
-        let Some(&target) = self.held.back() else { return };
+        self.epoch -= n as u64 - 1;
         while let Some(entry) = self.entries.get_mut(self.deaths.last as usize) {
-            if entry.died < target {
+            if entry.died < self.epoch {
                 break;
             }
             let last = self.deaths.last;
@@ -282,14 +275,12 @@ impl Resources {
             self.deaths.remove(&mut self.entries, last);
         }
         while let Some(entry) = self.entries.get(self.births.last as usize) {
-            if entry.born < target {
+            if entry.born < self.epoch {
                 break;
             }
             let released = self.vacate(self.births.last);
             self.released.push(released);
         }
-        self.last_id += 1;
-        self.epoch = self.last_id;
         self.sort_released();
     }
 
@@ -300,7 +291,7 @@ impl Resources {
 
     /// The VM has closed: everything is to be released.
     pub fn close(&mut self) {
-        self.held.clear();
+        self.oldest = self.epoch + 1;
         while self.births.last != NONE {
             let released = self.vacate(self.births.last);
             self.released.push(released);
@@ -325,8 +316,9 @@ impl Resources {
 
     /// Verifies H2 and the lists. It does not verify H1: that takes a look into the arena.
     pub fn check(&self, held: usize) -> std::result::Result<(), String> {
-        if self.held.len() != held {
-            return Err(format!("H1: {} snapshots are noted, {held} are held", self.held.len()));
+        let noted = self.held();
+        if noted.end - noted.start != held as u64 {
+            return Err(format!("H1: {noted:?} are noted, {held} snapshots are held"));
         }
         let (mut index, mut before, mut count) = (self.births.first, (0, 0), 0);
         while let Some(entry) = self.entries.get(index as usize) {

@@ -47,15 +47,16 @@ const SNAPSHOTS_AHEAD: usize = 32;
 
 /// The held snapshots, oldest first.
 pub struct History {
-    store: PageStore,
-    mirror: Vec<PagePtr>,
+    /// First what a capture of an untouched region needs.
     snapshots: VecDeque<Snapshot>,
     max_snapshots: usize,
+    dirty_pages: usize,
+    mirror: Vec<PagePtr>,
+    store: PageStore,
     /// Pages that a capture or a restore looks at, and then those that it changed.
     pages: PageSet,
     /// Pages that a restore changes by the logs.
     undone: PageSet,
-    dirty_pages: usize,
     /// Emptied logs, so that a steady state allocates nothing.
     spare: Vec<Undo>,
 }
@@ -156,6 +157,25 @@ impl History {
         Ok(())
     }
 
+    /// Captures a region that is what the newest snapshot holds, under a label above it: none of
+    /// its pages and none of ours is looked at. Answers whether it could; if not, nothing has
+    /// changed.
+    ///
+    /// pre: nothing was written in the tracker's interval, which has begun.
+    pub fn repeat(&mut self, frame: Frame) -> Result<bool> {
+        let Some(newest) = self.snapshots.back() else { return Ok(false) };
+        let used_pages = newest.used_pages;
+        let undo = if self.snapshots.len() == self.max_snapshots {
+            self.take_oldest()
+        } else {
+            self.reserve_snapshot()?;
+            self.spare.pop().unwrap_or_default()
+        };
+        self.snapshots.push_back(Snapshot { frame, used_pages, undo });
+        self.dirty_pages = 0;
+        Ok(true)
+    }
+
     fn reserve_for_capture(&mut self, live: Live) -> Result<()> {
         let out_of_memory = |wanted_pages| move |_| Error::NoMemoryForPages { wanted_pages };
         let grown = live.used_pages.saturating_sub(self.mirror.len());
@@ -168,13 +188,18 @@ impl History {
             self.snapshots.try_reserve(ahead).map_err(out_of_memory(1))?;
             self.spare.try_reserve(ahead).map_err(out_of_memory(1))?;
         }
-        self.snapshots.try_reserve(1).map_err(out_of_memory(1))?;
-        self.spare.try_reserve(self.snapshots.len() + 1).map_err(out_of_memory(1))?;
+        self.reserve_snapshot()?;
         self.newest_undo().map_or(Ok(()), |undo| undo.reserve_cut(cut))
     }
 
     fn newest_undo(&mut self) -> Option<&mut Undo> {
         self.snapshots.back_mut().map(|newest| &mut newest.undo)
+    }
+
+    fn reserve_snapshot(&mut self) -> Result<()> {
+        let out_of_memory = |_| Error::NoMemoryForPages { wanted_pages: 1 };
+        self.snapshots.try_reserve(1).map_err(out_of_memory)?;
+        self.spare.try_reserve(self.snapshots.len() + 1).map_err(out_of_memory)
     }
 
     /// Copies the pages that the mirror does not have yet.
@@ -293,8 +318,7 @@ impl History {
     }
 
     fn discard_oldest(&mut self) {
-        let Some(mut oldest) = self.snapshots.pop_front() else { return };
-        oldest.undo.clear(&mut self.store);
+        let undo = self.take_oldest();
         if self.snapshots.is_empty() {
             for page in self.mirror.drain(..) {
                 self.store.give(page);
@@ -302,8 +326,15 @@ impl History {
             self.spare.clear();
             self.store.release_if_unused();
         } else {
-            self.spare.push(oldest.undo);
+            self.spare.push(undo);
         }
+    }
+
+    /// Takes the oldest snapshot out; its emptied log is for the next one.
+    fn take_oldest(&mut self) -> Undo {
+        let mut undo = self.snapshots.pop_front().map(|oldest| oldest.undo).unwrap_or_default();
+        undo.clear(&mut self.store);
+        undo
     }
 
     /// Drops every snapshot whose label is below `frame`.

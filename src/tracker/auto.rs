@@ -175,6 +175,16 @@ impl Tracker for Auto {
         }
     }
 
+    fn is_untouched(&mut self) -> bool {
+        let untouched = self.running_watch().is_some_and(|watch| watch.is_untouched());
+        if untouched {
+            // As learn() would: nothing was written, and nothing is cheaper.
+            self.watch_ns = (self.watch_ns * 3 + WATCH_IDLE_NS) / 4;
+            self.better_for = 0;
+        }
+        untouched
+    }
+
     fn id(&self) -> i32 {
         match (self.choice, &self.watch) {
             (Choice::Watch, Some(watch)) => watch.id(),

@@ -72,8 +72,43 @@ pub trait Tracker: Send {
     /// Only the restore has written to the region since the `find` that it began with.
     unsafe fn restored(&mut self, live: Live);
 
+    /// Whether certainly no page was written in this interval. The region is not looked at, and an
+    /// interval that has not begun is not untouched.
+    fn is_untouched(&mut self) -> bool {
+        false
+    }
+
     /// The backend's number in the C API (`rlua_Tracker`).
     fn id(&self) -> i32;
+}
+
+/// One backend, held by value: a VM that is not in the cache has one place less to be read from.
+#[allow(missing_docs)] // named as their modules
+pub enum Backend {
+    Auto(Auto),
+    Compare(Compare),
+    Uffd(Uffd),
+}
+
+impl Backend {
+    /// The backend, whichever it is.
+    #[inline]
+    pub fn get(&mut self) -> &mut dyn Tracker {
+        match self {
+            Backend::Auto(auto) => auto,
+            Backend::Compare(compare) => compare,
+            Backend::Uffd(uffd) => uffd,
+        }
+    }
+
+    /// The backend's number in the C API.
+    pub fn id(&self) -> i32 {
+        match self {
+            Backend::Auto(auto) => auto.id(),
+            Backend::Compare(compare) => compare.id(),
+            Backend::Uffd(uffd) => uffd.id(),
+        }
+    }
 }
 
 /// Opens the backend of that number (`rlua_Tracker`); 0 asks the environment variable
@@ -81,14 +116,14 @@ pub trait Tracker: Send {
 ///
 /// # Safety
 /// The range is one reservation, which outlives the tracker.
-pub unsafe fn open(id: i32, base: *mut u8, reserved_bytes: usize) -> Result<Box<dyn Tracker>> {
+pub unsafe fn open(id: i32, base: *mut u8, reserved_bytes: usize) -> Result<Backend> {
     let id = if id == 0 { from_environment()? } else { id };
     // SAFETY: the caller's contract.
     unsafe {
         match id {
-            0 => Ok(Box::new(Auto::new(base, reserved_bytes))),
-            compare::ID => Ok(Box::new(Compare)),
-            uffd::ID => Ok(Box::new(Uffd::watch(base, reserved_bytes)?)),
+            0 => Ok(Backend::Auto(Auto::new(base, reserved_bytes))),
+            compare::ID => Ok(Backend::Compare(Compare)),
+            uffd::ID => Ok(Backend::Uffd(Uffd::watch(base, reserved_bytes)?)),
             3 => Err(Error::TrackerUnavailable { name: "write_watch", why: "it is of Windows" }),
             value => Err(Error::UnknownTracker { value }),
         }

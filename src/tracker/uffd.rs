@@ -51,6 +51,7 @@ pub struct Uffd {
     /// Page faults of the process, counted before the last scan.
     faults: u64,
     hot: PageSet,
+    hot_pages: usize,
     /// Pages that faulted in the last interval.
     faulted_pages: usize,
     /// Pages that lost their protection in this interval, as far as is known.
@@ -125,6 +126,7 @@ impl Uffd {
             known_pages: 0,
             faults: 0,
             hot: PageSet::default(),
+            hot_pages: 0,
             faulted_pages: 0,
             written: PageSet::default(),
             captures: PATIENCE_MAX.into(), // no page has just turned cold
@@ -186,7 +188,7 @@ impl Uffd {
 
     /// Pages that fault in a frame like the last one, and pages that are compared then.
     pub fn load(&self) -> (usize, usize) {
-        (self.faulted_pages, self.hot.count())
+        (self.faulted_pages, self.hot_pages)
     }
 
     /// Turns pages hot and cold. The latter join `written`, to be protected.
@@ -206,16 +208,17 @@ impl Uffd {
             }
             !cold
         });
+        self.hot_pages = hot.count();
     }
 
-    /// Whether no cold page can have been written. A scan walks the page table of all used pages,
-    /// 3 ns each. In a forked child the count starts anew, so it must not be asked.
-    fn is_untouched(&mut self, live: Live) -> bool {
+    /// Whether the process has had no fault since the interval began: then no cold page was
+    /// written. In a forked child the count starts anew, so it must not be asked.
+    fn is_without_faults(&mut self) -> bool {
         if written::probe().is_err() {
             return false;
         }
         let before = std::mem::replace(&mut self.faults, written::faults());
-        live.used_pages <= self.known_pages && before == self.faults
+        before == self.faults
     }
 
     /// Protects the cold pages in `written`, in few calls: a range ends before a hot page. An error
@@ -252,7 +255,9 @@ impl Tracker for Uffd {
         self.reserve(live.used_pages)?;
         self.written.clear();
         self.found_pages = live.used_pages;
-        if self.works && !self.is_untouched(live) {
+        // A scan walks the page table of all used pages, 3 ns each.
+        let quiet = self.is_without_faults() && live.used_pages <= self.known_pages;
+        if self.works && !quiet {
             // Until the next interval begins: should the capture fail, the next find scans again.
             self.known_pages = 0;
             let (hot, written) = (&self.hot, &mut self.written);
@@ -302,6 +307,12 @@ impl Tracker for Uffd {
             // SAFETY: the caller's contract.
             unsafe { self.protect() }
         }
+    }
+
+    fn is_untouched(&mut self) -> bool {
+        // The count is not kept: whatever comes before the next find may write.
+        let begun = self.works && self.known_pages > 0 && self.hot_pages == 0;
+        begun && written::probe().is_ok() && written::faults() == self.faults
     }
 
     fn id(&self) -> i32 {

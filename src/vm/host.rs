@@ -18,7 +18,7 @@
 //! # Not here
 //! Which resources are unreachable ([`crate::resource`]); the arguments' checks (`crate::ffi`).
 
-use super::{Vm, registry};
+use super::{Vm, registry, see_idle};
 use crate::error::{Error, HostError, Result};
 use crate::lua::{self, lua_State};
 use crate::resource::{Released, Resources};
@@ -56,6 +56,13 @@ struct Token {
     token: *mut c_void,
 }
 
+/// The tokens of one snapshot, by the participants' order.
+struct Tokens {
+    /// The snapshot's number: see [`Resources::held`].
+    snapshot: u64,
+    tokens: Vec<Token>,
+}
+
 /// A type of resources.
 struct Kind {
     name: CString,
@@ -69,10 +76,10 @@ pub struct Host {
     resources: Resources,
     kinds: Vec<Kind>,
     participants: Vec<Participant>,
-    /// Tokens of each held snapshot, oldest first.
-    tokens: VecDeque<Vec<Token>>,
+    /// Tokens of the held snapshots that participants took part in, oldest first.
+    tokens: VecDeque<Tokens>,
     /// Tokens of dropped snapshots, until they are discarded. Has room for all of `tokens`.
-    dropped: VecDeque<Vec<Token>>,
+    dropped: VecDeque<Tokens>,
     /// Serial of the newest reference. Never goes back, so that a slot's serials differ.
     serial: u32,
 }
@@ -104,19 +111,31 @@ impl Host {
         Ok(self.kinds.len() as u32 - 1)
     }
 
-    /// Moves the tokens of the oldest snapshots that are no longer held to the dropped ones.
-    fn drop_oldest(&mut self, held: usize) {
-        let count = self.tokens.len().saturating_sub(held);
-        self.dropped.extend(self.tokens.drain(..count));
-        if count > 0 {
-            self.resources.discarded(count);
+    /// The tokens of the newest snapshot, whose number is `newest`.
+    fn tokens_of(&self, newest: u64) -> &[Token] {
+        match self.tokens.back() {
+            Some(last) if last.snapshot == newest => &last.tokens,
+            _ => &[],
         }
     }
 
-    /// Verifies the table of resources and that each held snapshot has its tokens.
+    /// The oldest snapshots are dropped, `held` stay.
+    fn drop_oldest(&mut self, held: usize) {
+        let numbers = self.resources.held();
+        let oldest = numbers.end - held as u64;
+        if oldest == numbers.start {
+            return;
+        }
+        self.resources.discarded((oldest - numbers.start) as usize);
+        let kept = self.tokens.partition_point(|tokens| tokens.snapshot < oldest);
+        self.dropped.extend(self.tokens.drain(..kept));
+    }
+
+    /// Verifies the table of resources and that tokens belong to held snapshots.
     pub fn check(&self, held: usize) -> std::result::Result<(), String> {
-        if self.tokens.len() != held {
-            return Err(format!("P1: {} snapshots have tokens, {held} exist", self.tokens.len()));
+        let numbers = self.resources.held();
+        if self.tokens.iter().any(|tokens| !numbers.contains(&tokens.snapshot)) {
+            return Err(format!("P1: a snapshot has tokens, but is not in {numbers:?}"));
         }
         self.resources.check(held)
     }
@@ -124,17 +143,20 @@ impl Host {
 
 impl Vm {
     /// Captures the arena under a label from `next_frame`.
-    fn capture_arena(&mut self, frame: Frame) -> Result<()> {
+    fn capture_arena(&mut self, frame: Frame, untouched: bool) -> Result<()> {
+        if untouched && self.history.repeat(frame)? {
+            return Ok(());
+        }
         let live = self.live();
         // SAFETY: Idle (V1): nothing writes to the region.
-        unsafe { self.history.capture(live, &mut *self.tracker, frame) }
+        unsafe { self.history.capture(live, self.tracker.get(), frame) }
     }
 
     /// Puts the arena back to the n-th newest snapshot.
     fn restore_arena(&mut self, n: usize) -> Result<()> {
         let live = self.live();
         // SAFETY: Idle (V1), and the commit never falls (R2).
-        unsafe { self.history.restore(live, &mut *self.tracker, n) }
+        unsafe { self.history.restore(live, self.tracker.get(), n) }
     }
 }
 
@@ -144,24 +166,49 @@ impl Vm {
 /// `vm` is live and used by this thread only; no reference to it is held by the caller.
 ///
 /// Captures under `frame`, or under the label after the newest one.
+///
+/// Sees to V1: an untouched VM is what it was when it was last captured or restored, idle, and
+/// equal to the newest snapshot. So its region is not looked at: a first look at a page that is
+/// neither in the cache nor in the TLB costs as much as all the rest.
 pub unsafe fn capture(vm: *mut Vm, frame: Option<Frame>) -> Result<()> {
+    // SAFETY: the contract above; references end before a callback runs.
+    unsafe {
+        // Participants may run Lua before the copy: then it is asked after them.
+        let alone = (*vm).host.participants.is_empty();
+        let untouched = alone && (*vm).tracker.get().is_untouched();
+        if !untouched {
+            see_idle(vm)?;
+        }
+        let outcome = capture_idle(vm, frame, alone.then_some(untouched));
+        settle(vm);
+        outcome
+    }
+}
+
+/// `untouched` is `None` where that is not known yet.
+unsafe fn capture_idle(vm: *mut Vm, frame: Option<Frame>, untouched: Option<bool>) -> Result<()> {
     // SAFETY: the contract above; references end before a callback runs.
     unsafe {
         let frame = (*vm).next_frame(frame)?;
         let host = &mut (*vm).host;
-        host.resources.reserve_capture()?;
-        host.tokens.try_reserve(1).map_err(no_room("snapshot"))?;
-        host.dropped.try_reserve(host.tokens.len() + 1).map_err(no_room("snapshot"))?;
+        if !host.participants.is_empty() {
+            host.tokens.try_reserve(1).map_err(no_room("snapshot"))?;
+            host.dropped.try_reserve(host.tokens.len() + 1).map_err(no_room("snapshot"))?;
+        }
         let tokens = capture_participants(vm, frame)?;
-        if let Err(error) = (*vm).capture_arena(frame) {
+        let untouched = untouched.unwrap_or_else(|| (*vm).tracker.get().is_untouched());
+        if let Err(error) = (*vm).capture_arena(frame, untouched) {
             discard(&tokens);
             return Err(error);
         }
         let held = (*vm).history.count();
         let host = &mut (*vm).host;
         host.drop_oldest(held - 1);
-        host.tokens.push_back(tokens);
         host.resources.captured();
+        if !tokens.is_empty() {
+            let snapshot = host.resources.held().end - 1;
+            host.tokens.push_back(Tokens { snapshot, tokens });
+        }
         Ok(())
     }
 }
@@ -207,13 +254,12 @@ pub unsafe fn restore(vm: *mut Vm, n: usize) -> Result<()> {
         (*vm).restore_arena(n)?;
         let host = &mut (*vm).host;
         host.resources.restored(n);
-        let kept = (host.tokens.len() + 1).saturating_sub(n);
+        let target = host.resources.held().end - 1;
+        let kept = host.tokens.partition_point(|tokens| tokens.snapshot <= target);
         host.dropped.extend(host.tokens.drain(kept..));
-        let count = host.tokens.back().map_or(0, Vec::len);
+        let count = host.tokens_of(target).len();
         for place in 0..count {
-            let Some(&token) = (*vm).host.tokens.back().and_then(|t| t.get(place)) else {
-                break;
-            };
+            let Some(&token) = (*vm).host.tokens_of(target).get(place) else { break };
             (token.participant.restore)(token.participant.ud, token.token);
         }
         Ok(())
@@ -270,8 +316,8 @@ pub unsafe fn set_max_snapshots(vm: *mut Vm, max_snapshots: usize) -> Result<()>
 pub unsafe fn settle(vm: *mut Vm) {
     // SAFETY: the contract above; references end before a callback runs.
     unsafe {
-        while let Some(tokens) = (*vm).host.dropped.pop_front() {
-            discard(&tokens);
+        while let Some(dropped) = (*vm).host.dropped.pop_front() {
+            discard(&dropped.tokens);
         }
         while let Some(released) = (*vm).host.resources.next_released() {
             release(vm, (*vm).main, released);
@@ -498,7 +544,7 @@ pub unsafe fn remove_participant(vm: *mut Vm, gone: Participant) -> Result<()> {
         (*vm).working.store(true, Ordering::Relaxed);
         let snapshots = (*vm).host.tokens.len();
         for place in 0..snapshots {
-            let tokens = &mut (&mut (*vm).host.tokens)[place];
+            let tokens = &mut (&mut (*vm).host.tokens)[place].tokens;
             let found = tokens.iter().position(|token| token.participant.is(&participant));
             if let Some(found) = found {
                 let token = tokens.remove(found);
