@@ -35,12 +35,16 @@ use std::ptr;
 use store::PageStore;
 use undo::Undo;
 
+/// Small, so that a history of untouched captures is one or two cache lines.
 struct Snapshot {
     frame: Frame,
-    used_pages: usize,
-    /// What the next newer snapshot replaced. Empty in the newest.
-    undo: Undo,
+    used_pages: u32,
+    /// What the next newer snapshot replaced: an index into the logs. None in the newest.
+    log: u32,
 }
+
+/// Where nothing was replaced.
+const NO_LOG: u32 = u32::MAX;
 
 /// Snapshots that a history has room for from its first capture on.
 const SNAPSHOTS_AHEAD: usize = 32;
@@ -57,8 +61,9 @@ pub struct History {
     pages: PageSet,
     /// Pages that a restore changes by the logs.
     undone: PageSet,
-    /// Emptied logs, so that a steady state allocates nothing.
-    spare: Vec<Undo>,
+    logs: Vec<Undo>,
+    /// Emptied logs, so that a steady state allocates nothing. Has room for all of them.
+    spare: Vec<u32>,
 }
 
 // SAFETY: the page pointers are the store's, which the history owns.
@@ -85,6 +90,7 @@ impl History {
             pages: PageSet::default(),
             undone: PageSet::default(),
             dirty_pages: 0,
+            logs: Vec::new(),
             spare: Vec::new(),
         }
     }
@@ -144,17 +150,25 @@ impl History {
         // SAFETY: the caller's contract; memory is reserved, but for the changed lines.
         unsafe {
             self.extend_mirror(live);
-            self.keep_changes(live)?;
+            if let Err(error) = self.keep_changes(live) {
+                let held = self.snapshots.back().map_or(0, |newest| newest.used_pages as usize);
+                self.mirror.drain(held..).for_each(|page| self.store.give(page));
+                return Err(error);
+            }
         }
         self.dirty_pages = self.pages.count();
-        let undo = self.spare.pop().unwrap_or_default();
-        self.snapshots.push_back(Snapshot { frame, used_pages: live.used_pages, undo });
-        if self.snapshots.len() > self.max_snapshots {
-            self.discard_oldest();
-        }
+        self.push(frame, live.used_pages as u32);
         // SAFETY: the caller's contract; the live pages equal the newest snapshot.
         unsafe { tracker.captured(live, &self.pages) };
         Ok(())
+    }
+
+    /// Adds a snapshot, for which there is room; the oldest goes when the history is full.
+    fn push(&mut self, frame: Frame, used_pages: u32) {
+        if self.snapshots.len() == self.max_snapshots {
+            self.drop_oldest();
+        }
+        self.snapshots.push_back(Snapshot { frame, used_pages, log: NO_LOG });
     }
 
     /// Captures a region that is what the newest snapshot holds, under a label above it: none of
@@ -165,13 +179,8 @@ impl History {
     pub fn repeat(&mut self, frame: Frame) -> Result<bool> {
         let Some(newest) = self.snapshots.back() else { return Ok(false) };
         let used_pages = newest.used_pages;
-        let undo = if self.snapshots.len() == self.max_snapshots {
-            self.take_oldest()
-        } else {
-            self.reserve_snapshot()?;
-            self.spare.pop().unwrap_or_default()
-        };
-        self.snapshots.push_back(Snapshot { frame, used_pages, undo });
+        self.snapshots.try_reserve(1).map_err(|_| Error::NoMemoryForPages { wanted_pages: 1 })?;
+        self.push(frame, used_pages);
         self.dirty_pages = 0;
         Ok(true)
     }
@@ -179,27 +188,32 @@ impl History {
     fn reserve_for_capture(&mut self, live: Live) -> Result<()> {
         let out_of_memory = |wanted_pages| move |_| Error::NoMemoryForPages { wanted_pages };
         let grown = live.used_pages.saturating_sub(self.mirror.len());
-        let cut = self.mirror.len().saturating_sub(live.used_pages);
         self.store.reserve(grown)?;
         self.mirror.try_reserve(grown).map_err(out_of_memory(grown))?;
-        if self.snapshots.is_empty() {
+        let more = match self.snapshots.len() {
             // At once, so that the captures that follow allocate nothing.
-            let ahead = self.max_snapshots.min(SNAPSHOTS_AHEAD) + 1;
-            self.snapshots.try_reserve(ahead).map_err(out_of_memory(1))?;
-            self.spare.try_reserve(ahead).map_err(out_of_memory(1))?;
+            0 => self.max_snapshots.min(SNAPSHOTS_AHEAD),
+            _ => 1,
+        };
+        self.snapshots.try_reserve(more).map_err(out_of_memory(1))
+    }
+
+    fn take_log(&mut self) -> Result<u32> {
+        if let Some(log) = self.spare.pop() {
+            return Ok(log);
         }
-        self.reserve_snapshot()?;
-        self.newest_undo().map_or(Ok(()), |undo| undo.reserve_cut(cut))
-    }
-
-    fn newest_undo(&mut self) -> Option<&mut Undo> {
-        self.snapshots.back_mut().map(|newest| &mut newest.undo)
-    }
-
-    fn reserve_snapshot(&mut self) -> Result<()> {
         let out_of_memory = |_| Error::NoMemoryForPages { wanted_pages: 1 };
-        self.snapshots.try_reserve(1).map_err(out_of_memory)?;
-        self.spare.try_reserve(self.snapshots.len() + 1).map_err(out_of_memory)
+        self.logs.try_reserve(1).map_err(out_of_memory)?;
+        self.spare.try_reserve(self.logs.len() + 1).map_err(out_of_memory)?;
+        self.logs.push(Undo::default());
+        Ok(self.logs.len() as u32 - 1)
+    }
+
+    fn give_log(&mut self, log: u32) {
+        if let Some(undo) = self.logs.get_mut(log as usize) {
+            undo.clear(&mut self.store);
+            self.spare.push(log);
+        }
     }
 
     /// Copies the pages that the mirror does not have yet.
@@ -215,29 +229,34 @@ impl History {
     /// Moves what the suspected pages differ in into the mirror, and what was there into the
     /// newest snapshot's log. In the set stay the pages that did differ, and those that are new.
     ///
-    /// After an error, which only missing memory is, the mirror is what the newest snapshot needs.
+    /// After an error, which only missing memory is, the mirror is what it was.
     unsafe fn keep_changes(&mut self, live: Live) -> Result<()> {
-        let History { store, mirror, snapshots, pages, .. } = self;
-        let mut kept = 0;
-        if let Some(Snapshot { undo, used_pages, .. }) = snapshots.back_mut() {
-            kept = live.used_pages.min(*used_pages);
-            for page in pages.iter().take_while(|page| page.get() < kept) {
-                let (live_page, mirrored) = (live.page(page.get()), mirror[page.get()]);
-                // SAFETY: the caller's contract; the mirror's pages are the store's.
-                let moved = unsafe { undo.exchange(page, live_page, mirrored, store) };
-                if moved.is_err() {
-                    // SAFETY: as above; the log holds what it took from this mirror.
-                    unsafe { undo.put_back(mirror, |_, _, _| {}) };
-                    undo.clear(store);
-                    mirror.drain(*used_pages..).for_each(|page| store.give(page));
-                    return moved;
-                }
-            }
-            undo.cut(mirror, live.used_pages);
-            pages.clear();
-            undo.changed_pages().for_each(|page| pages.insert(page.get()));
+        let Some(newest) = self.snapshots.back() else {
+            self.pages.insert_range(0, live.used_pages);
+            return Ok(());
+        };
+        let kept = live.used_pages.min(newest.used_pages as usize);
+        let log = self.take_log()?;
+        let undo = &mut self.logs[log as usize];
+        // SAFETY: the caller's contract; the mirror's pages are the store's.
+        let moved =
+            unsafe { undo.exchange_all(&self.pages, kept, live, &self.mirror, &mut self.store) };
+        let cut = self.mirror.len() - live.used_pages;
+        if let Err(error) = moved.and_then(|()| undo.reserve_cut(cut)) {
+            // SAFETY: as above; the log holds what it took from this mirror.
+            unsafe { undo.put_back(&self.mirror, |_, _, _| {}) };
+            self.give_log(log);
+            return Err(error);
         }
-        pages.insert_range(kept, live.used_pages);
+        undo.cut(&mut self.mirror, live.used_pages);
+        self.pages.clear();
+        undo.changed_pages().for_each(|page| self.pages.insert(page.get()));
+        self.pages.insert_range(kept, live.used_pages);
+        if undo.is_empty() {
+            self.give_log(log);
+        } else if let Some(newest) = self.snapshots.back_mut() {
+            newest.log = log;
+        }
         Ok(())
     }
 
@@ -259,10 +278,10 @@ impl History {
             return Err(Error::NoSuchSnapshot { wanted: n, held, max: self.max_snapshots });
         }
         let target = held - n;
-        let restored = Live { used_pages: self.snapshots[target].used_pages, ..live };
+        let restored = Live { used_pages: self.snapshots[target].used_pages as usize, ..live };
         // No more than the captures had: a restore asks for no memory.
         let used_pages = |snapshot: &Snapshot| snapshot.used_pages;
-        let widest = self.snapshots.range(target..).map(used_pages).max().unwrap_or(0);
+        let widest = self.snapshots.range(target..).map(used_pages).max().unwrap_or(0) as usize;
         for set in [&mut self.pages, &mut self.undone] {
             set.clear();
             set.resize(widest)?;
@@ -274,8 +293,9 @@ impl History {
         // SAFETY: the caller's contract.
         unsafe { tracker.find(Live { used_pages: looked_at, ..live }, &mut self.pages)? };
         self.pages.insert_range(looked_at, restored.used_pages);
-        for snapshot in self.snapshots.range(target..) {
-            snapshot.undo.changed_pages().for_each(|page| self.undone.insert(page.get()));
+        let logs = self.snapshots.range(target..).filter_map(|s| self.logs.get(s.log as usize));
+        for page in logs.flat_map(Undo::changed_pages) {
+            self.undone.insert(page.get());
         }
         // SAFETY: the caller's contract.
         unsafe {
@@ -297,15 +317,17 @@ impl History {
     /// # Safety
     /// As for [`History::restore`].
     unsafe fn drop_newest(&mut self, restored: Live) {
-        let History { store, mirror, snapshots, pages, spare, .. } = self;
-        let dropped = snapshots.pop_back();
-        spare.extend(dropped.map(|snapshot| snapshot.undo));
+        let History { store, mirror, snapshots, pages, logs, .. } = self;
+        snapshots.pop_back();
         let Some(target) = snapshots.back_mut() else { return };
-        while mirror.len() > target.used_pages {
+        let used_pages = target.used_pages as usize;
+        while mirror.len() > used_pages {
             store.give(mirror.pop().expect("longer than the target"));
         }
-        pages.insert_range(mirror.len(), target.used_pages);
-        target.undo.uncut(mirror);
+        let log = std::mem::replace(&mut target.log, NO_LOG);
+        let Some(undo) = logs.get_mut(log as usize) else { return };
+        pages.insert_range(mirror.len(), used_pages);
+        undo.uncut(mirror);
         let write = |index: usize, offset: usize, line: *const u8| {
             if index < restored.used_pages && !pages.contains(index) {
                 // SAFETY: the caller's contract: the page is committed.
@@ -313,28 +335,24 @@ impl History {
             }
         };
         // SAFETY: the log holds what the dropped snapshot took from this mirror.
-        unsafe { target.undo.put_back(mirror, write) };
-        target.undo.clear(store);
+        unsafe { undo.put_back(mirror, write) };
+        self.give_log(log);
     }
 
-    fn discard_oldest(&mut self) {
-        let undo = self.take_oldest();
-        if self.snapshots.is_empty() {
-            for page in self.mirror.drain(..) {
-                self.store.give(page);
-            }
-            self.spare.clear();
-            self.store.release_if_unused();
-        } else {
-            self.spare.push(undo);
+    fn drop_oldest(&mut self) {
+        if let Some(oldest) = self.snapshots.pop_front() {
+            self.give_log(oldest.log);
         }
     }
 
-    /// Takes the oldest snapshot out; its emptied log is for the next one.
-    fn take_oldest(&mut self) -> Undo {
-        let mut undo = self.snapshots.pop_front().map(|oldest| oldest.undo).unwrap_or_default();
-        undo.clear(&mut self.store);
-        undo
+    fn discard_oldest(&mut self) {
+        self.drop_oldest();
+        if self.snapshots.is_empty() {
+            self.mirror.drain(..).for_each(|page| self.store.give(page));
+            self.logs.clear();
+            self.spare.clear();
+            self.store.release_if_unused();
+        }
     }
 
     /// Drops every snapshot whose label is below `frame`.
@@ -354,7 +372,7 @@ impl History {
 
     /// Verifies S1 and S2. It does not verify S3: that takes a copy made at the capture.
     pub fn check(&self) -> std::result::Result<(), String> {
-        let newest_pages = self.snapshots.back().map_or(0, |newest| newest.used_pages);
+        let newest_pages = self.snapshots.back().map_or(0, |newest| newest.used_pages as usize);
         if self.mirror.len() != newest_pages {
             return Err("S1: the mirror's length is not the newest snapshot's".into());
         }
@@ -363,12 +381,17 @@ impl History {
         let total = self.store.used_pages() + free.len();
         let no_memory = |_| "not known: no memory for the check".to_owned();
         pages.try_reserve(total).map_err(no_memory)?;
-        for snapshot in &self.snapshots {
-            snapshot.undo.check(snapshot.used_pages)?;
-            if pages.len() + snapshot.undo.pages().count() > total {
+        let logs = self.snapshots.iter().filter(|snapshot| snapshot.log != NO_LOG);
+        if logs.clone().count() + self.spare.len() != self.logs.len() {
+            return Err("S2: a log is in two places or nowhere".into());
+        }
+        for snapshot in logs {
+            let undo = &self.logs[snapshot.log as usize];
+            undo.check(snapshot.used_pages as usize)?;
+            if pages.len() + undo.pages().count() > total {
                 return Err("S2: a page is in two places".into());
             }
-            pages.extend(snapshot.undo.pages());
+            pages.extend(undo.pages());
         }
         if pages.len() + self.mirror.len() + free.len() != total {
             return Err("S2: a page is in two places or nowhere".into());

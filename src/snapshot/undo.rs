@@ -9,7 +9,7 @@
 use super::lines::{self, LINE_BYTES, LINES_PER_PAGE, Mask};
 use super::store::PageStore;
 use crate::error::{Error, Result};
-use crate::tracker::PagePtr;
+use crate::tracker::{Live, PagePtr, PageSet};
 use crate::units::PageIndex;
 
 /// Lines of one page.
@@ -37,7 +37,7 @@ impl Undo {
     /// # Safety
     /// Both are whole pages, and nothing else touches them during the call.
     #[inline]
-    pub unsafe fn exchange(
+    unsafe fn exchange(
         &mut self,
         page: PageIndex,
         live: *const u8,
@@ -68,6 +68,31 @@ impl Undo {
             self.line_count += 1;
         }
         Ok(())
+    }
+
+    /// Exchanges each of the `pages` below `end`.
+    ///
+    /// After an error, which only missing memory is, those before are exchanged.
+    ///
+    /// # Safety
+    /// As for [`exchange`](Self::exchange), for all of them.
+    pub unsafe fn exchange_all(
+        &mut self,
+        pages: &PageSet,
+        end: usize,
+        live: Live,
+        mirror: &[PagePtr],
+        store: &mut PageStore,
+    ) -> Result<()> {
+        pages.iter().take_while(|page| page.get() < end).try_for_each(|page| {
+            // SAFETY: the caller's contract.
+            unsafe { self.exchange(page, live.page(page.get()), mirror[page.get()], store) }
+        })
+    }
+
+    /// Whether nothing was replaced.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.cut.is_empty()
     }
 
     /// Where a line of the log lies.
