@@ -41,7 +41,8 @@ typedef struct Bench {
 /* What a frame touches. */
 typedef struct Load {
   lua_Integer touched;
-  int clustered, allocate;
+  const char *pattern; /* of world.lua */
+  int allocate;
 } Load;
 
 static double now_ns(void) {
@@ -81,7 +82,7 @@ static double run_frame(const Way *way, const Load *load) {
   double start = now_ns();
   lua_getglobal(L, "frame");
   lua_pushinteger(L, load->touched);
-  lua_pushboolean(L, load->clustered);
+  lua_pushstring(L, load->pattern);
   lua_pushboolean(L, load->allocate);
   call(L, 3, 0);
   return now_ns() - start;
@@ -137,7 +138,7 @@ static lua_Integer part(const Bench *bench, int per_mille) {
 
 static void print_load(const char *name, const Bench *bench, int way, int per_mille, Load load) {
   printf("%s %s world_kib=%zu touched_permille=%d pattern=%s allocate=%d ", name, way_name(way),
-         bench->kib, per_mille, load.clustered ? "clustered" : "scattered", load.allocate);
+         bench->kib, per_mille, load.pattern, load.allocate);
 }
 
 /* One block of frames of every way; prints what each way added to the same frames. */
@@ -168,12 +169,12 @@ static void capture_round(Bench *bench, int per_mille, Load load, int round, siz
   }
 }
 
-static void capture_case(Bench *bench, int per_mille, int clustered, int allocate, int rounds,
-                         size_t frames) {
-  Load load = {part(bench, per_mille), clustered, allocate};
+static void capture_case(Bench *bench, int per_mille, const char *pattern, int allocate,
+                         int rounds, size_t frames) {
+  Load load = {part(bench, per_mille), pattern, allocate};
   for (int kind = 0; kind < WAY_COUNT; kind++) { /* fills the history: the steady state */
     Way *way = &bench->ways[kind];
-    for (size_t i = 0; bench->open[kind] && i <= bench->ways[WAY_COPY_RING].kept; i++) {
+    for (size_t i = 0; bench->open[kind] && i <= 2 * bench->ways[WAY_COPY_RING].kept; i++) {
       run_frame(way, &load);
       way_snap(way);
     }
@@ -192,21 +193,22 @@ static void check_digests(const Bench *bench) {
 
 static void matrix(const char *path, size_t kib, size_t kept, int rounds, size_t frames) {
   static const int per_mille[] = {0, 1, 10, 50, 200, 1000};
+  static const char *const patterns[] = {"scattered", "same", "clustered"};
   Bench bench;
   if (frames > FRAMES_MAX) die("at most %d frames a round", FRAMES_MAX);
   open_bench(&bench, path, kib, kept);
   for (int allocate = 0; allocate <= 1; allocate++)
     for (size_t i = 0; i < sizeof per_mille / sizeof *per_mille; i++)
-      for (int clustered = 0; clustered <= 1; clustered++)
-        if (per_mille[i] > 0 || (!allocate && !clustered)) /* nothing touched: one case */
-          capture_case(&bench, per_mille[i], clustered, allocate, rounds, frames);
+      for (size_t pattern = 0; pattern < sizeof patterns / sizeof *patterns; pattern++)
+        if (per_mille[i] > 0 || (!allocate && pattern == 0)) /* nothing touched: one case */
+          capture_case(&bench, per_mille[i], patterns[pattern], allocate, rounds, frames);
   check_digests(&bench);
   close_bench(&bench);
 }
 
 /* Runs `n` frames, a snapshot before each, then goes back over all of them. */
 static void rollback_case(Bench *bench, int per_mille, size_t n, int rounds) {
-  Load load = {part(bench, per_mille), 0, 1};
+  Load load = {part(bench, per_mille), "scattered", 1};
   for (int round = -1; round < rounds; round++) {
     double after_none = 0;
     for (int kind = 0; kind < WAY_COUNT; kind++) {
@@ -230,7 +232,7 @@ static void rollback_case(Bench *bench, int per_mille, size_t n, int rounds) {
 
 /* What a host does in each tick of a game with late inputs: eight frames back, eight again. */
 static void netcode_case(Bench *bench, int per_mille, int rounds) {
-  Load load = {part(bench, per_mille), 0, 1};
+  Load load = {part(bench, per_mille), "scattered", 1};
   double none = 0;
   for (int round = -2; round < rounds; round++) {
     for (int kind = 0; kind < WAY_COUNT; kind++) {
@@ -282,7 +284,7 @@ static void print_worst(double *times, double *dirty, size_t frames) {
 static void worst_case(const char *path, size_t kib, size_t frames, int kind, int lua_pacing) {
   Way way;
   Bench bench = {.kib = kib};
-  Load load = {0, 0, 1};
+  Load load = {0, "scattered", 1};
   size_t peak_bytes = 0;
   double *times = calloc(frames, sizeof *times), *dirty = calloc(frames, sizeof *dirty);
   for (int repeat = 0; repeat < 2 && open_paced(&way, kind, kib, lua_pacing); repeat++) {
@@ -321,7 +323,7 @@ static void memory(const char *path, size_t kib) {
     size_t dirty_pages = 0;
     if (!way_open(&way, kind, kib * 1024 * 4 + 16 * MIB, 20)) continue;
     Bench bench = {.kib = kib, .entities = build_world(way.L, path, kib)};
-    Load load = {part(&bench, 10), 0, 0};
+    Load load = {part(&bench, 10), "scattered", 0};
     for (int i = 0; i < 60; i++) {
       run_frame(&way, &load);
       way_snap(&way);

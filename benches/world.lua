@@ -39,11 +39,13 @@ local function move(e)
   e.hp = hp > 0 and hp or 100
 end
 
--- One frame that touches `touched` entities: neighbours, or scattered over the world. With
--- `allocate`, each gets a new table in place of an old one, and makes garbage.
-function frame(touched, clustered, allocate)
+-- One frame that touches `touched` entities: neighbours, or scattered over the world, and others
+-- in each frame but with the pattern "same". With `allocate`, each gets a new table in place of an
+-- old one, and makes garbage.
+function frame(touched, pattern, allocate)
   tick = tick + 1
-  local step = clustered and 1 or stride
+  local step = pattern == "clustered" and 1 or stride
+  if pattern == "same" then cursor = 0 end
   local at = cursor
   for _ = 1, touched do
     at = (at + step) % count
