@@ -57,28 +57,36 @@ def fields_of(name):
     return dict(pair.split("=") for pair in name.split("/", 3)[3].split(","))
 
 
+PATTERNS = {"scattered": "other entities in each frame", "same": "the same in each frame"}
+
+
 def draw_capture(results, path, allocate):
-    """Added time of a frame with a snapshot, over the touched part; one plot a world."""
-    worlds = {}
+    """Added time of a frame with a snapshot, over the touched part: a row of plots for each
+    pattern, in it a plot for each world."""
+    lines = {}
     for row in results["capture"]:
         fields = fields_of(row["name"])
-        if fields["pattern"] != "scattered":
+        untouched = fields["touched"] == "0%"
+        if fields["allocate"] != allocate and not untouched:
             continue
-        if fields["allocate"] != allocate and fields["touched"] != "0%":
-            continue
-        points = worlds.setdefault(fields["world"], {}).setdefault(row["way"], [])
-        points.append((fields["touched"], max(row["cost_ns"], 100) / 1e3))
-    figure, plots = plt.subplots(1, len(worlds), figsize=(3.1 * len(worlds), 3.4), squeeze=False)
-    for axes, (world, ways) in zip(plots[0], worlds.items()):
-        for way, points in ways.items():
-            axes.plot([p[0] for p in points], [p[1] for p in points], marker="o", markersize=3,
-                      color=COLOURS[way], label=LABELS[way])
-        axes.set_yscale("log")
-        axes.set_title(f"{world} world", fontsize=10)
+        for pattern in PATTERNS if untouched else [fields["pattern"]]:
+            points = lines.setdefault((pattern, fields["world"]), {}).setdefault(row["way"], [])
+            points.append((fields["touched"], max(row["cost_ns"], 100) / 1e3))
+    worlds = list(dict.fromkeys(world for _, world in lines))
+    figure, plots = plt.subplots(len(PATTERNS), len(worlds), squeeze=False, sharex=True,
+                                 sharey="col", figsize=(3.1 * len(worlds), 3 * len(PATTERNS)))
+    for places, (pattern, title) in zip(plots, PATTERNS.items()):
+        for axes, world in zip(places, worlds):
+            for way, points in lines.get((pattern, world), {}).items():
+                axes.plot([p[0] for p in points], [p[1] for p in points], marker="o",
+                          markersize=3, color=COLOURS[way], label=LABELS[way])
+            axes.set_yscale("log")
+            axes.set_title(f"{world}, {title}", fontsize=9)
+            axes.tick_params(labelsize=8)
+            axes.spines[["top", "right"]].set_visible(False)
+        places[0].set_ylabel("capture and slower frame, µs", fontsize=9)
+    for axes in plots[-1]:
         axes.set_xlabel("entities touched in a frame", fontsize=8)
-        axes.tick_params(labelsize=8)
-        axes.spines[["top", "right"]].set_visible(False)
-    plots[0][0].set_ylabel("capture and slower frame, µs", fontsize=9)
     plots[0][-1].legend(fontsize=7, frameon=False)
     finish(figure, path)
 

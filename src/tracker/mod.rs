@@ -209,19 +209,6 @@ impl PageSet {
         self.words.fill(0);
     }
 
-    /// Pages in this set that are not in the other.
-    pub fn count_without(&self, other: &PageSet) -> usize {
-        self.iter().filter(|page| !other.contains(page.get())).count()
-    }
-
-    /// Makes this set equal to the other.
-    ///
-    /// pre: the set was resized to hold its pages.
-    pub fn copy_from(&mut self, other: &PageSet) {
-        self.clear();
-        self.insert_all(other, usize::MAX);
-    }
-
     /// Pages in the set.
     pub fn count(&self) -> usize {
         self.words.iter().map(|word| word.count_ones() as usize).sum()

@@ -1,12 +1,12 @@
 //! Uffd: the kernel tells which pages were written (`sys::written`).
 //!
 //! ```text
-//!            written in two captures in a row
-//!    cold  ----------------------------------->  hot
-//!  protected,                                 not protected,
-//!  told by the kernel                         always suspected
-//!          <-----------------------------------
-//!              unchanged in a few captures
+//!              written in four captures in a row
+//!    cold     ----------------------------------->     hot
+//!  protected,                                        not protected,
+//!  told by the kernel                                always suspected
+//!             <-----------------------------------
+//!                 unchanged in two or more
 //! ```
 //!
 //! A write to a protected page faults, which costs as much as five comparisons; a game writes to
@@ -44,9 +44,9 @@ pub struct Uffd {
     /// False once the kernel has failed us.
     works: bool,
     base: *mut u8,
-    /// Below it every page is protected or hot; 0 in the middle of a capture.
+    /// Used pages when the interval began, each protected or hot; 0 while it has not begun.
     known_pages: usize,
-    /// Used pages when the last `find` looked.
+    /// Used pages when the last `find` looked: what is to be known next.
     found_pages: usize,
     /// Page faults of the process, counted before the last scan.
     faults: u64,
@@ -301,11 +301,18 @@ impl Tracker for Uffd {
         }
     }
 
-    unsafe fn restored(&mut self, _live: Live) {
-        // Pages above those that were found stay unknown: the next find scans.
-        if self.works {
-            // SAFETY: the caller's contract.
-            unsafe { self.protect() }
+    unsafe fn restored(&mut self, live: Live) {
+        if !self.works {
+            return;
+        }
+        // A capture of as many pages has made room for them.
+        let end = live.used_pages.min(self.writes.len());
+        self.written.insert_range(self.found_pages, end);
+        self.found_pages = end;
+        // SAFETY: the caller's contract.
+        unsafe { self.protect() };
+        if end < live.used_pages {
+            self.known_pages = 0;
         }
     }
 

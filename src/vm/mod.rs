@@ -250,11 +250,6 @@ impl Hold {
         }
     }
 
-    #[cold]
-    fn is_me(holder: usize) -> bool {
-        holder == Hold::me()
-    }
-
     /// # Safety
     /// `holder` outlives the hold.
     unsafe fn take(holder: *const AtomicUsize) -> Result<Hold> {
@@ -308,7 +303,8 @@ pub unsafe fn look(vm: *mut Vm) -> Result<()> {
         }
         match (*vm).holder.load(Ordering::Relaxed) {
             0 => Ok(()),
-            other => Hold::is_me(other).then_some(()).ok_or(Error::Busy),
+            other if other == Hold::me() => Ok(()),
+            _ => Err(Error::Busy),
         }
     }
 }
