@@ -7,10 +7,11 @@ use std::{env, fs};
 
 const LUA_FOLDER: &str = "lua-5.4.9";
 const PUBLIC_HEADERS: [&str; 4] = ["lua.h", "luaconf.h", "lauxlib.h", "lualib.h"];
-const OUR_C: [&str; 7] = [
+const OUR_C: [&str; 8] = [
     "vendor/unit.c",
     "vendor/overrides.h",
     "src/lua/life.c",
+    "src/lua/collector.c",
     "src/lua/numbers.c",
     "src/lua/shim.c",
     "src/lua/objects.c",

@@ -198,7 +198,8 @@ typedef struct rlua_Config {
    */
   int32_t gc_step_size;
   /**
-   * Collector: divides the work of a step while it sweeps. Up to 1000. 0 is 8; Lua's own is 1.
+   * Collector: divides the work of a step while it sweeps, as far as sweeping stays faster than
+   * the script makes garbage. Up to 1000. 0 is 8; Lua's own is 1.
    */
   int32_t gc_sweep_divisor;
   /**

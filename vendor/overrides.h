@@ -19,10 +19,10 @@
 #define LUAI_DDEC(def) /* nothing: the definition comes first */
 #define LUAI_DDEF static
 
-/* The host's extra space stays the word before a lua_State; the two words before that are ours
- * (see rlua_Private). */
+/* The host's extra space stays the word before a lua_State; the four words before that are
+ * ours (see rlua_Private). */
 #undef LUA_EXTRASPACE
-#define LUA_EXTRASPACE (3 * sizeof(void *))
+#define LUA_EXTRASPACE (5 * sizeof(void *))
 
 /* The cache of API strings is indexed by the host's string addresses, so what it holds, and
  * with it the allocations, would differ between processes. One set has no index. */
@@ -48,6 +48,9 @@ typedef struct rlua_Private {
   unsigned int depth; /* entries into Lua on the C stack, of any thread; zero means Idle (V1) */
   unsigned int sweep_divisor; /* of a step's work while sweeping; 1 is stock */
   Table *refs; /* the table of references, or NULL (host.c) */
+  Table *sliced; /* the table that the collector marks in slices, or NULL (collector.c) */
+  unsigned int unsliced; /* the slots of it that no slice marked yet */
+  unsigned int rounds; /* of this cycle's mark phase that began */
 } rlua_Private;
 
 #define rlua_private(main) ((rlua_Private *)((char *)(main)-LUA_EXTRASPACE))

@@ -63,20 +63,7 @@ static void rlua_enter_warnerror(lua_State *L, const char *where) {
 }
 #define luaE_warnerror(L, where) rlua_enter_warnerror(L, where)
 
-/* Marking an object counts its slots as work, sweeping it counts one. So a step that marks a few
- * objects sweeps a hundred times as many, and a sweep writes to most pages within a frame. A
- * divisor on the step's work while sweeping spreads it (life.c sets it, 1 is stock). */
-static int rlua_gcparam(const global_State *g, const lu_byte *param) {
-  int value = *param * 4;
-  if (param == &g->gcstepmul && GCSswpallgc <= g->gcstate && g->gcstate <= GCSswpend)
-    value /= (int)rlua_private(g->mainthread)->sweep_divisor;
-  return value;
-}
-#undef getgcparam
-#define getgcparam(p) rlua_gcparam(g, &(p))
-#include "lgc.c"
-#undef getgcparam
-#define getgcparam(p) ((p) * 4)
+#include "collector.c"
 #undef luaE_warnerror
 
 #include "llex.c"

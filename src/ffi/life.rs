@@ -49,7 +49,8 @@ pub struct rlua_Config {
     /// Collector: logarithm of the bytes allocated between two steps, as LUA_GCINC's step size.
     /// Up to 60. 0 is 12; Lua's own is 13.
     pub gc_step_size: i32,
-    /// Collector: divides the work of a step while it sweeps. Up to 1000. 0 is 8; Lua's own is 1.
+    /// Collector: divides the work of a step while it sweeps, as far as sweeping stays faster than
+    /// the script makes garbage. Up to 1000. 0 is 8; Lua's own is 1.
     pub gc_sweep_divisor: i32,
     /// 0.
     pub reserved: i32,
