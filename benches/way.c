@@ -40,7 +40,7 @@ static int is_copy(int kind) {
   return kind >= WAY_COPY_FRESH && kind <= WAY_COPY_REUSED;
 }
 
-int way_open(Way *way, int kind, size_t memory_size, size_t kept) {
+int way_open(Way *way, int kind, size_t memory_size, size_t kept, int lua_pacing) {
   int backend = kind >= WAY_COMPARE;
   rlua_Config config;
   memset(&config, 0, sizeof config);
@@ -50,6 +50,12 @@ int way_open(Way *way, int kind, size_t memory_size, size_t kept) {
   config.max_snapshots = backend ? kept : 0;
   config.tracker = kind == WAY_COMPARE ? RLUA_TRACKER_COMPARE
     : kind == WAY_UFFD ? RLUA_TRACKER_UFFD : RLUA_TRACKER_AUTO;
+  if (lua_pacing) {
+    config.gc_pause = 200;
+    config.gc_step_multiplier = 100;
+    config.gc_step_size = 13;
+    config.gc_sweep_divisor = 1;
+  }
   int status = rlua_open(&config, &way->L);
   if (status == RLUA_UNSUPPORTED) return 0;
   if (status != RLUA_OK) die("rlua_open: %s", rlua_last_error(NULL));

@@ -31,8 +31,9 @@ typedef struct Way {
 
 const char *way_name(int kind);
 
-/* Makes a VM that keeps `kept` moments. 0 when this system lacks the backend. */
-int way_open(Way *way, int kind, size_t memory_size, size_t kept);
+/* Makes a VM that keeps `kept` moments, its collector paced for rollback or as lua_newstate does it:
+ * pause 200, multiplier 100, steps of 8 KiB. 0 when this system lacks the backend. */
+int way_open(Way *way, int kind, size_t memory_size, size_t kept, int lua_pacing);
 void way_close(Way *way);
 
 /* Captures the VM as it is now; the oldest moment goes. */

@@ -119,7 +119,7 @@ static void open_bench(Bench *bench, const char *path, size_t kib, size_t kept) 
   bench->kib = kib;
   for (int kind = 0; kind < WAY_COUNT; kind++) {
     Way *way = &bench->ways[kind];
-    bench->open[kind] = way_open(way, kind, kib * 1024 * 4 + 16 * MIB, kept);
+    bench->open[kind] = way_open(way, kind, kib * 1024 * 4 + 16 * MIB, kept, 0);
     if (bench->open[kind]) bench->entities = build_world(way->L, path, kib);
     else printf("unavailable %s world_kib=%zu\n", way_name(kind), kib);
   }
@@ -264,13 +264,6 @@ static void rollback(const char *path, size_t kib, int rounds) {
   close_bench(&bench);
 }
 
-/* The pacing that lua_newstate sets: pause 200, multiplier 100, steps of 8 KiB. */
-static int open_paced(Way *way, int kind, size_t kib, int lua_pacing) {
-  if (!way_open(way, kind, kib * 1024 * 4 + 16 * MIB, 8)) return 0;
-  if (lua_pacing) lua_gc(way->L, LUA_GCINC, 200, 100, 13);
-  return 1;
-}
-
 static void print_worst(double *times, double *dirty, size_t frames) {
   qsort(times, frames, sizeof *times, compare_doubles);
   qsort(dirty, frames, sizeof *dirty, compare_doubles);
@@ -287,7 +280,9 @@ static void worst_case(const char *path, size_t kib, size_t frames, int kind, in
   Load load = {0, "scattered", 1};
   size_t peak_bytes = 0;
   double *times = calloc(frames, sizeof *times), *dirty = calloc(frames, sizeof *dirty);
-  for (int repeat = 0; repeat < 2 && open_paced(&way, kind, kib, lua_pacing); repeat++) {
+  size_t memory_size = kib * 1024 * 4 + 16 * MIB;
+  for (int repeat = 0; repeat < 2; repeat++) {
+    if (!way_open(&way, kind, memory_size, 8, lua_pacing)) break;
     bench.entities = build_world(way.L, path, kib);
     load.touched = part(&bench, 10);
     way_snap(&way); /* the first one copies everything */
@@ -321,7 +316,7 @@ static void memory(const char *path, size_t kib) {
   for (int kind = WAY_COMPARE; kind < WAY_COUNT; kind++) {
     Way way;
     size_t dirty_pages = 0;
-    if (!way_open(&way, kind, kib * 1024 * 4 + 16 * MIB, 20)) continue;
+    if (!way_open(&way, kind, kib * 1024 * 4 + 16 * MIB, 20, 0)) continue;
     Bench bench = {.kib = kib, .entities = build_world(way.L, path, kib)};
     Load load = {part(&bench, 10), "scattered", 0};
     for (int i = 0; i < 60; i++) {
@@ -365,7 +360,7 @@ static void idle_case(int kind, size_t count, size_t kib) {
   Way *ways = calloc(count, sizeof *ways);
   size_t before = resident_bytes(), live = 0, used = 0, kept = 0;
   for (size_t i = 0; i < count; i++) {
-    if (!way_open(&ways[i], kind, MIB, 2)) {
+    if (!way_open(&ways[i], kind, MIB, 2, 0)) {
       free(ways);
       return;
     }
@@ -419,7 +414,7 @@ static void script_case(const char *path, int kind, long period_us) {
   memset(&action, 0, sizeof action);
   action.sa_handler = on_alarm;
   sigaction(SIGALRM, &action, NULL);
-  if (!way_open(&way, kind, 1024 * MIB, 8)) {
+  if (!way_open(&way, kind, 1024 * MIB, 8, 0)) {
     printf("unavailable %s\n", way_name(kind));
     return;
   }

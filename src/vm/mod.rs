@@ -58,7 +58,7 @@ impl Pacing {
 
     /// For rollback: a cycle is spread over many frames. Lua's own pacing marks and sweeps within
     /// a frame or two and writes to nearly every page then (93 % of a 4 MiB world, where this
-    /// writes to 32 %, 99 of 100 frames to less than 25 %); this takes up to 1.2 times the memory.
+    /// writes to 28 to 34 %, 99 of 100 frames to 24 %); this takes up to 1.2 times the memory.
     pub const ROLLBACK: Pacing =
         Pacing { pause: 200, step_multiplier: 4, step_size: 12, sweep_divisor: 8 };
 }
