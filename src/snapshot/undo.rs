@@ -84,10 +84,18 @@ impl Undo {
         mirror: &[PagePtr],
         store: &mut PageStore,
     ) -> Result<()> {
-        pages.iter().take_while(|page| page.get() < end).try_for_each(|page| {
+        let mut pages = pages.iter().take_while(|page| page.get() < end);
+        let mut next = pages.next();
+        while let Some(page) = next {
+            next = pages.next();
+            if let Some(next) = next {
+                lines::prefetch(live.page(next.get()));
+                lines::prefetch(mirror[next.get()]);
+            }
             // SAFETY: the caller's contract.
-            unsafe { self.exchange(page, live.page(page.get()), mirror[page.get()], store) }
-        })
+            unsafe { self.exchange(page, live.page(page.get()), mirror[page.get()], store)? };
+        }
+        Ok(())
     }
 
     /// Whether nothing was replaced.
