@@ -10,6 +10,8 @@ static lua_State *open_stepped(size_t memory_size) {
     lua_State *L = open_vm(memory_size, 1);
     lua_gc(L, LUA_GCINC, 200, 4, 1);
     lua_gc(L, LUA_GCSTOP);
+    lua_pushinteger(L, test_scale());
+    lua_setglobal(L, "scale");
     run(L, "alive, last = setmetatable({}, {__mode = 'v'}), 0\n"
            "function new() last = last + 1 local o = {id = last} alive[last] = o return o end\n"
            "function step() return collectgarbage('step', 0) end\n"
@@ -19,7 +21,7 @@ static lua_State *open_stepped(size_t memory_size) {
            "function fill(t, n) for i = 1, n do t[i] = new() end return t end\n"
            /* `change` runs at each of the cycle's first steps in turn, once a cycle. */
            "function at_every_step(prepare, change, verify)\n"
-           "  for at = 1, 60 do\n"
+           "  for at = 1, 60, scale do\n"
            "    local state = prepare()\n"
            "    finish()\n"
            "    for _ = 1, at do step() end\n"
@@ -162,7 +164,7 @@ static const char random_program[] =
     "  function() collectgarbage('generational') step() end,\n"
     "  function() collectgarbage('incremental') end,\n"
     "  function() pcall(string.rep, 'x', 1 << 27) end}\n"
-    "for round = 1, 3000 do\n"
+    "for round = 1, 3000 // scale do\n"
     "  for i = 1, random(12) do if step() then verify() end end\n"
     "  operations[random(#operations)](arrays[random(4)], hashes[random(4)])\n"
     "  if random(60) == 1 then rare[random(#rare)]() end\n"
@@ -172,8 +174,7 @@ static const char random_program[] =
     "back.__gc = nil collectgarbage() collectgarbage() assert(next(alive) == nil)";
 
 TEST(random_programs_lose_nothing) {
-    const char *scale = getenv("RLUA_TEST_SCALE");
-    int seeds = scale ? 1 : 12, seed;
+    int seeds = test_scale() > 1 ? 1 : 12, seed;
     for (seed = 1; seed <= seeds; seed++) {
         lua_State *L = open_stepped(64 * MIB);
         if (luaL_loadstring(L, random_program) != LUA_OK) FAIL("%s", lua_tostring(L, -1));
@@ -187,12 +188,13 @@ TEST(random_programs_lose_nothing) {
 /* What slices are for: in stock Lua one step marks, and so writes to, all of it. */
 static void check_pages_of_steps(const char *build) {
     lua_State *L = open_stepped(64 * MIB);
-    int finished = 0, cycle;
+    long steps = 100000 / test_scale() / test_scale(), step;
+    int finished, cycle;
     run(L, build);
     for (cycle = 0; cycle < 2; cycle++) {
         lua_gc(L, LUA_GCCOLLECT);
         CHECK_OK(rlua_snap(L));
-        for (finished = 0; !finished;) {
+        for (step = finished = 0; !finished && step < steps; step++) {
             rlua_Info info;
             finished = lua_gc(L, LUA_GCSTEP, 0);
             CHECK_OK(rlua_snap(L));
