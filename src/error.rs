@@ -1,10 +1,14 @@
 //! Errors: the inner enum carries what is needed for a sentence, the C enum is ABI.
 
+mod flaw;
 mod host;
+mod text;
 
+pub use flaw::Flaw;
 pub use host::HostError;
 use std::ffi::c_char;
 use std::fmt;
+pub use text::Text;
 
 /// What a function of this library answers.
 ///
@@ -140,9 +144,10 @@ pub enum Error {
     BadConfigSize { found: usize, expected: usize },
     UnknownTracker { value: i32 },
     OutOfRange { field: &'static str, value: i32, max: i32 },
-    UnknownTrackerName { name: String },
+    UnknownTrackerName { name: Text<32> },
     TrackerUnavailable { name: &'static str, why: &'static str },
-    Corrupt { what: String },
+    Corrupt { what: Text<{ Flaw::BYTES }> },
+    NoMemoryForCheck,
     BadArg { function: &'static str },
     Host(HostError),
 }
@@ -161,6 +166,7 @@ impl Error {
             Error::NoAddressSpace { .. }
             | Error::NoMemoryForVm { .. }
             | Error::NoMemoryForPages { .. }
+            | Error::NoMemoryForCheck
             | Error::Commit { .. }
             | Error::StackFull => Status::NoMemory,
             Error::LimitTooLarge { .. }
@@ -267,6 +273,9 @@ impl fmt::Display for Error {
                 write!(f, "the tracker '{name}' cannot be used here: {why}; use auto or compare")
             }
             Error::Corrupt { what } => write!(f, "the state is damaged: {what}"),
+            Error::NoMemoryForCheck => f.write_str(
+                "there is no memory for the check; whether the state is sound is not known",
+            ),
             Error::BadArg { function } => write!(
                 f,
                 "{function}: an index, a count or a type has no meaning on this stack; nothing \
@@ -327,6 +336,15 @@ impl fmt::Write for Sentence {
         }
         self.length += taken;
         if taken == text.len() { Ok(()) } else { Err(fmt::Error) }
+    }
+}
+
+impl From<Flaw> for Error {
+    fn from(flaw: Flaw) -> Error {
+        match flaw {
+            Flaw::Damaged(what) => Error::Corrupt { what },
+            Flaw::NoMemory => Error::NoMemoryForCheck,
+        }
     }
 }
 

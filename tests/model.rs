@@ -157,10 +157,10 @@ impl Model {
                     let frame = newest.unwrap_or(-5) + i64::from(ahead);
                     let status = rlua_snap_frame(self.lua, frame);
                     if ahead == 0 && newest.is_some() && self.max > 0 {
-                        assert_eq!(status, Status::BadFrame as i32);
-                    } else {
-                        self.keep(status, frame);
+                        // The newest label again: replaces that snapshot.
+                        self.kept.pop_back();
                     }
+                    self.keep(status, frame);
                 }
                 Step::Rollback { n } => {
                     let status = rlua_rollback(self.lua, n);

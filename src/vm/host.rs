@@ -18,10 +18,11 @@
 //! # Not here
 //! Which resources are unreachable ([`crate::resource`]); the arguments' checks (`crate::ffi`).
 
-use super::{Vm, registry, see_idle};
-use crate::error::{Error, HostError, Result};
+use super::{Vm, live, registry, see_idle};
+use crate::error::{Error, Flaw, HostError, Result};
 use crate::lua::{self, lua_State};
 use crate::resource::{Released, Resources};
+use crate::snapshot::Captured;
 use crate::units::Frame;
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString, c_int, c_void};
@@ -132,29 +133,30 @@ impl Host {
     }
 
     /// Verifies the table of resources and that tokens belong to held snapshots.
-    pub fn check(&self, held: usize) -> std::result::Result<(), String> {
+    pub fn check(&self, held: usize) -> std::result::Result<(), Flaw> {
         let numbers = self.resources.held();
         if self.tokens.iter().any(|tokens| !numbers.contains(&tokens.snapshot)) {
-            return Err(format!("P1: a snapshot has tokens, but is not in {numbers:?}"));
+            return Err(Flaw::damaged(format_args!(
+                "P1: a snapshot has tokens, but is not in {numbers:?}"
+            )));
         }
         self.resources.check(held)
     }
 }
 
 impl Vm {
-    /// Captures the arena under a label from `next_frame`.
-    fn capture_arena(&mut self, frame: Frame, untouched: bool) -> Result<()> {
-        if untouched && self.history.repeat(frame)? {
-            return Ok(());
-        }
-        let live = self.live();
+    /// Captures the arena under a label from `History::label`.
+    fn capture_arena(&mut self, frame: Frame, untouched: bool) -> Result<Captured> {
+        let arena = self.arena;
+        // SAFETY: made by open().
+        let live = || unsafe { live(&*arena) };
         // SAFETY: Idle (V1): nothing writes to the region.
-        unsafe { self.history.capture(live, self.tracker.get(), frame) }
+        unsafe { self.history.capture(live, untouched, self.tracker.get(), frame) }
     }
 
     /// Puts the arena back to the n-th newest snapshot.
     fn restore_arena(&mut self, n: usize) -> Result<()> {
-        let live = self.live();
+        let live = live(self.arena());
         // SAFETY: Idle (V1), and the commit never falls (R2).
         unsafe { self.history.restore(live, self.tracker.get(), n) }
     }
@@ -189,7 +191,7 @@ pub unsafe fn capture(vm: *mut Vm, frame: Option<Frame>) -> Result<()> {
 unsafe fn capture_idle(vm: *mut Vm, frame: Option<Frame>, untouched: Option<bool>) -> Result<()> {
     // SAFETY: the contract above; references end before a callback runs.
     unsafe {
-        let frame = (*vm).next_frame(frame)?;
+        let frame = (*vm).history.label(frame)?;
         let host = &mut (*vm).host;
         if !host.participants.is_empty() {
             host.tokens.try_reserve(1).map_err(no_room("snapshot"))?;
@@ -197,14 +199,28 @@ unsafe fn capture_idle(vm: *mut Vm, frame: Option<Frame>, untouched: Option<bool
         }
         let tokens = capture_participants(vm, frame)?;
         let untouched = untouched.unwrap_or_else(|| (*vm).tracker.get().is_untouched());
-        if let Err(error) = (*vm).capture_arena(frame, untouched) {
-            discard(&tokens);
-            return Err(error);
-        }
+        let captured = match (*vm).capture_arena(frame, untouched) {
+            Ok(captured) => captured,
+            Err(error) => {
+                discard(&tokens);
+                return Err(error);
+            }
+        };
         let held = (*vm).history.count();
         let host = &mut (*vm).host;
-        host.drop_oldest(held - 1);
-        host.resources.captured();
+        match captured {
+            Captured::Added => {
+                host.drop_oldest(held - 1);
+                host.resources.captured();
+            }
+            Captured::Replaced => {
+                host.resources.replaced();
+                let newest = host.resources.held().end - 1;
+                if host.tokens.back().is_some_and(|last| last.snapshot == newest) {
+                    host.dropped.extend(host.tokens.pop_back());
+                }
+            }
+        }
         if !tokens.is_empty() {
             let snapshot = host.resources.held().end - 1;
             host.tokens.push_back(Tokens { snapshot, tokens });

@@ -25,9 +25,11 @@ pub mod registry;
 use crate::arena::Arena;
 use crate::error::{Error, Result, Sentence};
 use crate::lua::{self, lua_State};
+use crate::pages::Live;
 use crate::region;
 use crate::snapshot::History;
-use crate::tracker::{self, Backend, Live};
+use crate::sys::thread;
+use crate::tracker::{self, Backend};
 use crate::units::{Frame, pages_for};
 use std::ffi::c_char;
 use std::fmt;
@@ -176,27 +178,6 @@ impl Vm {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).set(sentence);
     }
 
-    fn live(&self) -> Live {
-        let arena = self.arena();
-        Live { base: arena.base(), used_pages: pages_for(arena.used_bytes()) }
-    }
-
-    /// The label of the next snapshot: `frame`, or the one after the newest.
-    fn next_frame(&self, frame: Option<Frame>) -> Result<Frame> {
-        if self.history.max_snapshots() == 0 {
-            return Err(Error::Disabled);
-        }
-        let newest = self.history.frames().map(|(_, newest)| newest.0);
-        match (frame, newest) {
-            (Some(Frame(wanted)), Some(newest)) if wanted <= newest => {
-                Err(Error::BadFrame { wanted, newest })
-            }
-            (Some(frame), _) => Ok(frame),
-            (None, Some(newest)) => newest.checked_add(1).map(Frame).ok_or(Error::NoMoreFrames),
-            (None, None) => Ok(Frame(0)),
-        }
-    }
-
     /// How many restores back the snapshot with that label is.
     fn steps_to(&self, frame: Frame) -> Result<usize> {
         self.history.steps_to(frame).ok_or_else(|| {
@@ -207,14 +188,20 @@ impl Vm {
 
     /// Walks everything and verifies the invariants.
     pub fn check(&self) -> Result<()> {
-        let check = self.arena().check().and_then(|()| self.history.check());
-        let check = check.and_then(|()| self.host.check(self.history.count()));
-        check.map_err(|what| Error::Corrupt { what })
+        self.arena().check()?;
+        self.history.check()?;
+        Ok(self.host.check(self.history.count())?)
     }
+}
+
+fn live(arena: &Arena) -> Live {
+    Live { base: arena.base(), used_pages: pages_for(arena.used_bytes()) }
 }
 
 impl Drop for Vm {
     fn drop(&mut self) {
+        // It looks at the region when it goes.
+        self.tracker = Backend::Compare(tracker::Compare);
         // SAFETY: made by open(); Lua is gone, so nothing else holds the pointer.
         drop(unsafe { Box::from_raw(self.arena) });
     }
@@ -228,32 +215,10 @@ struct Hold {
 }
 
 impl Hold {
-    /// A number that is this thread's own, never 0. A thread-local's address in a shared library
-    /// takes a call; the thread pointer is one load.
-    #[inline(always)]
-    fn me() -> usize {
-        #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-        {
-            let pointer: usize;
-            // SAFETY: the System V ABI keeps the thread pointer at fs:0; only that is read.
-            unsafe {
-                std::arch::asm!("mov {}, fs:0", out(reg) pointer, options(nostack, pure, readonly));
-            }
-            pointer
-        }
-        #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-        {
-            thread_local! {
-                static MARK: u8 = const { 0 };
-            }
-            MARK.with(|mark| std::ptr::from_ref(mark) as usize)
-        }
-    }
-
     /// # Safety
     /// `holder` outlives the hold.
     unsafe fn take(holder: *const AtomicUsize) -> Result<Hold> {
-        let me = Hold::me();
+        let me = thread::id();
         // SAFETY: the contract above.
         let taken =
             unsafe { (*holder).compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) };
@@ -303,7 +268,7 @@ pub unsafe fn look(vm: *mut Vm) -> Result<()> {
         }
         match (*vm).holder.load(Ordering::Relaxed) {
             0 => Ok(()),
-            other if other == Hold::me() => Ok(()),
+            other if other == thread::id() => Ok(()),
             _ => Err(Error::Busy),
         }
     }

@@ -7,12 +7,12 @@
 use super::Vm;
 use crate::error::{Error, Result};
 use crate::lua::lua_State;
-use crate::region;
+use crate::sys;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// User addresses have at most 47 bits here: 2^15 slots of 2^32 bytes.
-const SLOTS: usize = 1 << 15;
+/// One a place that a region can lie at.
+const SLOTS: usize = sys::REGION_SLOTS;
 
 static VMS: [AtomicPtr<Vm>; SLOTS] = [const { AtomicPtr::new(ptr::null_mut()) }; SLOTS];
 
@@ -32,7 +32,7 @@ fn tombstone() -> *mut Vm {
 }
 
 fn slot(address: usize) -> Option<&'static AtomicPtr<Vm>> {
-    VMS.get(address / region::MAX_BYTES)
+    VMS.get(address / sys::REGION_ALIGNMENT)
 }
 
 /// Finds the owner of a thread's address.
