@@ -7,22 +7,16 @@ use std::{env, fs};
 
 const LUA_FOLDER: &str = "lua-5.4.9";
 const PUBLIC_HEADERS: [&str; 4] = ["lua.h", "luaconf.h", "lauxlib.h", "lualib.h"];
-const OUR_C: [&str; 8] = [
-    "vendor/unit.c",
-    "vendor/overrides.h",
-    "src/lua/life.c",
-    "src/lua/collector.c",
-    "src/lua/numbers.c",
-    "src/lua/shim.c",
-    "src/lua/objects.c",
-    "src/lua/host.c",
-];
+/// The one translation unit; all of our C lies beside it.
+const UNIT: &str = "src/lua/unit.c";
 
 fn main() -> Result<(), Box<dyn Error>> {
-    for path in OUR_C.iter().chain(&["build.rs", "Cargo.lock"]) {
+    for path in ["src/lua", "build.rs", "Cargo.lock"] {
         println!("cargo:rerun-if-changed={path}");
     }
-    println!("cargo:rerun-if-env-changed=RLUA_SANITIZE");
+    for name in ["RLUA_SANITIZE", "RLUA_ASSERT"] {
+        println!("cargo:rerun-if-env-changed={name}");
+    }
     let lua = lua_folder()?;
     compile_unit(&lua);
     stage_headers(&lua)?;
@@ -63,9 +57,8 @@ fn lua_folder() -> Result<PathBuf, Box<dyn Error>> {
 /// One unit makes Lua's internal calls direct, which is where most of the speed comes from.
 fn compile_unit(lua: &Path) {
     let mut unit = cc::Build::new();
-    unit.file("vendor/unit.c")
+    unit.file(UNIT)
         .include(lua)
-        .include("vendor")
         .include("src/lua")
         .std("gnu11")
         // What lua.org's makefile gives on Linux.
@@ -81,6 +74,8 @@ fn compile_unit(lua: &Path) {
         .flag_if_supported("-fno-plt")
         // Fused multiply-add rounds once where the language rounds twice: a desync between CPUs.
         .flag("-ffp-contract=off")
+        // A C++ exception may pass through Lua's frames (recover.c).
+        .flag("-fexceptions")
         // Inlining lua_getlocal into ldblib.c makes gcc see a path that Lua never takes.
         .flag_if_supported("-Wno-maybe-uninitialized")
         // Both make rustc's linker keep and export every public symbol of the unit.
@@ -88,6 +83,9 @@ fn compile_unit(lua: &Path) {
         .link_lib_modifier("+export-symbols");
     if let Ok(checks) = env::var("RLUA_SANITIZE") {
         unit.flag(format!("-fsanitize={checks}")).flag("-fno-omit-frame-pointer");
+    }
+    if env::var_os("RLUA_ASSERT").is_some_and(|value| value != "0") {
+        unit.define("LUAI_ASSERT", None).define("LUA_USE_APICHECK", None);
     }
     unit.compile("rlua_unit");
 }

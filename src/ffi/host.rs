@@ -4,7 +4,7 @@
 //! is running; none raises.
 
 use crate::error::{Error, HostError, Result, Status};
-use crate::ffi::calls::{answer_to_status, null, rlua_HostFunction};
+use crate::ffi::hooks::{note_failed, null, rlua_HostFunction};
 use crate::ffi::{code, fail, find};
 use crate::lua::{self, lua_State};
 use crate::vm::host::{self, Participant, Push};
@@ -299,8 +299,12 @@ pub unsafe extern "C" fn rlua_pushresource(
     if status != Status::Ok as c_int {
         return status;
     }
-    // SAFETY: `L` was found alive above.
-    unsafe { answer_to_status(L, "rlua_pushresource", answer) }
+    match answer {
+        0 => Status::Ok as c_int,
+        lua::REFUSED_STACK => fail(find(L).ok(), &Error::StackFull),
+        // SAFETY: `L` was found alive above, and has an error value on top.
+        status => unsafe { note_failed(L, "rlua_pushresource", status) as c_int },
+    }
 }
 
 /// The name of a type whose struct is whole.

@@ -4,14 +4,13 @@
 //! becomes a status, a sentence on the VM and the same sentence on the thread.
 //!
 //! # Not here
-//! What the calls do ([`crate::vm`]) and what raises (`shim.c`).
+//! What the calls do ([`crate::vm`]); protected calls, which are C (`src/lua/calls.h`).
 
 #![allow(non_camel_case_types, non_snake_case)] // C's names
 
-pub mod calls;
+pub mod hooks;
 pub mod host;
 pub mod life;
-pub mod objects;
 pub mod snapshots;
 pub mod status;
 

@@ -374,14 +374,11 @@ pub unsafe fn close(vm: *mut Vm) {
     }
 }
 
-/// Gives C the way into here.
-pub fn set_hooks() {
-    // SAFETY: both functions keep to what life.c says of them.
-    unsafe { lua::rlua_c_set_hooks(collected, exiting) }
-}
-
-/// A handle was collected or closed.
-unsafe extern "C" fn collected(thread: *mut lua_State, handle: *mut c_void, id: u64) {
+/// A handle was collected or closed (a hook of C).
+///
+/// # Safety
+/// Lua is running in the VM, on this thread.
+pub unsafe extern "C" fn collected(thread: *mut lua_State, handle: *mut c_void, id: u64) {
     let registry::Owner::Live(vm) = registry::find(thread) else { return };
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: Lua is running in the VM, on this thread; the references end at once.
@@ -397,8 +394,11 @@ unsafe extern "C" fn collected(thread: *mut lua_State, handle: *mut c_void, id: 
     }
 }
 
-/// os.exit(code, true) closes the VM from inside Lua; the process ends next.
-unsafe extern "C" fn exiting(main: *mut lua_State, finalized: c_int) {
+/// os.exit(code, true) closes the VM from inside Lua (a hook of C); the process ends next.
+///
+/// # Safety
+/// As for [`collected`].
+pub unsafe extern "C" fn exiting(main: *mut lua_State, finalized: c_int) {
     let registry::Owner::Live(vm) = registry::find(main) else { return };
     let _ = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: as above; Lua's frames below are never returned to.

@@ -31,6 +31,7 @@ use crate::tracker::{self, Backend, Live};
 use crate::units::{Frame, pages_for};
 use std::ffi::c_char;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -126,7 +127,6 @@ impl Vm {
             poisoned: AtomicBool::new(false),
             last_error: Mutex::new(Sentence::new()),
         });
-        host::set_hooks();
         let seed = config.seed.map(fold_seed);
         let seed = seed.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         // SAFETY: the arena lives as long as the VM, and nothing else uses it while Lua runs.
@@ -287,6 +287,41 @@ pub unsafe fn when_mine<T>(vm: *mut Vm, work: impl FnOnce() -> T) -> Result<T> {
         }
         let _hold = Hold::take(&raw const (*vm).holder)?;
         Ok(work())
+    }
+}
+
+/// Takes a VM for a protected call, which is C: the word to clear at its end, or NULL where an
+/// outer call on this thread does that.
+///
+/// # Safety
+/// As for [`when_mine`].
+#[inline]
+pub unsafe fn enter(vm: *mut Vm) -> Result<*const AtomicUsize> {
+    // SAFETY: live, by the contract above; only atomics are touched.
+    unsafe {
+        if (*vm).is_poisoned() {
+            return Err(Error::Poisoned);
+        }
+        let hold = ManuallyDrop::new(Hold::take(&raw const (*vm).holder)?);
+        Ok(if hold.outermost { hold.holder } else { std::ptr::null() })
+    }
+}
+
+/// As [`enter`], whoever holds the VM: what held it is gone, as the host promises.
+///
+/// # Safety
+/// As for [`when_mine`].
+pub unsafe fn seize(vm: *mut Vm) -> Result<*const AtomicUsize> {
+    // SAFETY: live, by the contract above; only atomics are touched.
+    unsafe {
+        if (*vm).is_poisoned() {
+            return Err(Error::Poisoned);
+        }
+        if (*vm).working.load(Ordering::Relaxed) {
+            return Err(Error::Busy);
+        }
+        (*vm).holder.store(Hold::me(), Ordering::Relaxed);
+        Ok(&raw const (*vm).holder)
     }
 }
 
