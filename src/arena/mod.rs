@@ -19,6 +19,7 @@
 //! # Not here
 //! Who wrote a page ([`crate::tracker`]) and what the blocks mean (`crate::lua`).
 
+mod blocks;
 mod check;
 pub mod classes;
 pub mod layout;

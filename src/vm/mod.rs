@@ -19,6 +19,7 @@
 //! # Not here
 //! NULL checks and codes ([`crate::ffi`]); which address belongs to which VM ([`registry`]).
 
+mod heap;
 pub mod host;
 pub mod registry;
 
@@ -209,7 +210,8 @@ impl Vm {
     pub fn check(&self) -> Result<()> {
         let check = self.arena().check().and_then(|()| self.history.check());
         let check = check.and_then(|()| self.host.check(self.history.count()));
-        check.map_err(|what| Error::Corrupt { what })
+        check.map_err(|what| Error::Corrupt { what })?;
+        heap::check(self)
     }
 }
 
