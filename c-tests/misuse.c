@@ -68,6 +68,19 @@ static void check_all_refused(lua_State *L, int expected) {
     }
 }
 
+#ifdef RLUA_ASSERT
+static void pop_what_is_not_there(void *ud) {
+    lua_State *L = rlua_new_rollback(1 * MIB, 0);
+    (void)ud;
+    freopen("/dev/null", "w", stderr);
+    lua_pop(L, 5);
+}
+
+TEST(assertions_of_lua_are_on) {
+    CHECK_EQ(in_child(pop_what_is_not_there, NULL), -SIGABRT);
+}
+#endif
+
 TEST(null_for_the_state) {
     check_all_refused(NULL, RLUA_NULL_ARG);
     CHECK_STATUS(rlua_pushvalue(NULL, 1), RLUA_NULL_ARG);

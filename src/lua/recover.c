@@ -49,26 +49,32 @@ static void abandon(lua_State *L, TString *message) {
   L->ci->top.p = L->top.p;
 }
 
-/* As lua_pcall leaves the thread after an error in its outermost call, without the message. */
+/* As lua_pcall leaves the thread after an error in its outermost call, without the message. What is
+ * unwound while it closes variables is taken up again from where the base level says. */
 static void unwind_main(lua_State *main) {
-  ptrdiff_t level = -1;
-  if (main->ci != &main->base_ci) level = savestack(main, outermost_function(main));
-  main->ci = &main->base_ci;
-  main->base_ci.callstatus = CIST_C;
-  if (level < 0) return;
-  luaD_closeprotected(main, level, LUA_OK);
-  main->top.p = restorestack(main, level);
+  CallInfo *base = &main->base_ci;
+  if (!(base->callstatus & CIST_CLSRET)) {
+    if (main->ci == base) return;
+    base->u2.funcidx = cast_int(outermost_function(main) - main->stack.p);
+  }
+  main->ci = base;
+  base->callstatus = CIST_C | CIST_CLSRET;
+  luaD_closeprotected(main, savestack(main, main->stack.p + base->u2.funcidx), LUA_OK);
+  base->callstatus = CIST_C;
+  main->top.p = main->stack.p + base->u2.funcidx;
   luaD_shrinkstack(main);
 }
 
-/* `main` is the main thread; no frame of its VM is on any stack. May run `__close`. */
+/* `main` is the main thread; no frame of its VM is on any stack. May run `__close`. After a panic
+ * function that jumped, the VM is idle, but its main thread is dead. */
 void rlua_c_recover(lua_State *main) {
   global_State *g = G(main);
-  if (rlua_c_is_idle(main)) return;
+  if (rlua_c_is_idle(main) && main->status == LUA_OK) return;
   rlua_depth(main) = 0;
   g->gcstp &= cast_byte(~GCSTPGC); /* it was in a finalizer */
   g->gcstopem = g->gcemergency = 0;
   unwind(main);
+  main->base_ci.callstatus &= CIST_C | CIST_CLSRET; /* no finalizer runs on it any more */
   incnny(main); /* the main thread never yields */
   main->status = LUA_OK;
   TString *message = g->memerrmsg;
