@@ -5,7 +5,7 @@
 #include "harness.h"
 
 /* Every function that takes a state, called with harmless arguments otherwise. */
-enum { CALLS = 33 };
+enum { CALLS = 57 };
 
 static int host_function(lua_State *L, void *ud) {
     (void)L;
@@ -17,6 +17,7 @@ static int call_number(int number, lua_State *L) {
     rlua_Info info;
     size_t count = 0, length = 0;
     const char *text = NULL;
+    lua_State *thread;
     int more = 0;
     memset(&info, 0, sizeof info);
     info.size = sizeof info;
@@ -54,6 +55,30 @@ static int call_number(int number, lua_State *L) {
         case 30: return rlua_createtable(L, 0, 0);
         case 31: return rlua_gc(L, LUA_GCCOLLECT, 0);
         case 32: return rlua_pushfunction(L, host_function, NULL, "f");
+        case 33: return rlua_recover(L);
+        case 34: return rlua_pushvalue(L, 1);
+        case 35: return rlua_newuserdata(L, 1, 0, NULL);
+        case 36: return rlua_newthread(L, &thread);
+        case 37: return rlua_pushcclosure(L, luaopen_base, 0);
+        case 38: return rlua_loadfile(L, "/nowhere/at/all.lua", NULL);
+        case 39: return rlua_requiref(L, "x", luaopen_base, 0);
+        case 40: return rlua_len(L, 1);
+        case 41: return rlua_concat(L, 0);
+        case 42: return rlua_compare(L, 1, 1, LUA_OPEQ, &more);
+        case 43: return rlua_arith(L, LUA_OPADD);
+        case 44: return rlua_pushtostring(L, 1);
+        case 45: return rlua_traceback(L, L, NULL, 0);
+        case 46: return rlua_rawget(L, 1);
+        case 47: return rlua_rawgeti(L, 1, 1);
+        case 48: return rlua_rawset(L, 1);
+        case 49: return rlua_rawseti(L, 1, 1);
+        case 50: return rlua_getsubtable(L, 1, "x");
+        case 51: return rlua_newmetatable(L, "x", NULL);
+        case 52: return rlua_getmetatable(L, "x");
+        case 53: return rlua_setmetatable(L, "x");
+        case 54: return rlua_settop(L, 0);
+        case 55: return rlua_toclose(L, 1);
+        case 56: return rlua_xmove(L, L, 0);
         default: return -1;
     }
 }
@@ -124,7 +149,7 @@ TEST(null_and_unknown_numbers_for_the_texts) {
     int status;
     CHECK(rlua_version() != NULL && strchr(rlua_version(), '.') != NULL);
     CHECK(rlua_last_error(NULL) != NULL);
-    for (status = -3; status < 40; status++)
+    for (status = -3; status < 80; status++)
         CHECK(rlua_strerror(status) != NULL && strlen(rlua_strerror(status)) > 1);
     CHECK(strcmp(rlua_strerror(RLUA_OK), rlua_strerror(RLUA_BUSY)) != 0);
     CHECK(strcmp(rlua_strerror(RLUA_NULL_ARG), rlua_strerror(RLUA_BUSY)) != 0);

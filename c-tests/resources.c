@@ -282,11 +282,28 @@ TEST(release_may_call_back) {
     CHECK_EQ(busy_calls, 8);
 }
 
-static void exit_closing(void *unused) {
+typedef struct Wrapped {
+    lua_Alloc function;
+    void *ud;
+    size_t calls;
+} Wrapped;
+
+static void *wrapping(void *ud, void *block, size_t old_size, size_t new_size) {
+    Wrapped *wrapped = (Wrapped *)ud;
+    wrapped->calls++;
+    return wrapped->function(wrapped->ud, block, old_size, new_size);
+}
+
+static void exit_closing(void *wraps) {
+    static Wrapped wrapped;
     lua_State *L = open_fresh(2);
-    (void)unused;
+    if (wraps) {
+        wrapped.function = lua_getallocf(L, &wrapped.ud);
+        lua_setallocf(L, wrapping, &wrapped);
+    }
     make(L, 0, "t");
     CHECK_OK(rlua_snap(L));
+    CHECK(!wraps || wrapped.calls > 0);
     on_release = NULL;
     run(L, "local t = t; fin = setmetatable({}, {__gc = function() io.write(t:number()) end})");
     if (luaL_dostring(L, "os.exit(7, true)") != LUA_OK) exit(1);
@@ -299,6 +316,13 @@ static void exit_reports(void) {
 TEST(os_exit_that_closes_releases_too) {
     atexit(exit_reports);
     CHECK_EQ(in_child(exit_closing, NULL), 7);
+}
+
+/* Whose allocation function it is does not tell whose VM it is. */
+TEST(os_exit_releases_where_the_host_wrapped_the_allocator) {
+    int wraps = 1;
+    atexit(exit_reports);
+    CHECK_EQ(in_child(exit_closing, &wraps), 7);
 }
 
 /* Lua's own pattern, for comparison: a __gc that ran after the snapshot runs again. */

@@ -125,8 +125,7 @@ BODY(pushtostring_body) {
 int rlua_pushtostring(lua_State *L, int index) {
   ENTER;
   INDEX(index);
-  REFUSE_IF(lua_isnone(L, index), "index = %d names a free position of this stack, which holds %d "
-            "%s", index, HOLDS(L));
+  if (lua_isnone(L, index)) return refuse_free(L, &hold, __func__, "index", index);
   Args args = {.index = index};
   RUN(pushtostring_body, 0);
 }

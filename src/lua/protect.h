@@ -108,6 +108,21 @@ static int refuse_index(lua_State *L, const rlua_Hold *hold, const char *functio
 }
 
 __attribute__((cold, noinline))
+static int refuse_free(lua_State *L, const rlua_Hold *hold, const char *function,
+                       const char *argument, int index) {
+  return refuse(L, hold, function, "%s = %d names a free position of this stack, which holds %d %s",
+                argument, index, HOLDS(L));
+}
+
+__attribute__((cold, noinline))
+static int refuse_table(lua_State *L, const rlua_Hold *hold, const char *function,
+                        const char *argument, int index) {
+  if (lua_isnone(L, index)) return refuse_free(L, hold, function, argument, index);
+  return refuse(L, hold, function, "%s = %d names a %s, not a table", argument, index,
+                luaL_typename(L, index));
+}
+
+__attribute__((cold, noinline))
 static int refuse_few(lua_State *L, const rlua_Hold *hold, const char *function, int count) {
   return refuse(L, hold, function, "it takes %d off this stack, which holds %d %s", count,
                 HOLDS(L));
@@ -159,8 +174,8 @@ static int is_slot(lua_State *L, int index) {
     return refuse_index(L, &hold, __func__, #argument, argument)
 #define TABLE(argument) \
   INDEX(argument); \
-  REFUSE_IF(!lua_istable(L, argument), "%s = %d names a %s, not a table", #argument, argument, \
-            luaL_typename(L, argument))
+  if (l_unlikely(!lua_istable(L, argument))) \
+    return refuse_table(L, &hold, __func__, #argument, argument)
 #define TAKES(count) \
   if (l_unlikely(lua_gettop(L) < (count))) return refuse_few(L, &hold, __func__, count)
 #define ROOM(slots) \
