@@ -3,9 +3,11 @@
 //! each rollback the arena must equal it, byte for byte. proptest prints the seed and the shrunk
 //! program.
 
+mod protected;
+
 use proptest::prelude::*;
+use protected::*;
 use rlua::error::Status;
-use rlua::ffi::calls::*;
 use rlua::ffi::life::*;
 use rlua::ffi::snapshots::*;
 use rlua::ffi::status::rlua_last_error;

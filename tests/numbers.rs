@@ -2,23 +2,13 @@
 
 #![allow(non_snake_case)] // L is Lua's name for it
 
+mod protected;
+
+use protected::*;
 use rlua::ffi::life::*;
 use rlua::lua::lua_State;
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
-
-// As rlua.h declares them: protected calls are C.
-unsafe extern "C" {
-    fn rlua_pushnumber(L: *mut lua_State, value: f64) -> c_int;
-    fn rlua_pushinteger(L: *mut lua_State, value: i64) -> c_int;
-    fn rlua_setglobal(L: *mut lua_State, name: *const c_char) -> c_int;
-    fn rlua_tolstring(
-        L: *mut lua_State,
-        index: c_int,
-        text: *mut *const c_char,
-        length: *mut usize,
-    ) -> c_int;
-}
 
 /// A VM for conversions.
 struct Converter(*mut lua_State);

@@ -7,8 +7,10 @@
 //!
 //! Not here: the order of releases and callbacks (`c-tests/resources.c`).
 
+mod protected;
+
 use proptest::prelude::*;
-use rlua::ffi::calls::*;
+use protected::*;
 use rlua::ffi::host::*;
 use rlua::ffi::life::*;
 use rlua::ffi::snapshots::*;
@@ -122,7 +124,7 @@ impl Model {
 
     fn pop(&mut self) {
         // SAFETY: the VM is live; the stack holds what these calls left.
-        unsafe { self.ok(rlua::ffi::objects::rlua_settop(self.lua, 0)) }
+        unsafe { self.ok(rlua_settop(self.lua, 0)) }
     }
 
     fn pick(&self, which: u16) -> Option<usize> {

@@ -70,7 +70,7 @@ static void new_metatable(lua_State *L, const ResourceArgs *args) {
   lua_settop(L, meta);
 }
 
-/* Pushes the table of metatables by name. It is a root of the collector (roots.c), so that no
+/* Pushes the table of metatables by name. It is a root of the collector (collector.c), so that no
  * script can reach it. */
 static void push_types(lua_State *L) {
   rlua_Private *own = rlua_private(G(L)->mainthread);

@@ -29,7 +29,7 @@
 //!   that outlived its entry (closed early, then collected) finds nothing.
 //!
 //! # Not here
-//! The handle's userdata (`host.c`), and calling `release` (`crate::vm`).
+//! The handle's userdata (`resources.c`), and calling `release` (`crate::vm`).
 
 #![forbid(unsafe_code)]
 

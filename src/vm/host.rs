@@ -421,7 +421,7 @@ pub struct Push<'a> {
     pub methods: *const lua::Method,
 }
 
-/// Pushes a handle of a new resource. Answers as shim.c does; after an error the object is the
+/// Pushes a handle of a new resource. Answers Lua's status; after an error the object is the
 /// host's as before.
 ///
 /// # Safety

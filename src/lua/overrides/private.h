@@ -30,7 +30,7 @@ typedef struct rlua_Private {
   unsigned char in_arena;       /* 1 in a VM of ours, whatever its allocation function is now */
   unsigned int sliced;   /* low bits of the table that is marked in slices, or 0 (collector.c) */
   unsigned int unsliced; /* the slots of it that no slice marked yet */
-  Table *refs;  /* the table of references, or NULL (host.c); a root of the collector */
+  Table *refs;  /* the table of references, or NULL (references.c); a root of the collector */
   Table *types; /* metatables of resources by name, or NULL (resources.c); a root too */
 } rlua_Private;
 
