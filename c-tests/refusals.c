@@ -94,7 +94,7 @@ TEST(counts_and_options_are_named_with_their_values) {
     BAD(rlua_call(state, 0, 0, 3), "rlua_call: msgh = 3 is not below the function");
     BAD(rlua_call(state, 0, 0, 9), "rlua_call: msgh = 9 names no position");
     BAD(rlua_call(state, 0, 0, LUA_REGISTRYINDEX), "rlua_call: msgh = ");
-    BAD(rlua_call(state, 0, 0, 1), "rlua_call: msgh = 1 names a table, which can handle no message");
+    BAD(rlua_call(state, 0, 0, 1), "rlua_call: msgh = 1 names a table, not a function");
     BAD(rlua_call(state, 0, 0, -2), "rlua_call: msgh = -2 names a number");
     BAD(rlua_call(state, 1, 0, 2), "rlua_call: msgh = 2 is not below the function");
     BAD(rlua_createtable(state, -1, 0), "rlua_createtable: narr = -1");
@@ -262,13 +262,15 @@ TEST(extreme_levels_of_a_traceback) {
     lua_close(state);
 }
 
-TEST(a_handler_that_can_be_called_is_taken) {
+/* The message would be lost in the attempt to handle it. */
+TEST(a_handler_that_is_no_function_is_refused_before_the_call) {
     begin();
     lua_settop(state, 0);
-    CHECK_OK(rlua_dostring(state, "return setmetatable({}, {__call = function(_, e) "
-                                  "return 'handled ' .. e end})"));
+    CHECK_OK(rlua_dostring(state, "return setmetatable({}, {__call = print})"));
     CHECK_OK(rlua_loadbuffer(state, "error('x', 0)", 13, "=x", NULL));
-    CHECK_STATUS(rlua_call(state, 0, 0, 1), RLUA_ERR_RUN);
-    CHECK_STR(lua_tostring(state, -1), "handled x");
+    CHECK_REFUSED(rlua_call(state, 0, 0, 1), RLUA_BAD_ARG);
+    CHECK_EQ(lua_gettop(state), 2);
+    CHECK_STATUS(rlua_call(state, 0, 0, 0), RLUA_ERR_RUN);
+    CHECK_STR(lua_tostring(state, -1), "x");
     lua_close(state);
 }

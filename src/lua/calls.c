@@ -117,11 +117,6 @@ static int call_with_traceback(lua_State *L, Args *args) {
   return status;
 }
 
-static int can_handle(lua_State *L, int index) {
-  if (lua_isfunction(L, index)) return 1;
-  return ttisfunction(luaT_gettmbyobj(L, index2value(L, index), TM_CALL));
-}
-
 int rlua_call(lua_State *L, int nargs, int nresults, int msgh) {
   ENTER;
   MAY_CALL;
@@ -137,7 +132,7 @@ int rlua_call(lua_State *L, int nargs, int nresults, int msgh) {
     SLOT(msgh);
     int place = lua_absindex(L, msgh);
     REFUSE_IF(place >= lua_gettop(L) - nargs, "msgh = %d is not below the function", msgh);
-    REFUSE_IF(!can_handle(L, place), "msgh = %d names a %s, which can handle no message", msgh,
+    REFUSE_IF(!lua_isfunction(L, place), "msgh = %d names a %s, not a function", msgh,
               luaL_typename(L, place));
     handler = savestack(L, L->ci->func.p + place);
   }

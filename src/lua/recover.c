@@ -40,13 +40,14 @@ static void unwind(lua_State *L) {
 }
 
 /* As lua_resume leaves a coroutine whose error nobody caught: dead, with its frames for a traceback,
- * its variables pending until it is closed. */
+ * its variables pending until it is closed. Room for one more message: what resumes a dead coroutine
+ * pushes another. */
 static void abandon(lua_State *L, TString *message) {
   unwind(L);
   L->status = LUA_ERRRUN;
   setsvalue2s(L, L->top.p, message);
   L->top.p++;
-  L->ci->top.p = L->top.p;
+  if (L->ci->top.p <= L->top.p) L->ci->top.p = L->top.p + 1;
 }
 
 /* As lua_pcall leaves the thread after an error in its outermost call, without the message. What is
