@@ -27,6 +27,7 @@ typedef struct Vm {
     lua_State *main, *pool[POOL];
     lua_State *active[ACTIVE]; /* the threads of our callbacks, outermost first */
     int depth;
+    int fragile; /* in a callback whose frame is not ours: what is pushed is dropped again */
     int working; /* in a release or a participant's call */
     unsigned char *blocks[BLOCKS];
     rlua_Ref refs[REFS];
@@ -158,8 +159,10 @@ static void inside(lua_State *L, const char *where, int only_pushes) {
     vm->active[vm->depth++] = L;
     nested++;
     restricted |= only_pushes;
+    vm->fragile += only_pushes;
     some_calls(vm, L, 4, restricted);
     restricted = outer;
+    vm->fragile -= only_pushes;
     nested--;
     vm->depth--;
     if (only_pushes) lua_settop(L, top);
@@ -400,7 +403,7 @@ static const char *const scripts[] = {
 };
 API(dostring) {
 #ifndef RLUA_VERSION
-    if (vm_of(L) && (lua_status(L) != LUA_OK || !lua_checkstack(L, 20))) return ANSWERED;
+    if (vm_of(L) && (lua_status(L) != LUA_OK || lua_gettop(L) > 10)) return ANSWERED;
 #endif
     return rlua_dostring(L, POINTER(scripts[below(&R, COUNT_OF(scripts))]));
 }
@@ -475,7 +478,7 @@ API(tolstring) {
 API(pushfunction) {
     int status;
 #ifndef RLUA_VERSION
-    if (vm_of(L) && !lua_checkstack(L, 9)) return ANSWERED;
+    if (vm_of(L) && lua_gettop(L) > 10) return ANSWERED;
 #endif
     status = rlua_pushfunction(L, one_in(&R, 20) ? NULL : in_host_function, L, any_text());
     if (status == RLUA_OK && lua_gettop(L) < TOP_MAX && one_in(&R, 3)) {
@@ -555,10 +558,10 @@ API(toclose) {
     }
     index = any_index(L);
     if (vm_of(L) && (index < -lua_gettop(L) || (index > lua_gettop(L)))) return rlua_toclose(L, index);
-    if (vm_of(L) && (!lua_toboolean(L, index) || luaL_getmetafield(L, index, "__close"))) {
-        if (lua_toboolean(L, index)) lua_pop(L, 1);
+    /* What can be closed would be marked. Finding out needs memory, so the type has to do. */
+    if (vm_of(L) && (!lua_toboolean(L, index) || lua_type(L, index) == LUA_TTABLE ||
+                     lua_type(L, index) == LUA_TUSERDATA))
         return ANSWERED;
-    }
     return rlua_toclose(L, index);
 }
 API(closeslot) { return rlua_closeslot(L, any_index(L)); }
@@ -784,6 +787,9 @@ static void close_vm(Vm *vm) {
     lua_State *L = a_thread(vm);
     int busy = vm->depth || vm->working;
     rlua_Info info;
+#ifndef RLUA_VERSION
+    if (vm->working) return;
+#endif
     doing("lua_close");
     if (busy) {
         lua_close(L);
@@ -802,7 +808,10 @@ static void some_calls(Vm *vm, lua_State *L, int most, int only_pushes) {
         const Function *function = &functions[below(&R, COUNT_OF(functions))];
         lua_State *on = one_in(&R, 4) ? any_state() : a_thread(vm);
         Vm *other = vm_of(on);
-        if (only_pushes && other == vm) on = L; /* what is pushed is dropped again */
+        if (other && (only_pushes || other->fragile)) {
+            if (other == vm) on = L;
+            else if (other->fragile) continue;
+        }
         if (only_pushes && !(function->flags & PUSH)) continue;
         if (other && on != L && lua_gettop(on) > TOP_MAX && other->depth == 0) lua_settop(on, 9);
         one_call(function, on);
