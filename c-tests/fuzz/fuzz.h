@@ -84,7 +84,7 @@ static inline int fuzz_one(const Fuzzer *fuzzer, const char *program, uint64_t s
     if (child == 0) {
         harness.in_child = 1;
         harness.current = fuzzer->name;
-        alarm(FUZZ_WATCHDOG_SECONDS);
+        alarm((unsigned)(FUZZ_WATCHDOG_SECONDS * test_scale()));
         fuzzer->body(seed, frames);
         fflush(stdout);
         _exit(0);

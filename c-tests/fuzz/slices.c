@@ -120,7 +120,7 @@ static void slices(uint64_t seed, long frames) {
         expected = strdup(run_program(name, 0, 0));
         fuzz->frame = i;
         doing("program %s in slices", name);
-        found = run_program(name, strcmp(name, "big_constants") ? 3 + below(&R, 300) : 40001, frames);
+        found = run_program(name, strcmp(name, "wide_constants") ? 3 + below(&R, 300) : 40001, frames);
         if (strcmp(found, expected) != 0) FAIL("%s found\n%s\nnot\n%s", name, found, expected);
         fuzz->counts[PROGRAMS]++;
         free(expected);

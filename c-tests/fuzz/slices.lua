@@ -60,7 +60,7 @@ function helpers.closures()
   return sum
 end
 
-function programs.big_constants(out) -- constants and lists beyond what an instruction can name
+function programs.wide_constants(out) -- constants and lists beyond what an instruction can name
   local parts = {}
   for i = 1, 131200 do parts[i] = i .. '.5' end
   local f = load('local t = {' .. table.concat(parts, ',') .. '} local x = 99999999.5 return t, x, -x')
