@@ -87,11 +87,26 @@ cpp_binary() { # cpp_binary NAME SOURCE FLAGS...
         $cxx -std=c++17 -O2 "${warnings[@]}" "$@" "$source" -o "$out/$name" "${link[@]}"
 }
 
+dropped_results() { # a warning for exactly the lines of dropped.cpp that are marked
+    local source=$here/cpp/dropped.cpp found
+    local check=($cxx -std=c++17 "-I$root/include" -fsyntax-only)
+    "${check[@]}" -Wunused-result "$source" >"$out/log" 2>&1 || true
+    found=$(sed -n 's/^[^:]*dropped\.cpp:\([0-9]*\):.*unused-result.*/\1/p' "$out/log" | sort -nu)
+    if [ "$found" = "$(grep -n '// dropped$' "$source" | cut -d: -f1)" ] &&
+        ! "${check[@]}" -Werror=unused-result "$source" 2>/dev/null
+    then echo "c++ dropped results: 1 passed, 0 failed"; count 1 0
+    else
+        sed 's/^/    /' "$out/log"
+        echo "c++ dropped results: 0 passed, 1 failed"; count 0 1
+    fi
+}
+
 run_cpp() {
     if build "$out/rlua_hpp.o" "${headers[@]}" -- $cxx -std=c++17 "${warnings[@]}" \
         -x c++ -c "$root/include/rlua.hpp" -o "$out/rlua_hpp.o"
     then echo "rlua.hpp compiles alone: 1 passed, 0 failed"; count 1 0
     else count 0 1; fi
+    dropped_results
     if cpp_binary cpp_tests "$here/cpp/tests.cpp"; then suite "c++ tests" "$out/cpp_tests"
     else count 0 1; fi
     if cpp_binary cpp_no_exceptions "$here/cpp/no_exceptions.cpp" -fno-exceptions -fno-rtti

@@ -1,16 +1,17 @@
 // rlua.hpp: RAII, typed values and lambdas over rlua.h, for C++17, header-only.
 //
 //     auto lua = rlua::state::open(1 << 20, 20).value();
-//     lua.run("n = 1");
-//     lua.snap();
-//     lua.run("n = 2");
-//     lua.rollback();
+//     lua.run("n = 1").value();
+//     lua.snap().value();
+//     lua.run("n = 2").value();
+//     lua.rollback().value();
 //     int n = lua.get<int>("n").value();      // 1
 //
 // Invariants:
 // - Only functions that cannot raise a Lua error are called, so no longjmp crosses a C++ frame.
 //   A lambda given to Lua must keep to the same: rlua_* and this header, never luaL_error().
 // - No C++ exception crosses Lua: one that leaves a lambda becomes a Lua error.
+// - Every failure is a result, and a result that nobody asks is a compiler's warning.
 // - Nothing here throws by itself but result::value(); std::bad_alloc may come from strings and
 //   containers. With -fno-exceptions value() prints the message and aborts.
 // - A lambda lives until its state closes, not until Lua collects it: a rollback can bring a
@@ -120,7 +121,7 @@ private:
 };
 
 // Success or an error.
-template <> class result<void> {
+template <> class [[nodiscard]] result<void> {
 public:
     using value_type = void;
     result() = default;
@@ -184,12 +185,22 @@ inline int reserve(lua_State *L) noexcept {
     return lua_checkstack(L, 8) ? RLUA_OK : RLUA_NO_MEMORY;
 }
 
-template <class T> int push(lua_State *L, const T &value) {
+// The thread that lives as long as its VM; a coroutine may be collected or rolled back away.
+inline lua_State *main_thread(lua_State *L) noexcept {
+    if (reserve(L) != RLUA_OK)
+        return L;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    lua_State *main = lua_tothread(L, -1);
+    lua_settop(L, -2);
+    return main ? main : L; // a script took it out of the registry
+}
+
+template <class T> [[nodiscard]] int push(lua_State *L, const T &value) {
     const int status = reserve(L);
     return status == RLUA_OK ? codec<T>::push(L, value) : status;
 }
 
-template <class T> bool read(lua_State *L, int index, T &out) {
+template <class T> [[nodiscard]] bool read(lua_State *L, int index, T &out) {
     return reserve(L) == RLUA_OK && codec<T>::read(L, index, out);
 }
 
@@ -634,7 +645,7 @@ public:
         detail::balance guard(L_);
         const int status = detail::push(L_, ref);
         if (status != RLUA_OK)
-            return detail::take_error(L_, status, INT_MAX);
+            return detail::take_error(L_, status, guard.top());
         return take<T>(-1, "reference");
     }
     template <class T = void, class Ref, class... A,
@@ -644,7 +655,8 @@ public:
         return call_pushed<T>(detail::push(L_, ref), guard.top(), arguments...);
     }
 
-    // A reference to the value of a global: a function to call later, without its name.
+    // A reference to the value of a global: a function to call later, without its name. BAD_ARG
+    // for nil, which is what an absent global is: no later call could make anything of it.
     result<reference> ref(const char *name) const;
 
     // Writes a global, by copy. nullptr writes nil.
@@ -864,11 +876,11 @@ template <auto M> constexpr rlua_Method method(const char *name) noexcept {
 
 // A reference to a Lua value, above all to a function; move-only, releases at the end of its life.
 // It knows when it is stale: made after the snapshot that was restored. It must not outlive its
-// state.
-class reference {
+// state; the coroutine that it was made on it may.
+class [[nodiscard]] reference {
 public:
     reference() = default;
-    reference(lua_State *L, rlua_Ref ref) noexcept : L_(L), ref_(ref) {}
+    reference(lua_State *L, rlua_Ref ref) noexcept : L_(detail::main_thread(L)), ref_(ref) {}
     reference(reference &&other) noexcept
         : L_(other.L_), ref_(std::exchange(other.ref_, 0)) {}
     reference &operator=(reference &&other) noexcept {
@@ -896,8 +908,13 @@ public:
         return detail::reserve(L_) != RLUA_OK || rlua_getref(L_, ref_) != RLUA_OK;
     }
 
-    // Pushes the value; an rlua_Status.
-    int push(lua_State *L) const noexcept { return rlua_getref(L, ref_); }
+    // Pushes the value; an rlua_Status. The numbers of two VMs are alike, so one of another VM
+    // would name another value: BAD_ARG, and a message is pushed.
+    [[nodiscard]] int push(lua_State *L) const noexcept {
+        if (L_ && detail::main_thread(L) != L_)
+            return detail::bad_value(L, "a reference belongs to the VM that it was made in");
+        return rlua_getref(L, ref_);
+    }
 
     void release() noexcept {
         if (const rlua_Ref ref = std::exchange(ref_, 0))
@@ -918,6 +935,8 @@ inline result<reference> state_view::ref(const char *name) const {
     const int status = look_up(name);
     if (status != RLUA_OK)
         return detail::take_error(L_, status, guard.top());
+    if (lua_type(L_, -1) <= LUA_TNIL)
+        return error{RLUA_BAD_ARG, detail::mismatch(L_, -1, name, "a value")};
     const rlua_Ref ref = rlua_ref(L_);
     if (ref == 0)
         return detail::take_error(L_, RLUA_NO_MEMORY, INT_MAX);

@@ -385,6 +385,45 @@ TEST(reference_calls_and_knows_when_it_is_stale) {
     CHECK(lua.check());
 }
 
+TEST(reference_to_nil_is_an_error) {
+    auto lua = open();
+    CHECK(is_error(lua.ref("nope"), RLUA_BAD_ARG, "nope: expected a value, found nil"));
+    CHECK(lua.run("yes = false") && lua.ref("yes"));
+    CHECK(lua_gettop(lua.raw()) == 0);
+    CHECK(lua.check());
+}
+
+// Both VMs number their references alike, so the wrong value would be found.
+TEST(reference_of_another_vm_is_refused) {
+    auto lua = open(), other = open();
+    CHECK(lua.run("function f() return 'mine' end") && other.run("secret = 'theirs'"));
+    const rlua::reference f = lua.ref("f").value(), secret = other.ref("secret").value();
+    CHECK(is_error(lua.set("copy", secret), RLUA_BAD_ARG, "belongs to the VM"));
+    CHECK(is_error(lua.get<std::string>(secret), RLUA_BAD_ARG, "belongs to the VM"));
+    CHECK(is_error(lua.call<std::string>(secret), RLUA_BAD_ARG, "belongs to the VM"));
+    CHECK(lua.call<std::string>(f).value() == "mine");
+    CHECK(lua.check() && other.check());
+}
+
+TEST(reference_outlives_the_coroutine_it_was_made_on) {
+    auto lua = open();
+    rlua::reference kept;
+    CHECK(lua.set_function("keep", [&kept](rlua::state_view vm) -> rlua::result<void> {
+        auto made = vm.ref("f");
+        if (!made)
+            return made.error();
+        kept = std::move(*made);
+        return {};
+    }));
+    CHECK(lua.run("function f() return 5 end"));
+    CHECK(lua.run("coroutine.wrap(keep)(); collectgarbage()"));
+    CHECK(lua.run("t = {} for i = 1, 2000 do t[i] = ('x'):rep(i % 300) .. i end")); // its memory
+    CHECK(kept.call<int>().value() == 5);
+    CHECK(!kept.is_stale());
+    kept.release();
+    CHECK(lua.check());
+}
+
 TEST(lambda_with_its_state_in_lua_goes_back) {
     auto lua = open();
     CHECK(lua.set("n", 0));
