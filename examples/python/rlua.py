@@ -33,12 +33,14 @@ Invariants:
   a collected function back. What they keep in Python rolls back if it is followed:
   State.follow(function or object).
 - A resource is released exactly once, when neither the live state nor a snapshot can reach it.
+- A VM has one owner: a State, and what belongs to one, cannot be copied or pickled.
 
 Not here: coroutines as Python values, userdata of other libraries.
 """
 
 import copy
 import ctypes
+import enum
 import itertools
 import numbers
 import os
@@ -50,13 +52,48 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 __all__ = [
-    "State", "Reference", "ResourceType", "Info", "Error", "LuaError", "LuaSyntaxError",
+    "State", "Reference", "ResourceType", "Info", "Status", "Tracker", "Error", "LuaError", "LuaSyntaxError",
     "OutOfMemory", "Busy", "NoSnapshot", "Disabled", "BadFrame", "BadArgument", "Poisoned",
     "Corrupt", "Unsupported", "Stale", "ParticipantError", "Closed", "WrongThread", "version",
 ]
 
 MAX_DEPTH = 100
 """Tables nested deeper than this, in either direction, are a ValueError."""
+
+
+class Status(enum.IntEnum):
+    """rlua_Status of rlua.h."""
+
+    OK = 0
+    NULL_ARG = 1
+    NOT_ROLLBACK = 2
+    BUSY = 3
+    POISONED = 4
+    DISABLED = 5
+    NO_SNAPSHOT = 6
+    BAD_FRAME = 7
+    NO_MEMORY = 8
+    BAD_CONFIG = 9
+    UNSUPPORTED = 10
+    CORRUPT = 11
+    BAD_ARG = 12
+    STALE = 13
+    PARTICIPANT = 14
+    ERR_RUN = 16
+    ERR_SYNTAX = 17
+    ERR_MEM = 18
+    ERR_ERR = 19
+    ERR_FILE = 20
+    YIELD = 21
+
+
+class Tracker(enum.IntEnum):
+    """rlua_Tracker of rlua.h: which way written pages are found."""
+
+    AUTO = 0
+    COMPARE = 1
+    UFFD = 2
+    WRITE_WATCH = 3
 
 
 # Errors: one class for each thing a caller can act on.
@@ -133,17 +170,20 @@ class WrongThread(Error):
     """A State belongs to the thread that made it."""
 
 
-_OK, _ERR_RUN, _ERR_SYNTAX, _ERR_MEM = 0, 16, 17, 18
+_OK, _ERR_RUN, _ERR_MEM = int(Status.OK), int(Status.ERR_RUN), int(Status.ERR_MEM)
 _RAISE = -1
 _ERRORS = {
-    1: BadArgument, 2: Closed, 3: Busy, 4: Poisoned, 5: Disabled, 6: NoSnapshot, 7: BadFrame,
-    8: OutOfMemory, 9: BadArgument, 10: Unsupported, 11: Corrupt, 12: BadArgument, 13: Stale,
-    14: ParticipantError,
+    Status.NULL_ARG: BadArgument, Status.NOT_ROLLBACK: Closed, Status.BUSY: Busy,
+    Status.POISONED: Poisoned, Status.DISABLED: Disabled, Status.NO_SNAPSHOT: NoSnapshot,
+    Status.BAD_FRAME: BadFrame, Status.NO_MEMORY: OutOfMemory, Status.BAD_CONFIG: BadArgument,
+    Status.UNSUPPORTED: Unsupported, Status.CORRUPT: Corrupt, Status.BAD_ARG: BadArgument,
+    Status.STALE: Stale, Status.PARTICIPANT: ParticipantError,
 }
-_TRACKERS = ("auto", "compare", "uffd", "write_watch")
+_TRACKERS = {tracker.name.lower(): tracker for tracker in Tracker}
 
 # lua.h
 _MULTRET = -1
+_GCCOLLECT = 2
 _NIL, _BOOLEAN, _NUMBER, _STRING, _TABLE, _USERDATA = 0, 1, 3, 4, 5, 7
 
 
@@ -153,7 +193,9 @@ class _Config(ctypes.Structure):
     _fields_ = [
         ("size", ctypes.c_size_t), ("memory_size", ctypes.c_size_t),
         ("max_snapshots", ctypes.c_size_t), ("seed", ctypes.c_uint64),
-        ("tracker", ctypes.c_int32), ("reserved", ctypes.c_int32),
+        ("tracker", ctypes.c_int32), ("gc_pause", ctypes.c_int32),
+        ("gc_step_multiplier", ctypes.c_int32), ("gc_step_size", ctypes.c_int32),
+        ("gc_sweep_divisor", ctypes.c_int32), ("reserved", ctypes.c_int32),
     ]
 
 
@@ -267,6 +309,31 @@ def _trampoline(thread, function_id):
     return _RAISE
 
 
+_following = threading.local()      # .copying is True while follow() copies
+
+
+class _OneOwner:
+    """What owns a VM, or is known to one, exists once. A copy would free it a second time.
+    What State.follow() copies keeps it as it is."""
+
+    def __reduce_ex__(self, _protocol):
+        raise TypeError(f"a {type(self).__name__} cannot be copied or pickled: {self._why}")
+
+    def __deepcopy__(self, _memo):
+        if getattr(_following, "copying", False):
+            return self
+        return self.__reduce_ex__(0)
+
+
+def _copied_for_snapshot(value):
+    outer = getattr(_following, "copying", False)
+    _following.copying = True
+    try:
+        return copy.deepcopy(value)
+    finally:
+        _following.copying = outer
+
+
 _objects = {}           # resource id -> (its type, the State it was pushed to, the object)
 _followers = {}         # participant id -> _Follower
 _next_id = itertools.count(1)
@@ -340,7 +407,7 @@ def _discard(follower_id, token):
 _participant = _Participant(ctypes.sizeof(_Participant), _capture, _restore, _discard)
 
 
-class ResourceType:
+class ResourceType(_OneOwner):
     """A kind of object that scripts hold and Python owns: a texture, a socket, a sound.
 
     name     names the type in the VM and in messages
@@ -348,9 +415,18 @@ class ResourceType:
              VM can reach its handle any more; at the latest when the State closes
     methods  name -> function(object, *args), for scripts: texture:width()
 
-    Calling it wraps an object for the way in: `lua.globals["t"] = Texture(image)`. A handle that
-    comes out is the object itself. May be shared by States, and must outlive them.
+    Calling it wraps an object for the way in: `lua.globals["t"] = Texture(image)`; what it returns
+    can be given to a VM once. A handle that comes out is the object itself. May be shared by
+    States, and must outlive them. Like a class, it is not copied where what holds it is.
     """
+
+    _why = "C points to it; import it, or make it anew"
+
+    def __copy__(self):
+        return self
+
+    def __deepcopy__(self, _memo):
+        return self
 
     def __init__(self, name, release=None, methods=None):
         self.name, self.release = name, release
@@ -389,9 +465,13 @@ class ResourceType:
         return entry
 
 
-class _NewResource(NamedTuple):
-    kind: ResourceType
-    value: object
+class _NewResource(_OneOwner):
+    """An object on its way into a VM."""
+
+    _why = "its object is released once"
+
+    def __init__(self, kind, value):
+        self.kind, self.value, self.given = kind, value, False
 
 
 def _require_headroom(frames=40):
@@ -429,8 +509,10 @@ class Info(NamedTuple):
     reproducible: bool
 
 
-class Globals:
+class Globals(_OneOwner):
     """The global variables by name, as `lua.globals["x"]`. An absent one reads as None."""
+
+    _why = "it belongs to a State"
 
     def __init__(self, state):
         self._state = weakref.proxy(state)
@@ -448,26 +530,36 @@ class Globals:
         return self._state._has_global(name)
 
 
-class State:
+class State(_OneOwner):
     """One VM. Owned by the thread that made it; closed by close(), `with`, or collection.
 
     memory     limit of its whole state in bytes, 0 for the largest there is
     snapshots  how many snapshots it keeps; the oldest goes when one more is taken
-    seed       seeds math.random and the string hash
+    seed       of the string hashes and of table.sort's pivot; not of math.random, which the
+               script seeds by math.randomseed
     tracker    "auto", "compare", "uffd" or "write_watch": how written pages are found
     libs       False leaves the standard libraries closed
+    gc_pause, gc_step_multiplier, gc_step_size, gc_sweep_divisor
+               the collector's pace, as rlua_Config of rlua.h tells; 0 is the library's
 
-    Raises OutOfMemory, BadArgument, Unsupported.
+    It cannot be copied or pickled: there would be two owners of one VM. Raises OutOfMemory,
+    BadArgument, Unsupported.
     """
 
-    def __init__(self, memory=0, snapshots=0, *, seed=0, tracker="auto", libs=True):
+    _why = "it owns its VM; open another State, or use its snapshots"
+
+    def __init__(self, memory=0, snapshots=0, *, seed=0, tracker="auto", libs=True, gc_pause=0,
+                 gc_step_multiplier=0, gc_step_size=0, gc_sweep_divisor=0):
         if tracker not in _TRACKERS:
             raise BadArgument(f"tracker {tracker!r} is not one of {', '.join(_TRACKERS)}")
         for name, value in (("memory", memory), ("snapshots", snapshots), ("seed", seed)):
             if not 0 <= value < 1 << 64:
                 raise BadArgument(f"{name} {value} is outside 0 .. 2^64 - 1")
-        config = _Config(ctypes.sizeof(_Config), memory, snapshots, seed,
-                         _TRACKERS.index(tracker), 0)
+        pace = (gc_pause, gc_step_multiplier, gc_step_size, gc_sweep_divisor)
+        if not all(-1 << 31 <= value < 1 << 31 for value in pace):
+            raise BadArgument(f"the collector's pace {pace} is outside 32 bits")
+        config = _Config(ctypes.sizeof(_Config), memory, snapshots, seed, _TRACKERS[tracker],
+                         *pace, 0)
         handle = ctypes.c_void_p()
         status = _lib.rlua_open(ctypes.byref(config), ctypes.byref(handle))
         if status != _OK:
@@ -507,8 +599,11 @@ class State:
             return
         self._enter()
         _require_headroom()
-        if self._depth > 0:
-            raise Busy("close: Lua is running in this VM; close it after the call returns", 3)
+        # In the functions of participants and resources only the library knows that it is busy.
+        # Dropping what is older than the oldest possible frame drops nothing, but asks.
+        if self._depth > 0 or _lib.rlua_discard_before(self._running, -1 << 63) == Status.BUSY:
+            raise Busy("close: Lua is running in this VM; close it after the call returns",
+                       Status.BUSY)
         self._depth += 1        # finalizers of the script may call back into Python
         try:
             self._finalizer()
@@ -566,7 +661,7 @@ class State:
     def collect(self):
         """Runs a full garbage collection."""
         with self._balanced() as thread:
-            self._check(thread, _lib.rlua_gc(thread, 2, 0))     # LUA_GCCOLLECT
+            self._check(thread, _lib.rlua_gc(thread, _GCCOLLECT, 0))
 
     # Time
 
@@ -593,7 +688,7 @@ class State:
         """
         thread = self._enter()
         if not 0 < n < 1 << 63:
-            raise NoSnapshot(f"rollback({n}): counting starts at 1, the newest", 6)
+            raise NoSnapshot(f"rollback({n}): counting starts at 1, the newest", Status.NO_SNAPSHOT)
         self._check(thread, _lib.rlua_rollback(thread, n))
 
     def rollback_to(self, frame):
@@ -610,7 +705,7 @@ class State:
         """Keeps up to `count` snapshots from now on; the oldest go where there are more."""
         thread = self._enter()
         if not 0 <= count < 1 << 63:
-            raise BadArgument(f"set_max_snapshots({count}) is negative or too large", 12)
+            raise BadArgument(f"set_max_snapshots({count}) is negative or too large", Status.BAD_CONFIG)
         self._check(thread, _lib.rlua_set_max_snapshots(thread, count))
 
     def info(self):
@@ -621,8 +716,8 @@ class State:
         values = {name: getattr(raw, name) for name in Info._fields}
         if raw.snapshot_count == 0:
             values.update(oldest_frame=None, newest_frame=None)
-        known = 0 <= raw.tracker < len(_TRACKERS)
-        values.update(tracker=_TRACKERS[raw.tracker] if known else str(raw.tracker),
+        names = {tracker: name for name, tracker in _TRACKERS.items()}
+        values.update(tracker=names.get(raw.tracker, str(raw.tracker)),
                       reproducible=bool(raw.reproducible))
         return Info(**values)
 
@@ -634,15 +729,20 @@ class State:
     # What Python keeps with the VM
 
     def ref(self, name):
-        """A Reference to the value of a global, or of a path through tables as "game.move"."""
+        """A Reference to the value of a global, or of a path through tables as "game.move".
+
+        BadArgument for nil, which is what an absent one is: no later call could use it.
+        """
         first, *rest = name.split(".")
         with self._balanced() as thread:
             self._check(thread, _lib.rlua_getglobal(thread, _c_name(first)))
             for field in rest:
                 self._check(thread, _lib.rlua_getfield(thread, -1, _c_name(field)))
+            if _lib.lua_type(thread, -1) == _NIL:
+                raise BadArgument(f"ref: {name} is nil", Status.BAD_ARG)
             number = _lib.rlua_ref(thread)
             if number == 0:
-                raise _failure(thread, 8)
+                raise _failure(thread, Status.NO_MEMORY)
             return Reference(self, number)
 
     def add_participant(self, capture, restore, discard=None):
@@ -663,12 +763,12 @@ class State:
 
     def follow(self, subject):
         """Makes what a function's closure or an object's attributes hold follow the snapshots, by
-        deep copies."""
+        deep copies. A State in it, and what belongs to one, stays the same object."""
         if hasattr(subject, "__closure__"):
             cells = subject.__closure__ or ()
 
             def put(values):
-                for cell, value in zip(cells, copy.deepcopy(values)):
+                for cell, value in zip(cells, _copied_for_snapshot(values)):
                     cell.cell_contents = value
             take = lambda: [cell.cell_contents for cell in cells]
         else:
@@ -676,9 +776,9 @@ class State:
 
             def put(values):
                 attributes.clear()
-                attributes.update(copy.deepcopy(values))
+                attributes.update(_copied_for_snapshot(values))
             take = lambda: dict(attributes)
-        self.add_participant(lambda _frame: copy.deepcopy(take()), put)
+        self.add_participant(lambda _frame: _copied_for_snapshot(take()), put)
 
     # Globals
 
@@ -710,7 +810,7 @@ class State:
         if raised is not None and text == raised_text:
             raise raised
         cause = raised if raised_text and raised_text in text else None
-        kind = LuaSyntaxError if status == _ERR_SYNTAX else LuaError
+        kind = LuaSyntaxError if status == Status.ERR_SYNTAX else LuaError
         raise kind(text, status, value) from cause
 
     def _error_value(self, thread):
@@ -750,6 +850,9 @@ class State:
         self._check(thread, status)
 
     def _push_resource(self, thread, new):
+        if new.given:
+            raise ValueError("what a ResourceType has wrapped can be given to a VM once: "
+                             "it would be released twice")
         object_id = next(_next_id)
         _objects[object_id] = (new.kind, weakref.ref(self), new.value)
         self._types[new.kind] = None
@@ -757,6 +860,7 @@ class State:
         if status != _OK:
             del _objects[object_id]
         self._check(thread, status)
+        new.given = True
 
     def _dispatch(self, thread, function):
         """Runs one callable for Lua. Never raises."""
@@ -814,6 +918,9 @@ class State:
         elif isinstance(value, (list, tuple)):
             return self._push_table(thread, value, enumerate(value, 1), outer)
         elif isinstance(value, Reference):
+            if value._state is not self:    # whose number names another value here
+                raise BadArgument("a Reference belongs to the State that it was made in",
+                                  Status.BAD_ARG)
             status = _lib.rlua_getref(thread, value._number)
         elif callable(value):
             return self._push_callable(thread, value, name)
@@ -901,9 +1008,11 @@ class State:
         return result
 
 
-class Reference:
+class Reference(_OneOwner):
     """A Lua value, above all a function, kept without a name. Stale when it was made after the
     snapshot that was restored. Released by release(), `with`, or the close of its State."""
+
+    _why = "it is released once; share it"
 
     def __init__(self, state, number):
         self._state, self._number = state, number
@@ -928,9 +1037,9 @@ class Reference:
 
     def release(self):
         """Lets go of the value. A second call does nothing."""
-        number, self._number = self._number, 0
-        if number and self._state._running is not None:
-            _lib.rlua_unref(self._state._enter(), number)
+        if self._number and self._state._running is not None:
+            _lib.rlua_unref(self._state._enter(), self._number)
+        self._number = 0
 
     def _push(self, thread):
         status = _lib.rlua_getref(thread, self._number)

@@ -4,7 +4,11 @@ Method: unittest; each test opens its own VM, and tearDown() walks it with check
 failure in one place cannot leave a broken arena unseen.
 """
 
+import copy
 import gc
+import os
+import pickle
+import subprocess
 import sys
 import threading
 import unittest
@@ -238,6 +242,133 @@ class Kept(OneState):
             pass
         with self.assertRaises(rlua.Stale):
             add.get()
+
+
+    def test_reference_to_nil_is_refused(self):
+        for name in ("nope", "math.nope"):
+            with self.subTest(name=name), self.assertRaisesRegex(rlua.BadArgument, name):
+                self.lua.ref(name)
+        self.lua.globals["yes"] = False
+        self.assertIs(self.lua.ref("yes").get(), False)
+
+    def test_reference_of_another_state_is_refused(self):
+        with rlua.State(memory=MIB) as other:
+            other.globals["secret"] = "theirs"
+            secret = other.ref("secret")
+            self.lua.globals["mine"] = "mine"
+            self.lua.ref("mine")        # which has the same number
+            with self.assertRaisesRegex(rlua.BadArgument, "belongs to the State"):
+                self.lua.globals["copy"] = secret
+            self.assertEqual(secret.get(), "theirs")
+
+    def test_wrapped_object_can_be_given_once(self):
+        released = []
+        texture = rlua.ResourceType("texture", released.append)
+        wrapped = texture("a")
+        self.lua.globals["a"] = wrapped
+        with self.assertRaisesRegex(ValueError, "once"):
+            self.lua.globals["b"] = wrapped
+        self.lua.close()
+        self.assertEqual(released, ["a"])
+
+    def test_close_in_a_function_of_a_participant_or_a_resource_is_busy(self):
+        seen = []
+
+        def close(*_arguments):
+            try:
+                self.lua.close()
+            except rlua.Busy:
+                seen.append("busy")
+        self.lua.add_participant(close, close, close)
+        self.lua.globals["a"] = rlua.ResourceType("texture", close)("a")
+        self.lua.snap()
+        self.lua.snap()
+        self.lua.rollback(2)
+        self.lua.globals["a"] = None
+        self.lua.set_max_snapshots(0)
+        self.lua.collect()
+        self.assertEqual(seen, ["busy"] * 6)
+        self.lua.globals["n"] = 1
+        self.assertEqual(self.lua.globals["n"], 1)
+
+
+class Copies(OneState):
+    """A VM, and what belongs to one, has one owner."""
+
+    def setUp(self):
+        super().setUp()
+        self.texture = rlua.ResourceType("texture")
+        self.lua.globals["f"] = lambda: 7
+        self.reference = self.lua.ref("f")
+        self.owners = [self.lua, self.lua.globals, self.reference, self.texture("t")]
+
+    def test_copies_and_pickles_are_refused_with_the_reason(self):
+        makers = [copy.copy, copy.deepcopy, pickle.dumps, lambda x: copy.deepcopy({"in": [x]})]
+        makers += [lambda x, p=p: pickle.dumps(x, p) for p in range(pickle.HIGHEST_PROTOCOL + 1)]
+        for owner in self.owners:
+            for make in makers:
+                with self.subTest(owner=type(owner)):
+                    with self.assertRaisesRegex(TypeError, "cannot be copied or pickled: "):
+                        make(owner)
+        gc.collect()
+        self.assertEqual(self.lua.call("f"), 7)
+        self.assertEqual(self.reference(), 7)
+
+    def test_subclass_of_a_state_is_refused_as_well(self):
+        class Game(rlua.State):
+            pass
+        with Game(memory=MIB) as game, self.assertRaises(TypeError):
+            copy.deepcopy(game)
+
+    def test_resource_type_is_shared_like_a_class(self):
+        self.assertIs(copy.copy(self.texture), self.texture)
+        self.assertIs(copy.deepcopy([self.texture])[0], self.texture)
+        with self.assertRaisesRegex(TypeError, "pickled"):
+            pickle.dumps(self.texture)
+
+    def test_follow_keeps_the_state_that_an_object_holds(self):
+        class World:
+            pass
+        world = World()
+        world.lua, world.reference, world.texture = self.lua, self.reference, self.texture
+        world.nested, world.n = {"vms": [self.lua, self.lua.globals]}, 1
+        self.lua.follow(world)
+        self.lua.snap()
+        world.n, world.lua = 2, None
+        self.lua.rollback()
+        gc.collect()
+        self.assertEqual(world.n, 1)
+        self.assertIs(world.lua, self.lua)
+        self.assertIs(world.reference, self.reference)
+        self.assertIs(world.texture, self.texture)
+        self.assertIs(world.nested["vms"][0], self.lua)
+        self.assertEqual(world.lua.call("f"), 7)
+        with self.assertRaises(TypeError):      # outside of a snap as before
+            copy.deepcopy(world)
+
+    def test_follow_keeps_the_state_that_a_closure_holds(self):
+        lua, n = self.lua, 0
+
+        def count():
+            nonlocal n
+            n += lua.call("f")
+            return n
+        self.lua.globals["count"] = count
+        self.lua.follow(count)
+        self.lua.snap()
+        for _ in range(2):
+            self.assertEqual(self.lua.call("count"), 7)
+            self.lua.rollback()
+            gc.collect()
+        self.assertEqual(n, 0)
+
+    def test_errors_can_be_copied(self):
+        with self.assertRaises(rlua.LuaError) as caught:
+            self.lua.execute("error({code = 7})")
+        for again in (copy.copy(caught.exception), copy.deepcopy(caught.exception),
+                      pickle.loads(pickle.dumps(caught.exception))):
+            self.assertEqual(again.value, {"code": 7})
+            self.assertEqual(str(again), str(caught.exception))
 
 
 class Errors(OneState):
@@ -541,6 +672,26 @@ class Life(OneState):
         gc.collect()
         self.assertIsNone(gone())
 
+    def test_process_can_end_while_another_thread_runs_lua(self):
+        program = """
+import threading, time, rlua
+def play():
+    lua = rlua.State(memory=1 << 20, snapshots=2)
+    lua.globals["started"] = started.set
+    lua.follow(play)
+    lua.execute("started() while true do x = {} end")
+started = threading.Event()
+threading.Thread(target=play, daemon=True).start()
+started.wait()
+time.sleep(0.01)
+print("bye")
+"""
+        path = os.path.dirname(rlua.__file__)
+        for _ in range(3):
+            ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
+                                   env=dict(os.environ, PYTHONPATH=path), timeout=60, check=False)
+            self.assertEqual((ended.returncode, ended.stdout, ended.stderr), (0, "bye\n", ""))
+
     def test_finalizers_may_call_python_at_close(self):
         seen = []
         lua = rlua.State(memory=MIB)
@@ -552,6 +703,8 @@ class Life(OneState):
     def test_bad_options_are_refused(self):
         for options, error in (({"memory": -1}, rlua.BadArgument),
                                ({"tracker": "magic"}, rlua.BadArgument),
+                               ({"gc_pause": 5000}, rlua.BadArgument),
+                               ({"gc_step_size": 1 << 40}, rlua.BadArgument),
                                ({"memory": 64}, (rlua.OutOfMemory, rlua.BadArgument))):
             with self.subTest(options=options), self.assertRaises(error):
                 rlua.State(**options)
