@@ -29,6 +29,8 @@ Invariants:
 - No Python exception leaves a callback: it becomes a Lua error, raised after the callback has
   returned. Uncaught by the script, the same exception object comes out of execute() or call();
   where Lua or the script added to its text, it is the __cause__ of the LuaError.
+- What comes out of a script has Lua's traceback in its attribute `traceback`, and shows it below
+  Python's own (from Python 3.11 on, as a note).
 - Callables live until their State is closed, not until Lua collects them: a rollback can bring
   a collected function back. What they keep in Python rolls back if it is followed:
   State.follow(function or object).
@@ -99,7 +101,10 @@ class Tracker(enum.IntEnum):
 # Errors: one class for each thing a caller can act on.
 
 class Error(Exception):
-    """Any failure of the library. `status` is the rlua_Status of rlua.h, 0 if it has none."""
+    """Any failure of the library. `status` is the rlua_Status of rlua.h, 0 if it has none;
+    `traceback` is Lua's, or None."""
+
+    traceback = None
 
     def __init__(self, message, status=0):
         super().__init__(message)
@@ -260,6 +265,7 @@ def _load_library():
         "rlua_openlibs": (c_int, state), "rlua_gc": (c_int, state, c_int, c_int),
         "rlua_loadbuffer": (c_int, state, text, size, text, text),
         "rlua_call": (c_int, state, c_int, c_int, c_int),
+        "rlua_traceback": (c_int, state, state, text, c_int),
         "rlua_getglobal": (c_int, state, text), "rlua_setglobal": (c_int, state, text),
         "rlua_getfield": (c_int, state, c_int, text), "rlua_settable": (c_int, state, c_int),
         "rlua_seti": (c_int, state, c_int, integer), "rlua_next": (c_int, state, c_int, out_int),
@@ -282,7 +288,7 @@ def _load_library():
         "lua_isinteger": (c_int, state, c_int), "lua_absindex": (c_int, state, c_int),
         "lua_tointegerx": (integer, state, c_int, out_int),
         "lua_tonumberx": (number, state, c_int, out_int), "lua_typename": (text, state, c_int),
-        "lua_topointer": (ctypes.c_void_p, state, c_int),
+        "lua_topointer": (ctypes.c_void_p, state, c_int), "lua_rotate": (None, state, c_int, c_int),
     }
     for name, (result, *arguments) in signatures.items():
         function = getattr(lib, name)
@@ -310,6 +316,20 @@ def _trampoline(thread, function_id):
 
 
 _following = threading.local()      # .copying is True while follow() copies
+
+
+@_HostFunction
+def _message_handler(thread, function_id):
+    """Keeps the traceback of an error that no script has caught. The error value stays as it is."""
+    try:
+        state = _owners.get(function_id)
+        if state is not None and _lib.rlua_traceback(thread, thread, None, 1) == _OK:
+            text = state._read_string(thread, -1)
+            state._traceback = text if isinstance(text, str) else text.decode(errors="replace")
+    except BaseException:       # the error itself is worth more than where it was
+        pass
+    _lib.lua_settop(thread, 1)
+    return 1
 
 
 class _OneOwner:
@@ -572,15 +592,29 @@ class State(_OneOwner):
         self._capture_error = None      # why a follower failed the last snap
         followers = self._followers = []
         self._raised = None             # (text, exception) that a callback raised last
+        self._traceback = None          # Lua's, of the error on its way out
+        self._noted = None              # the exception on its way out that has its traceback
         self._finalizer = weakref.finalize(self, _close_handle, handle.value, followers)
         self.globals = Globals(self)
-        if libs:
-            try:
-                with self._balanced() as thread:
+        try:
+            with self._balanced() as thread:
+                if libs:
                     self._check(thread, _lib.rlua_openlibs(thread))
-            except BaseException:
-                self.close()
-                raise
+                self._handler = self._make_handler(thread)
+        except BaseException:
+            self.close()
+            raise
+
+    def _make_handler(self, thread):
+        """A reference to the message handler, from before the first snapshot: never stale."""
+        function_id = next(_next_function)
+        _owners[function_id] = self
+        self._check(thread, _lib.rlua_pushfunction(thread, _message_handler, function_id,
+                                                   b"traceback"))
+        number = _lib.rlua_ref(thread)
+        if number == 0:
+            raise _failure(thread, Status.NO_MEMORY)
+        return number
 
     # Life
 
@@ -649,10 +683,15 @@ class State(_OneOwner):
             return self._call_pushed(thread, args)
 
     def _call_pushed(self, thread, args):
-        base = _lib.lua_gettop(thread) - 1
+        base = _lib.lua_gettop(thread)      # of the function, which the handler goes below
+        status = _lib.rlua_getref(thread, self._handler)
+        if status != _OK:
+            raise _failure(thread, status)
+        _lib.lua_rotate(thread, base, 1)
         for value in args:
             self._push(thread, value)
-        self._check(thread, _lib.rlua_call(thread, len(args), _MULTRET, 0))
+        self._traceback = None
+        self._check(thread, _lib.rlua_call(thread, len(args), _MULTRET, base))
         results = [self._read(thread, i) for i in range(base + 1, _lib.lua_gettop(thread) + 1)]
         if len(results) > 1:
             return tuple(results)
@@ -805,13 +844,22 @@ class State(_OneOwner):
             return
         if status < _ERR_RUN or status == _ERR_MEM:
             raise _failure(thread, status)
+        traceback, self._traceback = self._traceback, None
         text, value = self._error_value(thread)
         raised_text, raised = self._raised or ("", None)
         if raised is not None and text == raised_text:
-            raise raised
+            raise self._with_traceback(raised, traceback)
         cause = raised if raised_text and raised_text in text else None
         kind = LuaSyntaxError if status == Status.ERR_SYNTAX else LuaError
-        raise kind(text, status, value) from cause
+        raise self._with_traceback(kind(text, status, value), traceback) from cause
+
+    def _with_traceback(self, error, traceback):
+        """The error with Lua's traceback. One that crosses several layers keeps the first, which
+        was made furthest in and so tells of all of them."""
+        if error is not self._noted and traceback is not None:
+            _set_traceback(error, traceback)
+        self._noted = error
+        return error
 
     def _error_value(self, thread):
         kind = _lib.lua_type(thread, -1)
@@ -881,6 +929,8 @@ class State(_OneOwner):
             self._running = outer
 
     def _raise(self, thread, exception):
+        if exception is not self._noted:
+            _set_traceback(exception, None)     # from an earlier time that it was raised
         kind = type(exception).__name__
         try:
             text = str(exception)
@@ -1063,8 +1113,8 @@ class _Balanced:
 
     def __exit__(self, *_exception):
         _lib.lua_settop(self._thread, self._top)
-        if self._state._depth == 0:
-            self._state._raised = None      # no call is under way: nothing can match it now
+        if self._state._depth == 0:         # no call is under way: nothing can match it now
+            self._state._raised = self._state._noted = None
 
 
 def _failure(thread, status):
@@ -1073,6 +1123,21 @@ def _failure(thread, status):
         return OutOfMemory("the VM's memory limit is reached", status)
     sentence = _lib.rlua_last_error(thread) or _lib.rlua_strerror(status)
     return _ERRORS.get(status, Error)(sentence.decode(errors="replace"), status)
+
+
+def _set_traceback(error, traceback):
+    """Sets or removes an exception's traceback of Lua's, also where the class is not ours."""
+    try:
+        before = getattr(error, "traceback", None)
+        ours = isinstance(before, str) and before.startswith("stack traceback:")
+        if ours:
+            error.__notes__ = [note for note in getattr(error, "__notes__", ()) if note != before]
+        if ours or before is None and traceback is not None:
+            error.traceback = traceback
+            if traceback is not None and hasattr(error, "add_note"):
+                error.add_note(traceback)
+    except Exception:       # a class that takes no attributes
+        pass
 
 
 def _c_name(name):

@@ -11,6 +11,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import traceback
 import unittest
 import weakref
 
@@ -479,6 +480,63 @@ class Errors(OneState):
     def test_error_in_the_script_names_its_line(self):
         with self.assertRaisesRegex(rlua.LuaError, "^main:2: "):
             self.lua.execute("local x\nx.y = 1", name="=main")
+
+    def test_errors_carry_a_traceback_and_show_it(self):
+        self.lua.execute("function f() error('no', 0) end\nfunction g() f() end", name="=ai")
+        for action in (lambda: self.lua.execute("g()"), lambda: self.lua.call("g"),
+                       lambda: self.lua.ref("g")(),
+                       lambda: self.lua.execute("function f() error({}) end g()")):
+            with self.assertRaises(rlua.LuaError) as caught:
+                action()
+            self.assertTrue(caught.exception.traceback.startswith("stack traceback:\n"))
+            self.assertRegex(caught.exception.traceback, "ai:2: in .*'g'")
+            self.assertNotIn("traceback", str(caught.exception))
+            if sys.version_info >= (3, 11):
+                shown = "".join(traceback.format_exception(caught.exception))
+                self.assertIn("ai:2: in", shown)
+        with self.assertRaises(rlua.LuaSyntaxError) as caught:
+            self.lua.execute("x = = 1")
+        self.assertIsNone(caught.exception.traceback)
+        self.assertEqual(self.lua.execute("return pcall(g)")[0], False)
+
+    def test_exception_of_a_callable_has_a_traceback_once(self):
+        raised = ZeroDivisionError("no")
+
+        def fail():
+            raise raised
+
+        self.lua.globals["fail"] = fail
+        self.lua.globals["outer"] = lambda: self.lua.execute("fail()", name="=inner")
+        for _ in range(2):
+            for name in ("first", "second"):
+                with self.assertRaises(ZeroDivisionError) as caught:
+                    self.lua.execute("outer()", name="=" + name)
+                self.assertIs(caught.exception, raised)
+                self.assertIn("inner:1: in", raised.traceback)
+                self.assertIn(name + ":1: in", raised.traceback)
+                if sys.version_info >= (3, 11):
+                    self.assertEqual(raised.__notes__, [raised.traceback])
+
+    def test_exception_that_takes_no_traceback_comes_out_all_the_same(self):
+        class Closed(Exception):
+            traceback = property(lambda self: "mine")
+
+        def fail():
+            raise Closed
+
+        self.lua.globals["fail"] = fail
+        with self.assertRaises(Closed) as caught:
+            self.lua.execute("fail()")
+        self.assertEqual(caught.exception.traceback, "mine")
+
+    def test_traceback_survives_rollbacks_and_a_script_that_overflows_the_stack(self):
+        with rlua.State(snapshots=2) as lua:
+            lua.snap()
+            lua.rollback()
+            with self.assertRaises(rlua.LuaError) as caught:
+                lua.execute("local function f() return 1 + f() end f()")
+            self.assertIn("overflow", str(caught.exception))
+            self.assertIn("in upvalue 'f'", caught.exception.traceback)
 
     def test_syntax_error_has_its_own_class(self):
         with self.assertRaisesRegex(rlua.LuaSyntaxError, "near"):
