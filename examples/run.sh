@@ -127,8 +127,13 @@ run_python() {
     suite "snippets in the README" "$python" "$here/check_readme.py"
 }
 
+check_layout() { # check_layout [COMMAND...]: the modules' structs and statuses against rlua.h
+    CC=$cc suite "layouts against rlua.h" "$python" "$here/check_layout.py" "$@"
+}
+
 run_csharp() {
     if ! command -v mcs >/dev/null || ! command -v mono >/dev/null; then
+        check_layout
         echo "C# WAS NOT RUN: no Mono; apt-get install mono-mcs mono-runtime, or brew install mono"
         if [ "${RLUA_REQUIRE_ALL:-0}" = 1 ]; then count 0 1; fi
         return 0
@@ -140,7 +145,8 @@ run_csharp() {
     then
         suite "c# tests" "${mono[@]}" "$out/tests.exe"
         program "c# demo" "" "${mono[@]}" "$out/tests.exe" demo
-    else count 0 2; fi
+        check_layout "${mono[@]}" "$out/tests.exe" layout
+    else count 0 3; fi
     if build "$out/rollback.exe" "$binding" "$here/snippets/Rollback.cs" -- \
         mcs -langversion:7 -warnaserror "-out:$out/rollback.exe" "$binding" \
         "$here/snippets/Rollback.cs"
