@@ -24,6 +24,8 @@ void drops(rlua::state &lua, int &object) {
     lua.discard_before(1);              // dropped
     lua.set_max_snapshots(2);           // dropped
     lua.snapshot_count();               // dropped
+    lua.newest_frame();                 // dropped
+    lua.recover();                      // dropped
     lua.info();                         // dropped
     lua.check();                        // dropped
     lua.close();                        // dropped
