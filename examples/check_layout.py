@@ -3,11 +3,11 @@
 
     check_layout.py [COMMAND...]        COMMAND prints the layout of Rlua.cs: mono tests.exe layout
 
-Method: the names are read from the header; a C program that is compiled against it prints the value
-of every enumerator and RLUA_ constant, the size of every struct, the offset and the size of each of
-its fields, and the sizes of each function's result and parameters. All must be the same in a module:
-a wrong value, one that is missing, and one that the header has not, are failures. Functions may be
-missing. Needs a C compiler, in CC or as cc.
+Method: the names are read from the header; a C program that is compiled against it prints the
+value of every enumerator and RLUA_ constant, the size of every struct, the offset and the size of
+each of its fields, and the sizes of each function's result and parameters. All must be the same in
+a module: a wrong value, one that is missing, and one that the header has not, are failures.
+Functions may be missing. Needs a C compiler, in CC or as cc.
 
 What it does not verify: signedness, floating point against integers, what a pointer points to.
 """
@@ -27,8 +27,12 @@ LUA_CONSTANTS = ["LUA_MULTRET", "LUA_GCCOLLECT", "LUA_TNIL", "LUA_TBOOLEAN", "LU
                  "LUA_TSTRING", "LUA_TTABLE", "LUA_TUSERDATA"]
 
 # What a module need not declare, and why.
-PYTHON_DOES_WITHOUT = {}
+PYTHON_DOES_WITHOUT = {
+    "RLUA_TRACEBACK": "its own handler leaves the error value as it is",
+    "RLUA_VERSION": "rlua_version() tells",
+}
 CSHARP_DOES_WITHOUT = {
+    **PYTHON_DOES_WITHOUT,
     "rlua_Method": "resource types have no methods there",
 }
 

@@ -29,6 +29,8 @@ Invariants:
 - No Python exception leaves a callback: it becomes a Lua error, raised after the callback has
   returned. Uncaught by the script, the same exception object comes out of execute() or call();
   where Lua or the script added to its text, it is the __cause__ of the LuaError.
+- To the script, the error of a callable has its position in front ("ai.lua:3: "), and that of an
+  argument names the function: ArgumentError.
 - What comes out of a script has Lua's traceback in its attribute `traceback`, and shows it below
   Python's own (from Python 3.11 on, as a note).
 - Callables live until their State is closed, not until Lua collects them: a rollback can bring
@@ -54,7 +56,8 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 __all__ = [
-    "State", "Reference", "ResourceType", "Info", "Status", "Tracker", "Error", "LuaError", "LuaSyntaxError",
+    "State", "Reference", "ResourceType", "Info", "Status", "Tracker", "Error", "LuaError",
+    "LuaSyntaxError", "ArgumentError",
     "OutOfMemory", "Busy", "NoSnapshot", "Disabled", "BadFrame", "BadArgument", "Poisoned",
     "Corrupt", "Unsupported", "Stale", "ParticipantError", "Closed", "WrongThread", "version",
 ]
@@ -81,12 +84,12 @@ class Status(enum.IntEnum):
     BAD_ARG = 12
     STALE = 13
     PARTICIPANT = 14
-    ERR_RUN = 16
-    ERR_SYNTAX = 17
-    ERR_MEM = 18
-    ERR_ERR = 19
-    ERR_FILE = 20
-    YIELD = 21
+    ERR_RUN = 64
+    ERR_SYNTAX = 65
+    ERR_MEM = 66
+    ERR_ERR = 67
+    ERR_FILE = 68
+    YIELD = 69
 
 
 class Tracker(enum.IntEnum):
@@ -95,7 +98,6 @@ class Tracker(enum.IntEnum):
     AUTO = 0
     COMPARE = 1
     UFFD = 2
-    WRITE_WATCH = 3
 
 
 # Errors: one class for each thing a caller can act on.
@@ -123,6 +125,22 @@ class LuaSyntaxError(LuaError):
     """A chunk does not compile."""
 
 
+class ArgumentError(TypeError, ValueError):
+    """What a callable raises where the script gave it a wrong argument, 1 for the first.
+
+    `raise ArgumentError(1, "number expected")` in show() is to the script the error
+    "ai.lua:3: bad argument #1 to 'show' (number expected)". Arguments that have no Python value
+    raise it before the callable runs.
+    """
+
+    def __init__(self, argument, message):
+        super().__init__(argument, message)
+        self.argument, self.message = argument, message
+
+    def __str__(self):
+        return f"bad argument #{self.argument} ({self.message})"
+
+
 class OutOfMemory(Error, MemoryError):
     """The VM's memory limit, or the system's, was reached. The VM stays usable."""
 
@@ -140,7 +158,7 @@ class Disabled(Error):
 
 
 class BadFrame(Error, ValueError):
-    """A frame number is not above the newest snapshot's."""
+    """A frame number is below the newest snapshot's."""
 
 
 class BadArgument(Error, ValueError):
@@ -212,7 +230,7 @@ class _Info(ctypes.Structure):
         ("max_snapshots", ctypes.c_size_t), ("snapshot_bytes", ctypes.c_size_t),
         ("oldest_frame", ctypes.c_int64), ("newest_frame", ctypes.c_int64),
         ("dirty_pages", ctypes.c_size_t), ("tracker", ctypes.c_int32),
-        ("reproducible", ctypes.c_int32),
+        ("reserved", ctypes.c_int32), ("highest_frame", ctypes.c_int64),
     ]
 
 
@@ -259,6 +277,7 @@ def _load_library():
         "rlua_open": (c_int, ctypes.POINTER(_Config), ctypes.POINTER(state)),
         "rlua_info": (c_int, state, ctypes.POINTER(_Info)), "rlua_check": (c_int, state),
         "rlua_snap": (c_int, state), "rlua_snap_frame": (c_int, state, integer),
+        "rlua_newest_frame": (c_int, state, ctypes.POINTER(integer)),
         "rlua_rollback": (c_int, state, size), "rlua_rollback_to": (c_int, state, integer),
         "rlua_discard_before": (c_int, state, integer),
         "rlua_set_max_snapshots": (c_int, state, size),
@@ -266,6 +285,7 @@ def _load_library():
         "rlua_loadbuffer": (c_int, state, text, size, text, text),
         "rlua_call": (c_int, state, c_int, c_int, c_int),
         "rlua_traceback": (c_int, state, state, text, c_int),
+        "rlua_error": (c_int, state, text), "rlua_argerror": (c_int, state, c_int, text),
         "rlua_getglobal": (c_int, state, text), "rlua_setglobal": (c_int, state, text),
         "rlua_getfield": (c_int, state, c_int, text), "rlua_settable": (c_int, state, c_int),
         "rlua_seti": (c_int, state, c_int, integer), "rlua_next": (c_int, state, c_int, out_int),
@@ -308,8 +328,7 @@ def _trampoline(thread, function_id):
         state = _owners.get(function_id)
         if state is not None:
             return state._dispatch(thread, state._functions[function_id])
-        message = b"this Python callable is gone: its State is being closed"
-        _lib.rlua_pushlstring(thread, message, len(message))
+        return _lib.rlua_error(thread, b"this Python callable is gone: its State is being closed")
     except BaseException:       # ctypes would hand C a result that nobody set
         pass
     return _RAISE
@@ -476,8 +495,9 @@ class ResourceType(_OneOwner):
                 found = self._find(thread, 1)
                 if found is not None:
                     return found[1]()._dispatch(thread, function)
-                message = f"expected a live {self.name}".encode()
-                _lib.rlua_pushlstring(thread, message, len(message))
+                found = _lib.lua_typename(thread, _lib.lua_type(thread, 1)).decode()
+                message = _c_text(f"live {self.name} expected, got {found}")
+                return _lib.rlua_argerror(thread, 1, message)
             except BaseException:
                 pass
             return _RAISE
@@ -513,7 +533,8 @@ def version():
 
 
 class Info(NamedTuple):
-    """What a VM holds now. Sizes are bytes; frames are None when no snapshot is held."""
+    """What a VM holds now. Sizes are bytes; frames are None when no snapshot is held.
+    highest_frame is the highest label that was ever given."""
 
     used_bytes: int
     committed_bytes: int
@@ -526,7 +547,7 @@ class Info(NamedTuple):
     newest_frame: Optional[int]
     dirty_pages: int
     tracker: str
-    reproducible: bool
+    highest_frame: int
 
 
 class Globals(_OneOwner):
@@ -557,7 +578,7 @@ class State(_OneOwner):
     snapshots  how many snapshots it keeps; the oldest goes when one more is taken
     seed       of the string hashes and of table.sort's pivot; not of math.random, which the
                script seeds by math.randomseed
-    tracker    "auto", "compare", "uffd" or "write_watch": how written pages are found
+    tracker    "auto", "compare" or "uffd": how written pages are found
     libs       False leaves the standard libraries closed
     gc_pause, gc_step_multiplier, gc_step_size, gc_sweep_divisor
                the collector's pace, as rlua_Config of rlua.h tells; 0 is the library's
@@ -707,7 +728,8 @@ class State(_OneOwner):
     def snap(self, frame=None):
         """Captures the whole state and returns its frame: `frame`, or the newest + 1.
 
-        Frames rise strictly. Raises Busy in a callback, BadFrame, Disabled, OutOfMemory.
+        The newest frame again replaces its snapshot; a lower one is a BadFrame. Raises Busy in a
+        callback, Disabled, OutOfMemory.
         """
         thread = self._enter()
         _require_headroom()
@@ -718,7 +740,17 @@ class State(_OneOwner):
         error, self._capture_error = self._capture_error, None
         if status != _OK:
             raise _failure(thread, status) from error
-        return self.info().newest_frame
+        return self.newest_frame
+
+    @property
+    def newest_frame(self):
+        """The frame of the newest snapshot, or None when there is none."""
+        thread, frame = self._enter(), ctypes.c_int64()
+        status = _lib.rlua_newest_frame(thread, ctypes.byref(frame))
+        if status == Status.NO_SNAPSHOT:
+            return None
+        self._check(thread, status)
+        return frame.value
 
     def rollback(self, n=1):
         """Goes back to the n-th newest snapshot, drops the newer ones, and keeps it.
@@ -744,7 +776,8 @@ class State(_OneOwner):
         """Keeps up to `count` snapshots from now on; the oldest go where there are more."""
         thread = self._enter()
         if not 0 <= count < 1 << 63:
-            raise BadArgument(f"set_max_snapshots({count}) is negative or too large", Status.BAD_CONFIG)
+            raise BadArgument(f"set_max_snapshots({count}) is negative or too large",
+                              Status.BAD_CONFIG)
         self._check(thread, _lib.rlua_set_max_snapshots(thread, count))
 
     def info(self):
@@ -756,8 +789,7 @@ class State(_OneOwner):
         if raw.snapshot_count == 0:
             values.update(oldest_frame=None, newest_frame=None)
         names = {tracker: name for name, tracker in _TRACKERS.items()}
-        values.update(tracker=names.get(raw.tracker, str(raw.tracker)),
-                      reproducible=bool(raw.reproducible))
+        values.update(tracker=names.get(raw.tracker, str(raw.tracker)))
         return Info(**values)
 
     def check(self):
@@ -916,7 +948,7 @@ class State(_OneOwner):
         self._depth += 1
         try:
             count = _lib.lua_gettop(thread)
-            args = [self._read(thread, i) for i in range(1, count + 1)]
+            args = [self._read_argument(thread, i) for i in range(1, count + 1)]
             result = function(*args)
             results = result if isinstance(result, tuple) else (result,)
             for value in results:
@@ -928,20 +960,32 @@ class State(_OneOwner):
             self._depth -= 1
             self._running = outer
 
+    def _read_argument(self, thread, index):
+        try:
+            return self._read(thread, index)
+        except (TypeError, ValueError) as error:
+            raise ArgumentError(index, str(error)) from error
+
     def _raise(self, thread, exception):
+        """Pushes the error for an exception, and what it is found by when it comes out of Lua."""
         if exception is not self._noted:
             _set_traceback(exception, None)     # from an earlier time that it was raised
-        kind = type(exception).__name__
+        _lib.lua_settop(thread, 0)
+        self._raised = None
         try:
-            text = str(exception)
-            if not isinstance(exception, LuaError):
-                text = f"{kind}: {text}"
-            data = text.encode(errors="backslashreplace")
-        except Exception:
-            data = kind.encode(errors="backslashreplace")
-        self._raised = (data.decode(), exception)
-        _lib.lua_checkstack(thread, 1)
-        _lib.rlua_pushlstring(thread, data, len(data))      # or the memory error, on top too
+            if isinstance(exception, LuaError):     # has its position from where it was raised
+                data = str(exception).encode(errors="backslashreplace")
+                _lib.rlua_pushlstring(thread, data, len(data))
+            elif isinstance(exception, ArgumentError):
+                _lib.rlua_argerror(thread, exception.argument, _c_text(exception.message))
+            else:
+                _lib.rlua_error(thread, _c_text(f"{type(exception).__name__}: {exception}"))
+        except Exception:       # one whose text cannot be had
+            _lib.rlua_error(thread, type(exception).__name__.encode(errors="backslashreplace"))
+        if _lib.lua_type(thread, -1) == _STRING:    # or the memory error, a string too
+            text = self._read_string(thread, -1)
+            text = text if isinstance(text, str) else text.decode(errors="backslashreplace")
+            self._raised = (text, exception)
         return _RAISE
 
     # Values
@@ -1138,6 +1182,11 @@ def _set_traceback(error, traceback):
                 error.add_note(traceback)
     except Exception:       # a class that takes no attributes
         pass
+
+
+def _c_text(text):
+    """A message for C, which ends it at a NUL."""
+    return text.replace("\0", "\\0").encode(errors="backslashreplace")
 
 
 def _c_name(name):

@@ -79,8 +79,23 @@ class Snapshots(OneState):
         self.assertEqual(self.lua.globals["n"], 20)
         self.assertEqual(self.lua.info().newest_frame, 20)
         with self.assertRaises(rlua.BadFrame):
-            self.lua.snap(20)
+            self.lua.snap(19)
         self.assertEqual(self.lua.snap(), 21)
+        self.assertEqual(self.lua.newest_frame, 21)
+        self.lua.rollback_to(20)
+        self.assertEqual(self.lua.newest_frame, 20)
+        self.assertEqual(self.lua.info().highest_frame, 30)
+
+    def test_newest_frame_again_replaces_its_snapshot(self):
+        self.assertIsNone(self.lua.newest_frame)
+        for n in range(3):
+            self.lua.globals["n"] = n
+            self.assertEqual(self.lua.snap(7), 7)
+        self.assertEqual(self.lua.info().snapshot_count, 1)
+        self.lua.globals["n"] = 9
+        self.lua.rollback()
+        self.assertEqual(self.lua.globals["n"], 2)
+        self.assertEqual(self.lua.snap(7), 7)
 
     def test_history_drops_the_oldest(self):
         self.lua.set_max_snapshots(2)
@@ -206,7 +221,8 @@ class Kept(OneState):
         self.assertEqual(self.lua.execute("return a:upper('!')"), "A!")
         with self.assertRaises(ZeroDivisionError):
             self.lua.execute("a:fail()")
-        with self.assertRaisesRegex(rlua.LuaError, "expected a live texture"):
+        with self.assertRaisesRegex(rlua.LuaError, r"^execute:1: bad argument #1 to 'upper' "
+                                                   r"\(live texture expected, got table\)$"):
             self.lua.execute("a.upper({})")
         self.lua.snap()
         self.lua.globals["b"] = texture("b")
@@ -443,6 +459,63 @@ class Errors(OneState):
             self.lua.execute("local _, e = pcall(fail, 'k'); error('wrapped ' .. e, 0)")
         self.assertEqual(str(caught.exception), "wrapped KeyError: 'k'")
         self.assertIsInstance(caught.exception.__cause__, KeyError)
+
+    def test_error_of_a_callable_has_the_script_s_position(self):
+        def fail():
+            raise ValueError("nul\0 and \udc80")
+
+        self.lua.globals["fail"] = fail
+        _, text = self.lua.execute("return pcall(function()\n fail()\nend)", name="@ai.lua")
+        self.assertEqual(text, r"ai.lua:2: ValueError: nul\0 and \udc80")
+        with self.assertRaises(ValueError):
+            self.lua.execute("fail()")
+        with self.assertRaises(rlua.LuaError) as caught:
+            self.lua.execute("\nlocal _, e = pcall(function() fail() end)\nerror('so ' .. e, 0)")
+        self.assertRegex(str(caught.exception), "^so execute:2: ValueError")
+        self.assertIsInstance(caught.exception.__cause__, ValueError)
+
+    def test_argument_errors_name_function_argument_and_line(self):
+        def show(number):
+            if not isinstance(number, int):
+                raise rlua.ArgumentError(1, f"number expected, got {type(number).__name__}")
+
+        self.lua.globals["show"] = show
+        for argument, message in (("'x'", r"number expected, got str"),
+                                  ("print", r"a Lua function has no Python value; .*"),
+                                  ("cycle", r"a Lua table that contains itself .*")):
+            self.lua.execute("cycle = {}; cycle[1] = cycle")
+            _, text = self.lua.execute(f"return pcall(function()\n\n show({argument}) end)",
+                                       name="@ai.lua")
+            self.assertRegex(text, rf"^ai.lua:3: bad argument #1 to 'show' \({message}\)$")
+        with self.assertRaises(rlua.ArgumentError) as raised:
+            self.lua.execute("\n\nshow(1, print)", name="@ai.lua")
+        self.assertEqual(raised.exception.argument, 2)
+        self.assertIn("ai.lua:3: in ", raised.exception.traceback)
+        self.assertRegex(str(raised.exception), r"^bad argument #2 \(.*function")
+        again = pickle.loads(pickle.dumps(raised.exception))
+        self.assertEqual(str(again), str(raised.exception))
+
+    def test_script_error_that_a_callable_passes_on_keeps_its_position(self):
+        self.lua.globals["run"] = lambda code: self.lua.execute(code, name="=inner")
+        for code, message in (("\n\nerror('deep')", "inner:3: deep"), ("x = = 1", "inner:1: ")):
+            with self.assertRaises(rlua.LuaError) as caught:
+                self.lua.execute("run(...)", code, name="=outer")
+            self.assertEqual(str(caught.exception)[:len(message)], message)
+        self.assertEqual(self.lua.execute("return pcall(run, ...)", "error('deep')"),
+                         (False, "inner:1: deep"))
+
+    def test_exception_without_a_text_is_an_error_all_the_same(self):
+        class Odd(Exception):
+            def __str__(self):
+                raise ValueError
+
+        def fail():
+            raise Odd
+
+        self.lua.globals["fail"] = fail
+        with self.assertRaises(Odd):
+            self.lua.execute("fail()")
+        self.assertEqual(self.lua.execute("return pcall(fail)"), (False, "Odd"))
 
     def test_exception_crosses_two_layers_of_python_and_lua(self):
         def inner():
