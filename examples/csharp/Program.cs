@@ -410,9 +410,17 @@ internal static class Tests
             Equal(20L, lua["n"]);
             Equal(21L, lua.Snap());
             lua.RollbackTo(20);
-            Equal(Status.BadFrame, Throws<RluaException>(() => lua.Snap(20)).Status);
+            lua["n"] = 21;
+            Equal(20L, lua.Snap(20));
+            lua["n"] = 22;
+            lua.Rollback();
+            Equal(21L, lua["n"]);
+            Equal(20L, lua.NewestFrame);
+            Equal(30L, lua.Info.HighestFrame);
+            Equal(Status.BadFrame, Throws<RluaException>(() => lua.Snap(19)).Status);
             lua.SetMaxSnapshots(0);
             Equal(Status.Disabled, Throws<RluaException>(() => lua.Snap()).Status);
+            Equal(null, lua.NewestFrame);
             lua.Check();
         }
     }
@@ -518,7 +526,8 @@ internal static class Tests
             {
                 var e = Throws<ScriptException>(action);
                 Equal(true, e.Traceback.StartsWith("stack traceback:\n"));
-                Equal(true, e.Traceback.Contains("ai:2: in ") && e.ToString().Contains("ai:2: in "));
+                Equal(true, e.Traceback.Contains("ai:2: in "));
+                Equal(true, e.ToString().Contains("ai:2: in "));
                 Equal(false, e.Message.Contains("traceback"));
                 Equal("{}", Show(e.Value));
             }
@@ -603,9 +612,59 @@ internal static class Tests
                           .InnerException);
             Equal("[Boolean:False,String:InvalidOperationException: no]",
                   Show(lua.Execute("return pcall(fail)")));
+            Equal("[Boolean:False,String:ai.lua:2: InvalidOperationException: no]",
+                  Show(lua.Execute("return pcall(function()\n fail()\nend)", "@ai.lua")));
             lua["outer"] = (HostFunction)(a => lua.Execute("fail()"));
             Equal(thrown, Throws<ScriptException>(() => lua.Execute("outer()")).InnerException);
             Equal(null, Throws<ScriptException>(() => lua.Execute("error('x')")).InnerException);
+            lua.Check();
+        }
+    }
+
+    public static void ArgumentErrorsNameFunctionArgumentAndLine()
+    {
+        using (var lua = Open())
+        {
+            lua["show"] = (HostFunction)(a => a.Get<int>(0) + ":" + a.Get<string>(1));
+            lua["draw"] = (HostFunction)(a => a.Get<double>(0));
+            Equal("3:x", lua.Execute("return show(3.0, 'x')")[0]);
+            Equal(2.0, lua.Execute("return draw(2)")[0]);
+            lua["maybe"] = (HostFunction)(a => a.Get<int?>(0) ?? -1);
+            Equal("[Int64:-1,Int64:4]", Show(lua.Execute("return maybe(), (maybe(4))")));
+            var cases = new Dictionary<string, string> {
+                { "show('x')", "#1 to 'show' (integer in range expected, got string)" },
+                { "show(1 << 40)", "#1 to 'show' (integer in range expected, got number)" },
+                { "show(1.5)", "#1 to 'show' (integer in range expected, got number)" },
+                { "show(1)", "#2 to 'show' (string expected, got no value)" },
+                { "show(1, nil)", "#2 to 'show' (string expected, got nil)" },
+                { "draw({})", "#1 to 'draw' (number expected, got table)" },
+                { "draw(1, print)", "#2 to 'draw' (a Lua function has no C# value" },
+            };
+            foreach (var each in cases)
+            {
+                var e = Throws<ScriptException>(() => lua.Execute("\n\n" + each.Key, "@ai.lua"));
+                string wanted = "ai.lua:3: bad argument " + each.Value;
+                Equal(wanted, e.Message.Substring(0, Math.Min(wanted.Length, e.Message.Length)));
+                Equal(typeof(ScriptArgumentException), e.InnerException.GetType());
+            }
+            lua.Check();
+        }
+    }
+
+    public static void ScriptErrorThatAHostFunctionPassesOnStaysAsItWas()
+    {
+        using (var lua = Open())
+        {
+            lua["run"] = (HostFunction)(a => lua.Execute((string)a[0], "=inner"));
+            lua.Execute("function outer(...)\n run(...)\nend", "=outer");
+            var e = Throws<ScriptException>(() => lua.Call("outer", "\n\nerror('deep')"));
+            Equal("inner:3: deep", e.Message);
+            Equal(true, e.Traceback.Contains("inner:3: in "));
+            Equal(true, e.Traceback.Contains("outer:2: in "));
+            e = Throws<ScriptException>(() => lua.Execute("error('inner:3: deep', 0)"));
+            Equal(false, e.Traceback.Contains("inner:3: in "));
+            Equal("[Boolean:False,String:inner:1: deep]",
+                  Show(lua.Execute("return pcall(outer, 'error(\"deep\")')")));
             lua.Check();
         }
     }

@@ -25,7 +25,8 @@
 // - Only functions that cannot raise a Lua error are imported, so no longjmp crosses a managed
 //   frame.
 // - No exception crosses Lua: one that leaves a HostFunction becomes a Lua error, raised after
-//   the function has returned, and is the InnerException of what the host then catches.
+//   the function has returned, with the script's position in front, and is the InnerException of
+//   what the host then catches.
 // - The one delegate that Lua calls is static. HostFunctions live until their Lua is disposed, not
 //   until Lua collects them: a rollback can bring a collected function back. What they keep in C#
 //   rolls back if it is an IParticipant, or kept through one (Lua.Follow).
@@ -66,11 +67,11 @@ namespace Rlua
         Ok = 0, NullArg = 1, NotRollback = 2, Busy = 3, Poisoned = 4, Disabled = 5, NoSnapshot = 6,
         BadFrame = 7, NoMemory = 8, BadConfig = 9, Unsupported = 10, Corrupt = 11, BadArg = 12,
         Stale = 13, Participant = 14,
-        ErrRun = 16, ErrSyntax = 17, ErrMem = 18, ErrErr = 19, ErrFile = 20, Yield = 21,
+        ErrRun = 64, ErrSyntax = 65, ErrMem = 66, ErrErr = 67, ErrFile = 68, Yield = 69,
     }
 
     /// <summary>rlua_Tracker of rlua.h: which way written pages are found.</summary>
-    public enum Tracker { Auto = 0, Compare = 1, Uffd = 2, WriteWatch = 3 }
+    public enum Tracker { Auto = 0, Compare = 1, Uffd = 2 }
 
     /// <summary>Any failure of the library.</summary>
     public class RluaException : Exception
@@ -94,6 +95,69 @@ namespace Rlua
         public override string ToString()
         {
             return Traceback == null ? base.ToString() : base.ToString() + "\n" + Traceback;
+        }
+    }
+
+    /// <summary>What a HostFunction throws where the script gave it a wrong argument, 1 for the
+    /// first. new ScriptArgumentException(1, "number expected") in show() is to the script the
+    /// error "ai.lua:3: bad argument #1 to 'show' (number expected)".</summary>
+    public sealed class ScriptArgumentException : ArgumentException
+    {
+        public readonly int Argument;
+        internal readonly string Text;
+        public ScriptArgumentException(int argument, string message, Exception inner = null)
+            : base("bad argument #" + argument + " (" + message + ")", inner)
+        {
+            Argument = argument;
+            Text = message;
+        }
+    }
+
+    /// <summary>Arguments of a HostFunction by their types.</summary>
+    public static class Arguments
+    {
+        /// <summary>The argument at an index, 0 for the first, as a T: bool, string, byte[], a
+        /// number type that it fits in, or the class of a resource; a nullable T or object for one
+        /// that may be nil. A ScriptArgumentException if it is none.</summary>
+        public static T Get<T>(this object[] arguments, int index)
+        {
+            object value = index < arguments.Length ? arguments[index] : null;
+            Type type = Nullable.GetUnderlyingType(typeof(T)) ?? typeof(T);
+            if (value is T || value == null && (type != typeof(T) || type == typeof(object)))
+                return (T)value;
+            TypeCode code = Type.GetTypeCode(type);
+            bool integer = code >= TypeCode.SByte && code <= TypeCode.UInt64;
+            bool number = integer || code == TypeCode.Single || code == TypeCode.Double;
+            if (number && (value is long || value is double && !(integer && IsFraction(value))))
+            {
+                try { return (T)Convert.ChangeType(value, type); }
+                catch (OverflowException) { }
+            }
+            string wanted = integer ? "integer in range" : number ? "number" : NameOf(type);
+            string found = index < arguments.Length ? NameOf(value) : "no value";
+            throw new ScriptArgumentException(index + 1, wanted + " expected, got " + found);
+        }
+
+        private static bool IsFraction(object value)
+        {
+            return Math.Floor((double)value) != (double)value;
+        }
+
+        private static string NameOf(object value)
+        {
+            return value == null ? "nil" : NameOf(value.GetType());
+        }
+
+        private static string NameOf(Type type)
+        {
+            if (type == typeof(bool))
+                return "boolean";
+            if (type == typeof(long) || type == typeof(double))
+                return "number";
+            if (type == typeof(string) || type == typeof(byte[]))
+                return "string";
+            bool table = type == typeof(object[]) || type == typeof(Dictionary<object, object>);
+            return table ? "table" : type.Name;
         }
     }
 
@@ -228,8 +292,8 @@ namespace Rlua
         }
     }
 
-    /// <summary>What a VM holds. Sizes are bytes; frames mean something with a snapshot only.
-    /// </summary>
+    /// <summary>What a VM holds. Sizes are bytes; frames mean something with a snapshot only,
+    /// HighestFrame once there was one.</summary>
     [StructLayout(LayoutKind.Sequential)]
     public struct Info
     {
@@ -238,7 +302,10 @@ namespace Rlua
         public UIntPtr SnapshotCount, MaxSnapshots, SnapshotBytes;
         public long OldestFrame, NewestFrame;
         public UIntPtr DirtyPages;
-        public int Tracker, Reproducible;
+        private int tracker, reserved;
+        public long HighestFrame;
+
+        public Tracker Tracker { get { return (Tracker)tracker; } }
     }
 
     /// <summary>The C side: rlua.h, and of lua.h only what cannot raise.</summary>
@@ -300,6 +367,8 @@ namespace Rlua
         [DllImport(Name, CallingConvention = C)]
         internal static extern Status rlua_snap(IntPtr L);
         [DllImport(Name, CallingConvention = C)]
+        internal static extern Status rlua_newest_frame(IntPtr L, out long frame);
+        [DllImport(Name, CallingConvention = C)]
         internal static extern Status rlua_rollback(IntPtr L, UIntPtr n);
         [DllImport(Name, CallingConvention = C)]
         internal static extern Status rlua_snap_frame(IntPtr L, long frame);
@@ -319,7 +388,12 @@ namespace Rlua
         [DllImport(Name, CallingConvention = C)]
         internal static extern Status rlua_call(IntPtr L, int arguments, int results, int handler);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern Status rlua_traceback(IntPtr L, IntPtr of, byte[] message, int level);
+        internal static extern Status rlua_traceback(IntPtr L, IntPtr of, byte[] message,
+                                                     int level);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_error(IntPtr L, byte[] message);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_argerror(IntPtr L, int argument, byte[] message);
         [DllImport(Name, CallingConvention = C)]
         internal static extern Status rlua_getglobal(IntPtr L, byte[] name);
         [DllImport(Name, CallingConvention = C)]
@@ -364,8 +438,9 @@ namespace Rlua
         internal static extern Status rlua_toresource(IntPtr L, int index, IntPtr type,
                                                    out IntPtr value);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern Status rlua_add_participant(IntPtr L, ref ParticipantStruct functions,
-                                                        IntPtr ud);
+        internal static extern Status rlua_add_participant(IntPtr L,
+                                                           ref ParticipantStruct functions,
+                                                           IntPtr ud);
         [DllImport(Name, CallingConvention = C)]
         internal static extern void lua_close(IntPtr L);
         [DllImport(Name, CallingConvention = C)]
@@ -446,7 +521,11 @@ namespace Rlua
 
         internal static byte[] Bytes(string text) { return Strict.GetBytes(text); }
 
-        internal static byte[] LenientBytes(string text) { return Lenient.GetBytes(text); }
+        /// <summary>A message for C, which ends it at a NUL.</summary>
+        internal static byte[] Message(string text)
+        {
+            return Lenient.GetBytes(text.Replace("\0", "\\0") + "\0");
+        }
 
         /// <summary>The string, or the bytes themselves where they are not UTF-8.</summary>
         internal static object Decode(byte[] data)
@@ -521,6 +600,7 @@ namespace Rlua
         private string raisedText;          // what a HostFunction threw last, and as which text
         private Exception raised;
         private string traceback;           // Lua's, of the error on its way out
+        private ScriptException passing;    // one that a HostFunction passes on: it has the first
         private readonly ulong handler;     // a reference, from before the first snapshot
 
         /// <summary>Opens a VM. memory is the limit of its whole state in bytes, 0 for the
@@ -648,16 +728,34 @@ namespace Rlua
             using (var hold = new Hold(this))
             {
                 Plain(hold.L, Native.rlua_snap(hold.L));
-                return Info.NewestFrame;
+                Plain(hold.L, Native.rlua_newest_frame(hold.L, out long frame));
+                return frame;
             }
         }
 
-        /// <summary>Captures the whole state as `frame`, above the newest label.</summary>
+        /// <summary>Captures the whole state as `frame`. The newest label again replaces its
+        /// snapshot; a lower one is refused.</summary>
         public long Snap(long frame)
         {
             using (var hold = new Hold(this))
                 Plain(hold.L, Native.rlua_snap_frame(hold.L, frame));
             return frame;
+        }
+
+        /// <summary>The label of the newest snapshot, null where there is none.</summary>
+        public long? NewestFrame
+        {
+            get
+            {
+                using (var hold = new Hold(this))
+                {
+                    Status status = Native.rlua_newest_frame(hold.L, out long frame);
+                    if (status == Status.NoSnapshot)
+                        return null;
+                    Plain(hold.L, status);
+                    return frame;
+                }
+            }
         }
 
         /// <summary>Goes back to the n-th newest snapshot, drops newer ones and keeps it.</summary>
@@ -833,9 +931,9 @@ namespace Rlua
             return running;
         }
 
-        /// <summary>Keeps the VM open during a `using`, whatever the finalizer's thread does: it may
-        /// run as soon as this Lua is not used any more, and at the end of the process even where it
-        /// still is.</summary>
+        /// <summary>Keeps the VM open during a `using`, whatever the finalizer's thread does: it
+        /// may run as soon as this Lua is not used any more, and at the end of the process even
+        /// where it still is.</summary>
         private struct Hold : IDisposable
         {
             internal readonly IntPtr L;
@@ -893,6 +991,7 @@ namespace Rlua
             foreach (object argument in arguments)
                 Push(L, argument, 0, null);
             traceback = null;
+            passing = null;
             Check(L, Native.rlua_call(L, arguments.Length, Native.MultipleResults, below));
             var results = new object[Native.lua_gettop(L) - below];
             for (int i = 0; i < results.Length; i++)
@@ -927,6 +1026,10 @@ namespace Rlua
             string text = value as string ?? TextOfTop(L);
             if (status == Status.ErrSyntax)
                 throw new ScriptSyntaxException(status, text, value);
+            // The first traceback was made furthest in, and tells of the layers further out too.
+            if (passing != null && passing.Message == text)
+                trace = passing.Traceback ?? trace;
+            passing = null;
             bool ours = raised != null && text.Contains(raisedText);
             throw new ScriptException(status, text, value, trace, ours ? raised : null);
         }
@@ -983,8 +1086,8 @@ namespace Rlua
             Check(L, Native.rlua_pushfunction(L, Entry, GCHandle.ToIntPtr(weak), label));
         }
 
-        /// <summary>The message handler of each call: keeps the traceback of an error that no script
-        /// has caught, and leaves the error value as it is. Never throws.</summary>
+        /// <summary>The message handler of each call: keeps the traceback of an error that no
+        /// script has caught, and leaves the error value as it is. Never throws.</summary>
         private static int NoteTraceback(IntPtr L, IntPtr ud)
         {
             try
@@ -1006,7 +1109,8 @@ namespace Rlua
                 var held = GCHandle.FromIntPtr(ud).Target as Held;
                 if (held != null)
                     return held.Owner.Dispatch(L, held.Function);
-                return RaiseText(L, "this host function is gone: its Lua is being collected");
+                return Native.rlua_error(L, Text.Message(
+                    "this host function is gone: its Lua is being collected"));
             }
             catch (Exception) { return Native.Raise; }
         }
@@ -1020,7 +1124,7 @@ namespace Rlua
             {
                 var arguments = new object[Native.lua_gettop(L)];
                 for (int i = 0; i < arguments.Length; i++)
-                    arguments[i] = Read(L, i + 1, null);
+                    arguments[i] = ReadArgument(L, i + 1);
                 object result = function(arguments);
                 var several = result as Results;
                 object[] results = several != null ? several.Values : new[] { result };
@@ -1028,13 +1132,7 @@ namespace Rlua
                     Push(L, value, 0, null);
                 return results.Length;
             }
-            catch (Exception e)
-            {
-                // A script error on its way through keeps its text, so it is not wrapped twice.
-                raised = e is ScriptException && e.InnerException != null ? e.InnerException : e;
-                raisedText = e is ScriptException ? e.Message : e.GetType().Name + ": " + e.Message;
-                return RaiseText(L, raisedText);
-            }
+            catch (Exception e) { return Raise(L, e); }
             finally
             {
                 depth--;
@@ -1042,11 +1140,34 @@ namespace Rlua
             }
         }
 
-        private static int RaiseText(IntPtr L, string message)
+        private object ReadArgument(IntPtr L, int index)
         {
-            byte[] data = Text.LenientBytes(message);
-            Native.lua_checkstack(L, 1);
-            Native.rlua_pushlstring(L, data, (UIntPtr)data.Length);     // or the memory error
+            try { return Read(L, index, null); }
+            catch (NotSupportedException e)
+            {
+                throw new ScriptArgumentException(index, e.Message, e);
+            }
+        }
+
+        /// <summary>Pushes the error for an exception, and notes what to find it by when it comes
+        /// out of Lua.</summary>
+        private int Raise(IntPtr L, Exception e)
+        {
+            Native.lua_settop(L, 0);
+            passing = e as ScriptException;
+            raised = passing != null && e.InnerException != null ? e.InnerException : e;
+            raisedText = e.Message;
+            if (passing != null)    // it has its position, from where it was raised
+            {
+                byte[] data = Text.Message(e.Message);
+                Native.rlua_pushlstring(L, data, (UIntPtr)(data.Length - 1));
+            }
+            else if (e is ScriptArgumentException wrong)
+                Native.rlua_argerror(L, wrong.Argument, Text.Message(wrong.Text));
+            else
+                Native.rlua_error(L, Text.Message(e.GetType().Name + ": " + e.Message));
+            if (Native.lua_type(L, -1) == Native.String)    // or the memory error, a string too
+                raisedText = Read(L, -1, null) as string ?? raisedText;
             return Native.Raise;
         }
 
@@ -1092,8 +1213,8 @@ namespace Rlua
         private void PushResource(IntPtr L, ResourceType.Wrapped wrapped)
         {
             if (wrapped.Given)
-                throw new InvalidOperationException("what a ResourceType has wrapped can be given to"
-                                                    + " a VM once: it would be released twice");
+                throw new InvalidOperationException("what a ResourceType has wrapped can be given"
+                                                    + " to a VM once: it would be released twice");
             if (!types.Contains(wrapped.Type))
                 types.Add(wrapped.Type);
             IntPtr id = ResourceType.Enter(wrapped);
