@@ -91,9 +91,11 @@ dropped_results() { # a warning for exactly the lines of dropped.cpp that are ma
     local source=$here/cpp/dropped.cpp found
     local check=($cxx -std=c++17 "-I$root/include" -fsyntax-only)
     "${check[@]}" -Wunused-result "$source" >"$out/log" 2>&1 || true
-    found=$(sed -n 's/^[^:]*dropped\.cpp:\([0-9]*\):.*unused-result.*/\1/p' "$out/log" | sort -nu)
+    # Clang counts a type's [[nodiscard]] to -Wunused-value.
+    found=$(sed -nE 's/^[^:]*dropped\.cpp:([0-9]+):.*unused-(result|value).*/\1/p' "$out/log" |
+        sort -nu)
     if [ "$found" = "$(grep -n '// dropped$' "$source" | cut -d: -f1)" ] &&
-        ! "${check[@]}" -Werror=unused-result "$source" 2>/dev/null
+        ! "${check[@]}" -Werror=unused-result -Werror=unused-value "$source" 2>/dev/null
     then echo "c++ dropped results: 1 passed, 0 failed"; count 1 0
     else
         sed 's/^/    /' "$out/log"
