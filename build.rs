@@ -1,4 +1,7 @@
-//! Compiles Lua as one translation unit, and stages its public headers beside `rlua.h`.
+//! Compiles Lua as one translation unit, and stages its public headers in `OUT_DIR/include`.
+//!
+//! Writes into `OUT_DIR` alone, as every build script must. `make -C c-tests library` copies the
+//! headers from there to where hosts look for them, beside `rlua.h` (c-tests/library.py).
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -26,8 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let lua = lua_folder()?;
     compile_unit(&lua);
     stage_headers(&lua)?;
-    link_arguments();
-    Ok(())
+    link_arguments()
 }
 
 /// Finds Lua's sources inside the crate `lua-src`, whose API does not tell the path.
@@ -92,10 +94,12 @@ fn compile_unit(lua: &Path) {
     unit.compile("rlua_unit");
 }
 
-/// Copies only what differs, so that hosts built by `make` are not rebuilt for nothing.
+/// Writes only what differs, so that the headers keep their time and nothing is rebuilt for them.
 fn stage_headers(lua: &Path) -> Result<(), Box<dyn Error>> {
+    let folder = Path::new(&env::var("OUT_DIR")?).join("include");
+    fs::create_dir_all(&folder)?;
     for name in PUBLIC_HEADERS {
-        let target = Path::new("include").join(name);
+        let target = folder.join(name);
         let text = fs::read(lua.join(name))?;
         if fs::read(&target).ok().as_ref() != Some(&text) {
             fs::write(&target, text)?;
@@ -105,8 +109,12 @@ fn stage_headers(lua: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 /// `-z nodelete`: code pointers into us live in states and in threads' exit handlers.
-fn link_arguments() {
+///
+/// The SONAME has the major version, so that a system can keep two ABIs side by side.
+fn link_arguments() -> Result<(), Box<dyn Error>> {
+    let major = env::var("CARGO_PKG_VERSION_MAJOR")?;
     println!("cargo:rustc-cdylib-link-arg=-Wl,-Bsymbolic-functions");
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
-    println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,librlua.so");
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,librlua.so.{major}");
+    Ok(())
 }

@@ -6,6 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The version of this header; rlua_version() tells the library's. Programs and library agree in
+ * the major number, which is in the library's SONAME. */
+#define RLUA_VERSION "0.1.0"
+#define RLUA_VERSION_MAJOR 0
+#define RLUA_VERSION_MINOR 1
+#define RLUA_VERSION_PATCH 0
+
 /* librlua: Lua 5.4 whose whole state can go back in time.
  *
  * Link librlua in place of liblua5.4. lua.h, lauxlib.h and lualib.h of exactly this build lie

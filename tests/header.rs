@@ -27,7 +27,19 @@ fn generated() -> String {
     bindings.write(&mut text);
     // The statuses are RLUA_OK, not RLUA_STATUS_OK; cbindgen has no option for it.
     let text = String::from_utf8(text).unwrap().replace("RLUA_STATUS_", "RLUA_");
-    without_safety_sections(&text)
+    with_version(&without_safety_sections(&text))
+}
+
+/// Cargo.toml's version, where cbindgen.toml leaves room for it.
+fn with_version(text: &str) -> String {
+    [
+        ("@VERSION@", env!("CARGO_PKG_VERSION")),
+        ("@MAJOR@", env!("CARGO_PKG_VERSION_MAJOR")),
+        ("@MINOR@", env!("CARGO_PKG_VERSION_MINOR")),
+        ("@PATCH@", env!("CARGO_PKG_VERSION_PATCH")),
+    ]
+    .iter()
+    .fold(text.to_owned(), |text, (name, value)| text.replace(name, value))
 }
 
 /// Rust's "# Safety" sections say in Rust's words what the contract says already.
