@@ -1,4 +1,7 @@
-//! Compiles Lua as one translation unit, and stages its public headers beside `rlua.h`.
+//! Compiles Lua as one translation unit, and stages its public headers in `OUT_DIR/include`.
+//!
+//! Writes into `OUT_DIR` alone, as every build script must. `make -C c-tests library` copies the
+//! headers from there to where hosts look for them, beside `rlua.h` (c-tests/library.py).
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -7,27 +10,20 @@ use std::{env, fs};
 
 const LUA_FOLDER: &str = "lua-5.4.9";
 const PUBLIC_HEADERS: [&str; 4] = ["lua.h", "luaconf.h", "lauxlib.h", "lualib.h"];
-const OUR_C: [&str; 8] = [
-    "vendor/unit.c",
-    "vendor/overrides.h",
-    "src/lua/life.c",
-    "src/lua/collector.c",
-    "src/lua/numbers.c",
-    "src/lua/shim.c",
-    "src/lua/objects.c",
-    "src/lua/host.c",
-];
+/// The one translation unit; all of our C lies beside it.
+const UNIT: &str = "src/lua/unit.c";
 
 fn main() -> Result<(), Box<dyn Error>> {
-    for path in OUR_C.iter().chain(&["build.rs", "Cargo.lock"]) {
+    for path in ["src/lua", "build.rs", "Cargo.lock"] {
         println!("cargo:rerun-if-changed={path}");
     }
-    println!("cargo:rerun-if-env-changed=RLUA_SANITIZE");
+    for name in ["RLUA_SANITIZE", "RLUA_ASSERT"] {
+        println!("cargo:rerun-if-env-changed={name}");
+    }
     let lua = lua_folder()?;
     compile_unit(&lua);
     stage_headers(&lua)?;
-    link_arguments();
-    Ok(())
+    link_arguments()
 }
 
 /// Finds Lua's sources inside the crate `lua-src`, whose API does not tell the path.
@@ -63,9 +59,8 @@ fn lua_folder() -> Result<PathBuf, Box<dyn Error>> {
 /// One unit makes Lua's internal calls direct, which is where most of the speed comes from.
 fn compile_unit(lua: &Path) {
     let mut unit = cc::Build::new();
-    unit.file("vendor/unit.c")
+    unit.file(UNIT)
         .include(lua)
-        .include("vendor")
         .include("src/lua")
         .std("gnu11")
         // What lua.org's makefile gives on Linux.
@@ -81,6 +76,8 @@ fn compile_unit(lua: &Path) {
         .flag_if_supported("-fno-plt")
         // Fused multiply-add rounds once where the language rounds twice: a desync between CPUs.
         .flag("-ffp-contract=off")
+        // A C++ exception may pass through Lua's frames (recover.c).
+        .flag("-fexceptions")
         // Inlining lua_getlocal into ldblib.c makes gcc see a path that Lua never takes.
         .flag_if_supported("-Wno-maybe-uninitialized")
         // Both make rustc's linker keep and export every public symbol of the unit.
@@ -89,13 +86,18 @@ fn compile_unit(lua: &Path) {
     if let Ok(checks) = env::var("RLUA_SANITIZE") {
         unit.flag(format!("-fsanitize={checks}")).flag("-fno-omit-frame-pointer");
     }
+    if env::var_os("RLUA_ASSERT").is_some_and(|value| value != "0") {
+        unit.define("LUAI_ASSERT", None).define("LUA_USE_APICHECK", None);
+    }
     unit.compile("rlua_unit");
 }
 
-/// Copies only what differs, so that hosts built by `make` are not rebuilt for nothing.
+/// Writes only what differs, so that the headers keep their time and nothing is rebuilt for them.
 fn stage_headers(lua: &Path) -> Result<(), Box<dyn Error>> {
+    let folder = Path::new(&env::var("OUT_DIR")?).join("include");
+    fs::create_dir_all(&folder)?;
     for name in PUBLIC_HEADERS {
-        let target = Path::new("include").join(name);
+        let target = folder.join(name);
         let text = fs::read(lua.join(name))?;
         if fs::read(&target).ok().as_ref() != Some(&text) {
             fs::write(&target, text)?;
@@ -105,8 +107,12 @@ fn stage_headers(lua: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 /// `-z nodelete`: code pointers into us live in states and in threads' exit handlers.
-fn link_arguments() {
+///
+/// The SONAME has the major version, so that a system can keep two ABIs side by side.
+fn link_arguments() -> Result<(), Box<dyn Error>> {
+    let major = env::var("CARGO_PKG_VERSION_MAJOR")?;
     println!("cargo:rustc-cdylib-link-arg=-Wl,-Bsymbolic-functions");
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
-    println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,librlua.so");
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,librlua.so.{major}");
+    Ok(())
 }

@@ -31,7 +31,7 @@ typedef struct Way {
 
 const char *way_name(int kind);
 
-/* Makes a VM that keeps `kept` moments, its collector paced for rollback or as lua_newstate does it:
+/* Makes a VM that keeps `kept` moments, its collector paced for rollback or as in lua_newstate:
  * pause 200, multiplier 100, steps of 8 KiB. 0 when this system lacks the backend. */
 int way_open(Way *way, int kind, size_t memory_size, size_t kept, int lua_pacing);
 void way_close(Way *way);

@@ -24,7 +24,7 @@ function grow(kib)
       entities[count] = spawn(count)
     end
   end
-  -- Steps of about 0.618 of the count visit every entity once, never two neighbours in turn.
+  -- Steps of a golden section of the count visit every entity once, never two neighbours in turn.
   stride = math.max(1, count * 618 // 1000)
   while greatest_common_divisor(stride, count) ~= 1 do stride = stride + 1 end
   collectgarbage()

@@ -584,8 +584,11 @@ static int panic(lua_State *L) {
     longjmp(jump, 1);
 }
 
+/* A thread that panicked is dead for Lua until somebody sees to it. */
 static void panic_on(lua_State *main_state, lua_State *state, const char *chunk) {
     lua_atpanic(main_state, panic);
+    CHECK_OK(rlua_recover(main_state));
+    if (state != main_state) lua_closethread(state, NULL);
     if (setjmp(jump) == 0) {
         luaL_loadstring(state, chunk);
         lua_call(state, 0, 0);
@@ -609,6 +612,8 @@ TEST(panic_that_jumps_out_leaves_the_vm_idle) {
         panic_on(L, L, "coroutine.wrap(function() error('x') end)()");
         check_idle(L);
     }
+    CHECK_REFUSED(rlua_dostring(L, "n = 1"), RLUA_BAD_ARG);
+    CHECK_OK(rlua_recover(L));
     run(L, "n = 1");
     CHECK_EQ(global_int(L, "n"), 1);
     lua_close(L);

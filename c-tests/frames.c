@@ -112,11 +112,10 @@ TEST(frames_are_found_by_their_exact_label) {
     lua_close(L);
 }
 
-TEST(labels_rise_strictly) {
+TEST(labels_never_fall) {
     lua_State *L = rlua_new_rollback(1 * MIB, 8);
     snap_frame_n(L, 10, 10);
     run(L, "n = 11");
-    CHECK_REFUSED(rlua_snap_frame(L, 10), RLUA_BAD_FRAME);
     CHECK_REFUSED(rlua_snap_frame(L, 9), RLUA_BAD_FRAME);
     CHECK_REFUSED(rlua_snap_frame(L, INT64_MIN), RLUA_BAD_FRAME);
     check_held(L, 1, 10, 10);
@@ -174,7 +173,7 @@ TEST(the_ends_of_the_range_of_labels) {
     snap_n(L, 4);
     check_held(L, 4, INT64_MIN, INT64_MAX);
     CHECK_REFUSED(rlua_snap(L), RLUA_BAD_FRAME);
-    CHECK_REFUSED(rlua_snap_frame(L, INT64_MAX), RLUA_BAD_FRAME);
+    snap_frame_n(L, INT64_MAX, 4);
     check_held(L, 4, INT64_MIN, INT64_MAX);
     CHECK_OK(rlua_discard_before(L, INT64_MIN));
     check_held(L, 4, INT64_MIN, INT64_MAX);
@@ -315,5 +314,110 @@ TEST(many_frames_of_a_running_game) {
     CHECK_EQ(global_int(L, "n"), frame);
     CHECK(snapshot_count(L) >= 1 && snapshot_count(L) <= WINDOW);
     CHECK_OK(rlua_check(L));
+    lua_close(L);
+}
+
+/* The newest label again replaces that snapshot, and nothing else. */
+TEST(the_newest_label_again_replaces_its_snapshot) {
+    lua_State *L = rlua_new_rollback(1 * MIB, 8);
+    snap_frame_n(L, 4, 4);
+    snap_frame_n(L, 7, 70);
+    snap_frame_n(L, 7, 71);
+    snap_frame_n(L, 7, 72);
+    check_held(L, 2, 4, 7);
+    run(L, "n = 0");
+    CHECK_OK(rlua_rollback(L, 1));
+    CHECK_EQ(global_int(L, "n"), 72);
+    CHECK_OK(rlua_rollback(L, 2));
+    CHECK_EQ(global_int(L, "n"), 4);
+    check_held(L, 1, 4, 4);
+    lua_close(L);
+}
+
+TEST(the_only_snapshot_is_replaced) {
+    lua_State *L = rlua_new_rollback(1 * MIB, 1);
+    int i;
+    for (i = 0; i < 5; i++) {
+        snap_frame_n(L, 0, i);
+        check_held(L, 1, 0, 0);
+        run(L, "n = 99");
+        CHECK_OK(rlua_rollback(L, 1));
+        CHECK_EQ(global_int(L, "n"), i);
+    }
+    lua_close(L);
+}
+
+/* Replacing keeps what an older snapshot needs, also where the state grew and shrank between. */
+TEST(replacing_a_larger_and_a_smaller_state) {
+    lua_State *L = open_vm(16 * MIB, 8);
+    static const char *const states[] = {"t = nil collectgarbage() n = 1",
+                                         "t = string.rep('x', 300000) n = 2",
+                                         "t = string.rep('y', 1500000) n = 3"};
+    size_t a, b, c;
+    for (a = 0; a < 3; a++)
+        for (b = 0; b < 3; b++)
+            for (c = 0; c < 3; c++) {
+                run(L, states[a]);
+                CHECK_OK(rlua_snap_frame(L, 1));
+                run(L, states[b]);
+                CHECK_OK(rlua_snap_frame(L, 2));
+                run(L, states[c]);
+                CHECK_OK(rlua_snap_frame(L, 2));
+                run(L, "t = nil collectgarbage() n = 9");
+                CHECK_OK(rlua_check(L));
+                CHECK_OK(rlua_rollback_to(L, 2));
+                CHECK_EQ(global_int(L, "n"), (int)c + 1);
+                CHECK_OK(rlua_check(L));
+                CHECK_OK(rlua_rollback_to(L, 1));
+                CHECK_EQ(global_int(L, "n"), (int)a + 1);
+                CHECK_OK(rlua_check(L));
+                CHECK_OK(rlua_set_max_snapshots(L, 0));
+                CHECK_OK(rlua_set_max_snapshots(L, 8));
+            }
+    lua_close(L);
+}
+
+/* GGRS asks to save frame 0 twice, and the frame again that a rollback of no length went to. */
+TEST(saves_as_ggrs_asks_for_them) {
+    lua_State *L = rlua_new_rollback(1 * MIB, 9);
+    int64_t frame, newest = -1;
+    run(L, "n = 0");
+    CHECK_OK(rlua_snap_frame(L, 0));
+    CHECK_OK(rlua_snap_frame(L, 0));
+    for (frame = 1; frame < 200; frame++) {
+        run(L, "n = n + 1");
+        CHECK_OK(rlua_snap_frame(L, frame));
+        if (frame % 3 != 0) continue;
+        CHECK_OK(rlua_rollback_to(L, frame));
+        CHECK_OK(rlua_snap_frame(L, frame));
+        CHECK_OK(rlua_newest_frame(L, &newest));
+        CHECK_EQ(newest, frame);
+        CHECK_EQ(global_int(L, "n"), (int)frame);
+    }
+    check_held(L, 9, 191, 199);
+    lua_close(L);
+}
+
+TEST(the_newest_and_the_highest_label_are_told) {
+    lua_State *L = rlua_new_rollback(1 * MIB, 4);
+    int64_t frame = 77;
+    CHECK_REFUSED(rlua_newest_frame(L, &frame), RLUA_NO_SNAPSHOT);
+    CHECK_EQ(frame, 77);
+    CHECK_EQ(info_of(L).highest_frame, 0);
+    CHECK_OK(rlua_snap(L));
+    CHECK_OK(rlua_snap(L));
+    CHECK_OK(rlua_newest_frame(L, &frame));
+    CHECK_EQ(frame, 1);
+    snap_frame_n(L, 30, 30);
+    CHECK_OK(rlua_rollback(L, 2));
+    CHECK_OK(rlua_newest_frame(L, &frame));
+    CHECK_EQ(frame, 1);
+    CHECK_EQ(info_of(L).highest_frame, 30);
+    CHECK_OK(rlua_snap(L));
+    CHECK_EQ(info_of(L).highest_frame, 30);
+    CHECK_OK(rlua_set_max_snapshots(L, 0));
+    CHECK_EQ(info_of(L).highest_frame, 30);
+    CHECK_REFUSED(rlua_newest_frame(L, NULL), RLUA_NULL_ARG);
+    CHECK_REFUSED(rlua_newest_frame(NULL, &frame), RLUA_NULL_ARG);
     lua_close(L);
 }

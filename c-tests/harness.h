@@ -349,6 +349,7 @@ static inline int harness_one_runner(int from, char **argv, Test **next) {
     return began;
 }
 
+#ifndef HARNESS_NO_MAIN /* the fuzzers have their own */
 int main(int argc, char **argv) {
     const char *events = getenv("RLUA_TEST_EVENTS"), *from = getenv("RLUA_TEST_FROM");
     int done = 0, total = 0, began = 1;
@@ -372,5 +373,6 @@ int main(int argc, char **argv) {
     harness_closing_line();
     return harness.failed ? 1 : 0;
 }
+#endif
 
 #endif

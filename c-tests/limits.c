@@ -145,3 +145,65 @@ TEST(memory_error_inside_pcall_and_coroutines) {
     CHECK_OK(rlua_check(L));
     lua_close(L);
 }
+
+/* Requests whose size, rounded up, comes to the limit of 4 GiB itself, or within a few bytes of it. A
+ * process that dies here dies from a script, through any pcall. */
+static void check_alive(lua_State *L) {
+    collect(L);
+    CHECK(probe(L));
+    CHECK_OK(rlua_check(L));
+}
+
+TEST(requests_of_about_4_gib_are_refused_in_order) {
+    lua_State *L = luaL_newstate();
+    size_t below;
+    CHECK(L != NULL);
+    luaL_openlibs(L);
+    check_alive(L);
+    for (below = 0; below <= 64; below += 4) {
+        void *block = rlua_alloc(L, 4 * GIB - below);
+        if (block) FAIL("a block of 4 GiB less %zu bytes was given", below);
+    }
+    check_alive(L);
+    run(L, "local file = assert(io.open('/dev/null'))\n"
+           "for below = 0, 64 do\n"
+           "    local ok, e = pcall(file.read, file, 4294967296 - below)\n"
+           "    assert(not ok and e == 'not enough memory', e)\n"
+           "end file:close()");
+    check_alive(L);
+    lua_close(L);
+}
+
+TEST(concatenated_strings_of_about_4_gib_are_refused_in_order) {
+    lua_State *L = luaL_newstate();
+    CHECK(L != NULL);
+    luaL_openlibs(L);
+    run(L, "local parts = ('part .. '):rep(127)\n"
+           "local concat = load('local part, last = ... return ' .. parts .. 'last')\n"
+           "local part = ('x'):rep(32 * 1024 * 1024)\n"
+           "for _, below in ipairs {0, 24, 32, 40, 48} do\n"
+           "    local ok, e = pcall(concat, part, part:sub(below + 1))\n"
+           "    assert(not ok and e == 'not enough memory', e)\n"
+           "    collectgarbage()\n"
+           "end");
+    check_alive(L);
+    lua_close(L);
+}
+
+/* Blocks of together nearly 4 GiB that nobody touches, again and again: what the library does for
+ * them must not take the machine's memory. */
+TEST(nearly_all_of_4_gib_can_be_asked_for_again) {
+    lua_State *L = luaL_newstate();
+    int round;
+    CHECK(L != NULL);
+    for (round = 0; round < 3; round++) {
+        lua_newuserdatauv(L, 2 * GIB, 0);
+        lua_newuserdatauv(L, 2 * GIB - 64 * MIB, 0);
+        CHECK(rlua_alloc(L, 128 * MIB) == NULL);
+        CHECK_OK(rlua_check(L));
+        lua_settop(L, 0);
+        collect(L);
+        CHECK(info_of(L).used_bytes < 256 * KIB);
+    }
+    lua_close(L);
+}

@@ -5,7 +5,7 @@
 #include "harness.h"
 
 /* Every function that takes a state, called with harmless arguments otherwise. */
-enum { CALLS = 33 };
+enum { CALLS = 57 };
 
 static int host_function(lua_State *L, void *ud) {
     (void)L;
@@ -17,6 +17,7 @@ static int call_number(int number, lua_State *L) {
     rlua_Info info;
     size_t count = 0, length = 0;
     const char *text = NULL;
+    lua_State *thread;
     int more = 0;
     memset(&info, 0, sizeof info);
     info.size = sizeof info;
@@ -54,6 +55,30 @@ static int call_number(int number, lua_State *L) {
         case 30: return rlua_createtable(L, 0, 0);
         case 31: return rlua_gc(L, LUA_GCCOLLECT, 0);
         case 32: return rlua_pushfunction(L, host_function, NULL, "f");
+        case 33: return rlua_recover(L);
+        case 34: return rlua_pushvalue(L, 1);
+        case 35: return rlua_newuserdata(L, 1, 0, NULL);
+        case 36: return rlua_newthread(L, &thread);
+        case 37: return rlua_pushcclosure(L, luaopen_base, 0);
+        case 38: return rlua_loadfile(L, "/nowhere/at/all.lua", NULL);
+        case 39: return rlua_requiref(L, "x", luaopen_base, 0);
+        case 40: return rlua_len(L, 1);
+        case 41: return rlua_concat(L, 0);
+        case 42: return rlua_compare(L, 1, 1, LUA_OPEQ, &more);
+        case 43: return rlua_arith(L, LUA_OPADD);
+        case 44: return rlua_pushtostring(L, 1);
+        case 45: return rlua_traceback(L, L, NULL, 0);
+        case 46: return rlua_rawget(L, 1);
+        case 47: return rlua_rawgeti(L, 1, 1);
+        case 48: return rlua_rawset(L, 1);
+        case 49: return rlua_rawseti(L, 1, 1);
+        case 50: return rlua_getsubtable(L, 1, "x");
+        case 51: return rlua_newmetatable(L, "x", NULL);
+        case 52: return rlua_getmetatable(L, "x");
+        case 53: return rlua_setmetatable(L, "x");
+        case 54: return rlua_settop(L, 0);
+        case 55: return rlua_toclose(L, 1);
+        case 56: return rlua_xmove(L, L, 0);
         default: return -1;
     }
 }
@@ -67,6 +92,19 @@ static void check_all_refused(lua_State *L, int expected) {
         CHECK(strlen(rlua_last_error(L)) > 8);
     }
 }
+
+#ifdef RLUA_ASSERT
+static void pop_what_is_not_there(void *ud) {
+    lua_State *L = rlua_new_rollback(1 * MIB, 0);
+    (void)ud;
+    freopen("/dev/null", "w", stderr);
+    lua_pop(L, 5);
+}
+
+TEST(assertions_of_lua_are_on) {
+    CHECK_EQ(in_child(pop_what_is_not_there, NULL), -SIGABRT);
+}
+#endif
 
 TEST(null_for_the_state) {
     check_all_refused(NULL, RLUA_NULL_ARG);
@@ -111,7 +149,7 @@ TEST(null_and_unknown_numbers_for_the_texts) {
     int status;
     CHECK(rlua_version() != NULL && strchr(rlua_version(), '.') != NULL);
     CHECK(rlua_last_error(NULL) != NULL);
-    for (status = -3; status < 40; status++)
+    for (status = -3; status < 80; status++)
         CHECK(rlua_strerror(status) != NULL && strlen(rlua_strerror(status)) > 1);
     CHECK(strcmp(rlua_strerror(RLUA_OK), rlua_strerror(RLUA_BUSY)) != 0);
     CHECK(strcmp(rlua_strerror(RLUA_NULL_ARG), rlua_strerror(RLUA_BUSY)) != 0);
@@ -244,7 +282,15 @@ TEST(configurations_that_make_no_sense) {
     check_bad_config(&config, RLUA_BAD_CONFIG);
     config.size = 3;
     check_bad_config(&config, RLUA_BAD_CONFIG);
+    config.size = 4097; /* more than any version has: not initialised */
+    check_bad_config(&config, RLUA_BAD_CONFIG);
     config.size = sizeof config;
+    config.reserved = 1;
+    check_bad_config(&config, RLUA_BAD_CONFIG);
+    CHECK(strstr(rlua_last_error(NULL), "reserved") != NULL);
+    config.reserved = 0;
+    config.tracker = 3;
+    check_bad_config(&config, RLUA_BAD_CONFIG);
     config.tracker = 99;
     check_bad_config(&config, RLUA_BAD_CONFIG);
     config.tracker = -1;
@@ -269,18 +315,43 @@ TEST(open_with_every_field) {
     lua_close(L);
 }
 
+/* A host that was compiled with an older or a newer header. */
+TEST(a_config_of_another_size) {
+    struct { rlua_Config config; char more[32]; } given;
+    lua_State *L = NULL;
+    memset(&given, 0, sizeof given);
+    given.config.size = 3 * sizeof(size_t); /* up to max_snapshots */
+    given.config.memory_size = 1 * MIB;
+    given.config.max_snapshots = 3;
+    given.config.tracker = 99; /* beyond its end */
+    CHECK_OK(rlua_open(&given.config, &L));
+    CHECK_EQ(info_of(L).max_snapshots, 3);
+    lua_close(L);
+    given.config.size = sizeof given;
+    given.config.tracker = 0;
+    CHECK_OK(rlua_open(&given.config, &L)); /* the library is older; nothing it misses is set */
+    lua_close(L);
+    given.more[31] = 1;
+    check_bad_config(&given.config, RLUA_BAD_CONFIG);
+    CHECK(strstr(rlua_last_error(NULL), "does not know") != NULL);
+}
+
 TEST(info_of_another_size) {
     lua_State *L = open_vm(1 * MIB, 1);
     struct { rlua_Info info; char guard[16]; } out;
-    int status;
+    size_t i;
     memset(&out, 0x5a, sizeof out);
     out.info.size = 0;
-    CHECK(rlua_info(L, &out.info) != RLUA_OK);
-    out.info.size = 2 * sizeof(size_t);
-    status = rlua_info(L, &out.info); /* an older host's struct: filled as far as it goes */
-    if (status == RLUA_OK) CHECK(out.info.used_bytes > 1000);
+    CHECK_REFUSED(rlua_info(L, &out.info), RLUA_BAD_CONFIG);
+    out.info.size = 2 * sizeof(size_t); /* an older host's struct: filled as far as it goes */
+    CHECK_OK(rlua_info(L, &out.info));
+    CHECK(out.info.used_bytes > 1000);
+    CHECK_EQ(out.info.size, 2 * sizeof(size_t));
     CHECK_EQ(out.info.tracker, 0x5a5a5a5a);
-    CHECK_EQ(out.guard[0], 0x5a);
+    out.info.size = sizeof out; /* a newer host's: what we do not know is left alone */
+    CHECK_OK(rlua_info(L, &out.info));
+    CHECK_EQ(out.info.max_snapshots, 1);
+    for (i = 0; i < sizeof out.guard; i++) CHECK_EQ(out.guard[i], 0x5a);
     lua_close(L);
 }
 
@@ -295,7 +366,7 @@ TEST(errors_leave_everything_as_it_was) {
     CHECK_REFUSED(rlua_rollback(L, 0), RLUA_NO_SNAPSHOT);
     CHECK_REFUSED(rlua_rollback(L, 2), RLUA_NO_SNAPSHOT);
     CHECK_REFUSED(rlua_rollback_to(L, 11), RLUA_NO_SNAPSHOT);
-    CHECK_REFUSED(rlua_snap_frame(L, 10), RLUA_BAD_FRAME);
+    CHECK_REFUSED(rlua_snap_frame(L, 9), RLUA_BAD_FRAME);
     CHECK_REFUSED(rlua_snapshot_count(L, NULL), RLUA_NULL_ARG);
     after = info_of(L);
     CHECK(memcmp(&before, &after, sizeof before) == 0);

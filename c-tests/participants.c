@@ -117,8 +117,10 @@ TEST(calls_come_in_the_documented_order) {
     CHECK_OK(rlua_discard_before(L, 6));
     expect("d1@2 d2@2 d1@5 d2@5 ");
     CHECK_REFUSED(rlua_rollback(L, 9), RLUA_NO_SNAPSHOT);
-    CHECK_REFUSED(rlua_snap_frame(L, 6), RLUA_BAD_FRAME);
+    CHECK_REFUSED(rlua_snap_frame(L, 5), RLUA_BAD_FRAME);
     expect("");
+    CHECK_OK(rlua_snap_frame(L, 6)); /* the newest is replaced */
+    expect("c1@6 c2@6 d1@6 d2@6 ");
     CHECK_OK(rlua_set_max_snapshots(L, 0));
     expect("d1@6 d2@6 ");
     CHECK_REFUSED(rlua_snap(L), RLUA_DISABLED);
@@ -220,14 +222,39 @@ TEST(may_be_added_while_lua_is_running) {
     CHECK_OK(rlua_call(L, 0, 0, 0));
     CHECK_OK(rlua_snap(L));
     CHECK_EQ(one.tokens, 1);
-    bad.size = 8;
+    bad.size = 7;
     CHECK_REFUSED(rlua_add_participant(L, &bad, &one), RLUA_BAD_CONFIG);
+    bad.size = 2 * sizeof(size_t); /* an older header's, without the others */
+    CHECK_REFUSED(rlua_add_participant(L, &bad, &one), RLUA_NULL_ARG);
     CHECK_REFUSED(rlua_add_participant(L, NULL, &one), RLUA_NULL_ARG);
     CHECK_REFUSED(rlua_add_participant(NULL, &participant, &one), RLUA_NULL_ARG);
     bad = participant;
     bad.discard = NULL;
     CHECK_OK(rlua_add_participant(L, &bad, &one));
     one.tokens = 1;
+    lua_close(L);
+    CHECK_EQ(one.tokens, 0);
+}
+
+TEST(a_replaced_snapshot_restores_the_newer_token) {
+    lua_State *L = open_fresh(4);
+    Counter one = {1, 10, 0, 0, NULL};
+    CHECK_OK(rlua_add_participant(L, &participant, &one));
+    CHECK_OK(rlua_snap_frame(L, 1));
+    one.value = 20;
+    CHECK_OK(rlua_snap_frame(L, 2));
+    one.value = 21;
+    CHECK_OK(rlua_snap_frame(L, 2));
+    expect("c1@1 c1@2 c1@2 d1@2 ");
+    one.value = 22;
+    one.fail = 5;
+    CHECK_REFUSED(rlua_snap_frame(L, 2), RLUA_PARTICIPANT); /* the one before stays */
+    one.fail = 0;
+    CHECK_EQ(one.tokens, 2);
+    CHECK_OK(rlua_rollback(L, 1));
+    CHECK_EQ(one.value, 21);
+    CHECK_OK(rlua_rollback(L, 2));
+    CHECK_EQ(one.value, 10);
     lua_close(L);
     CHECK_EQ(one.tokens, 0);
 }

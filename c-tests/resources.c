@@ -205,8 +205,10 @@ TEST(type_is_checked) {
     CHECK_REFUSED(rlua_toresource(L, -1, &type, &object), RLUA_BAD_ARG);
     other.ud = NULL;
     CHECK_REFUSED(rlua_pushresource(L, &textures[2], &other), RLUA_BAD_ARG);
-    small.size--;
+    small.size = 7;
     CHECK_REFUSED(rlua_pushresource(L, &textures[2], &small), RLUA_BAD_CONFIG);
+    small.size = 2 * sizeof(size_t); /* an older header's, without `release` */
+    CHECK_REFUSED(rlua_pushresource(L, &textures[2], &small), RLUA_NULL_ARG);
     CHECK_REFUSED(rlua_pushresource(L, NULL, &type), RLUA_NULL_ARG);
     CHECK_REFUSED(rlua_pushresource(L, &textures[2], NULL), RLUA_NULL_ARG);
     CHECK_REFUSED(rlua_pushresource(NULL, &textures[2], &type), RLUA_NULL_ARG);
@@ -282,11 +284,28 @@ TEST(release_may_call_back) {
     CHECK_EQ(busy_calls, 8);
 }
 
-static void exit_closing(void *unused) {
+typedef struct Wrapped {
+    lua_Alloc function;
+    void *ud;
+    size_t calls;
+} Wrapped;
+
+static void *wrapping(void *ud, void *block, size_t old_size, size_t new_size) {
+    Wrapped *wrapped = (Wrapped *)ud;
+    wrapped->calls++;
+    return wrapped->function(wrapped->ud, block, old_size, new_size);
+}
+
+static void exit_closing(void *wraps) {
+    static Wrapped wrapped;
     lua_State *L = open_fresh(2);
-    (void)unused;
+    if (wraps) {
+        wrapped.function = lua_getallocf(L, &wrapped.ud);
+        lua_setallocf(L, wrapping, &wrapped);
+    }
     make(L, 0, "t");
     CHECK_OK(rlua_snap(L));
+    CHECK(!wraps || wrapped.calls > 0);
     on_release = NULL;
     run(L, "local t = t; fin = setmetatable({}, {__gc = function() io.write(t:number()) end})");
     if (luaL_dostring(L, "os.exit(7, true)") != LUA_OK) exit(1);
@@ -299,6 +318,13 @@ static void exit_reports(void) {
 TEST(os_exit_that_closes_releases_too) {
     atexit(exit_reports);
     CHECK_EQ(in_child(exit_closing, NULL), 7);
+}
+
+/* Whose allocation function it is does not tell whose VM it is. */
+TEST(os_exit_releases_where_the_host_wrapped_the_allocator) {
+    int wraps = 1;
+    atexit(exit_reports);
+    CHECK_EQ(in_child(exit_closing, &wraps), 7);
 }
 
 /* Lua's own pattern, for comparison: a __gc that ran after the snapshot runs again. */
@@ -330,4 +356,54 @@ TEST(plain_gc_runs_again_after_a_rollback) {
     run(L, "u = nil collectgarbage()");
     CHECK_EQ(gc_runs, 2);
     lua_close(L);
+}
+
+/* Frame 2 is replaced: what was made since the first snap of it is in it now, what died since is
+ * no longer. */
+TEST(a_replaced_snapshot_reaches_what_is_alive_now) {
+    lua_State *L = open_fresh(4);
+    make(L, 1, "old");
+    CHECK_OK(rlua_snap_frame(L, 1));
+    make(L, 2, "both");
+    CHECK_OK(rlua_snap_frame(L, 2));
+    make(L, 3, "young");
+    run(L, "both = nil old = nil collectgarbage()");
+    CHECK_EQ(log_count, 0);
+    CHECK_OK(rlua_snap_frame(L, 2));
+    EXPECT_LOG(2); /* frame 1 still has `old`; nobody has `both` */
+    run(L, "young = nil collectgarbage()");
+    CHECK_OK(rlua_rollback(L, 1));
+    CHECK_EVAL(L, "young:number()", "3");
+    CHECK_OK(rlua_rollback(L, 2));
+    EXPECT_LOG(2, 3);
+    CHECK_EVAL(L, "old:number()", "1");
+    CHECK_OK(rlua_check(L));
+    lua_close(L);
+    EXPECT_LOG(2, 3, 1);
+}
+
+static void work_inside(lua_State *L, Texture *texture) {
+    (void)texture;
+    CHECK_STATUS(rlua_snap(L), RLUA_BUSY);
+    CHECK_STATUS(rlua_rollback(L, 1), RLUA_BUSY);
+    CHECK_STATUS(rlua_set_max_snapshots(L, 0), RLUA_BUSY);
+    CHECK(strstr(rlua_last_error(L), "Lua is running") == NULL);
+    lua_close(L);
+    CHECK_OK(rlua_dostring(L, "inside = true"));
+}
+
+TEST(release_by_closeresource_on_an_idle_vm_is_busy) {
+    lua_State *L = open_fresh(4);
+    CHECK_OK(rlua_snap(L));
+    CHECK_OK(rlua_pushresource(L, &textures[0], &type));
+    on_release = work_inside;
+    CHECK_OK(rlua_closeresource(L, -1, &type));
+    EXPECT_LOG(0);
+    CHECK_EVAL(L, "inside", "true");
+    CHECK_EQ(snapshot_count(L), 1);
+    CHECK_OK(rlua_rollback(L, 1)); /* idle again */
+    CHECK_OK(rlua_check(L));
+    on_release = NULL;
+    lua_close(L);
+    EXPECT_LOG(0);
 }

@@ -154,6 +154,7 @@ TEST(after_a_panic_that_jumps_the_vm_is_usable_and_snaps) {
         lua_error(L);
     }
     CHECK_STR(lua_tostring(L, -1), "unprotected");
+    CHECK_OK(rlua_recover(L)); /* Lua has marked the thread as dead */
     if (setjmp(jump) == 0) {
         luaL_loadstring(L, "n = 2 local function f() error('deep') end f()");
         lua_call(L, 0, 0);

@@ -87,11 +87,28 @@ cpp_binary() { # cpp_binary NAME SOURCE FLAGS...
         $cxx -std=c++17 -O2 "${warnings[@]}" "$@" "$source" -o "$out/$name" "${link[@]}"
 }
 
+dropped_results() { # a warning for exactly the lines of dropped.cpp that are marked
+    local source=$here/cpp/dropped.cpp found
+    local check=($cxx -std=c++17 "-I$root/include" -fsyntax-only)
+    "${check[@]}" -Wunused-result "$source" >"$out/log" 2>&1 || true
+    # Clang counts a type's [[nodiscard]] to -Wunused-value.
+    found=$(sed -nE 's/^[^:]*dropped\.cpp:([0-9]+):.*unused-(result|value).*/\1/p' "$out/log" |
+        sort -nu)
+    if [ "$found" = "$(grep -n '// dropped$' "$source" | cut -d: -f1)" ] &&
+        ! "${check[@]}" -Werror=unused-result -Werror=unused-value "$source" 2>/dev/null
+    then echo "c++ dropped results: 1 passed, 0 failed"; count 1 0
+    else
+        sed 's/^/    /' "$out/log"
+        echo "c++ dropped results: 0 passed, 1 failed"; count 0 1
+    fi
+}
+
 run_cpp() {
     if build "$out/rlua_hpp.o" "${headers[@]}" -- $cxx -std=c++17 "${warnings[@]}" \
         -x c++ -c "$root/include/rlua.hpp" -o "$out/rlua_hpp.o"
     then echo "rlua.hpp compiles alone: 1 passed, 0 failed"; count 1 0
     else count 0 1; fi
+    dropped_results
     if cpp_binary cpp_tests "$here/cpp/tests.cpp"; then suite "c++ tests" "$out/cpp_tests"
     else count 0 1; fi
     if cpp_binary cpp_no_exceptions "$here/cpp/no_exceptions.cpp" -fno-exceptions -fno-rtti
@@ -112,8 +129,13 @@ run_python() {
     suite "snippets in the README" "$python" "$here/check_readme.py"
 }
 
+check_layout() { # check_layout [COMMAND...]: the modules' structs and statuses against rlua.h
+    CC=$cc suite "layouts against rlua.h" "$python" "$here/check_layout.py" "$@"
+}
+
 run_csharp() {
     if ! command -v mcs >/dev/null || ! command -v mono >/dev/null; then
+        check_layout
         echo "C# WAS NOT RUN: no Mono; apt-get install mono-mcs mono-runtime, or brew install mono"
         if [ "${RLUA_REQUIRE_ALL:-0}" = 1 ]; then count 0 1; fi
         return 0
@@ -125,7 +147,8 @@ run_csharp() {
     then
         suite "c# tests" "${mono[@]}" "$out/tests.exe"
         program "c# demo" "" "${mono[@]}" "$out/tests.exe" demo
-    else count 0 2; fi
+        check_layout "${mono[@]}" "$out/tests.exe" layout
+    else count 0 3; fi
     if build "$out/rollback.exe" "$binding" "$here/snippets/Rollback.cs" -- \
         mcs -langversion:7 -warnaserror "-out:$out/rollback.exe" "$binding" \
         "$here/snippets/Rollback.cs"

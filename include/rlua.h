@@ -1,10 +1,17 @@
 #ifndef RLUA_H
 #define RLUA_H
 
-/* Generated from src/ffi by tests/header.rs: do not edit. */
+/* Generated from src/ffi and src/lua by tests/header.rs: do not edit. */
 
 #include <stddef.h>
 #include <stdint.h>
+
+/* The version of this header; rlua_version() tells the library's. Programs and library agree in
+ * the major number, which is in the library's SONAME. */
+#define RLUA_VERSION "0.1.0"
+#define RLUA_VERSION_MAJOR 0
+#define RLUA_VERSION_MINOR 1
+#define RLUA_VERSION_PATCH 0
 
 /* librlua: Lua 5.4 whose whole state can go back in time.
  *
@@ -15,13 +22,11 @@
  * Threads: a VM is used by one OS thread at a time; different VMs need no care. A second thread
  * that enters an rlua_* function of a VM in use gets RLUA_BUSY.
  *
- * Protected calls (rlua_openlibs and below) never raise, for hosts that cannot survive a longjmp:
- * a VM with a limit runs out of memory in the middle of any push. A status below RLUA_ERR_RUN
- * says that nothing was popped or pushed: NULL_ARG, NOT_ROLLBACK, BUSY (another OS thread is in
- * the VM), POISONED, BAD_ARG (an index, count or type without meaning on this stack), NO_MEMORY
- * (no room on the Lua stack). From RLUA_ERR_RUN on it is Lua's own answer: what the call takes off
- * the stack is gone, and the error value is on top. They may be called from host functions, while
- * Lua is running. Each costs a table look-up and a setjmp above the plain call.
+ * Foreign unwinding: a C++ exception, pthread_exit or a forced unwinding may go through Lua's frames
+ * and the library's protected calls, but ends nothing of what Lua was doing: it must not be caught
+ * between two of its frames, and once it has left the last one the VM is busy until rlua_recover. It
+ * must not leave a release function, a participant's function, or lua_close, which end the process
+ * then.
  *
  * What a host keeps with the VM (rlua_alloc and below) follows its snapshots: memory in the VM,
  * references, resources, and host state elsewhere. docs/HOST.md tells when to use which. */
@@ -37,6 +42,19 @@ extern "C" {
 /* What a host function returns to raise the value on top of its stack. The raise is made after
  * the function has returned, so it jumps over none of the host's frames. */
 #define RLUA_RAISE (-1)
+
+/* For rlua_call, in place of a message handler's index: a handler that appends a traceback. */
+#define RLUA_TRACEBACK (-2147483647 - 1)
+
+/**
+ * A function of the host, called by Lua: arguments are on the stack from index 1.
+ *
+ * @param L   The thread that calls. Only protected calls are safe for a host that cannot survive
+ *            a longjmp.
+ * @param ud  What rlua_pushfunction was given.
+ * @return    How many values on top of the stack are results, or RLUA_RAISE.
+ */
+typedef int (*rlua_HostFunction)(lua_State *L, void *ud);
 
 
 /**
@@ -56,18 +74,14 @@ typedef enum rlua_Tracker {
    * Linux userfaultfd (6.7 and later): the kernel tells. Half a microsecond per written page.
    */
   RLUA_TRACKER_UFFD = 2,
-  /**
-   * Windows write watch.
-   */
-  RLUA_TRACKER_WRITE_WATCH = 3,
 } rlua_Tracker;
 
 /**
  * What a function of this library answers.
  *
- * The values are ABI: append only, never renumber, never reuse. Codes below 16 come from this
- * library and have changed nothing. Codes from 16 on are Lua's own answer to a protected call;
- * the error value is then on the stack.
+ * The values are ABI: append only, never renumber, never reuse. Codes below 64 are this library's
+ * own, and the call has changed nothing. Codes from 64 on are Lua's answer to a protected call; the
+ * error value is then on the stack.
  */
 typedef enum rlua_Status {
   /**
@@ -83,7 +97,7 @@ typedef enum rlua_Status {
    */
   RLUA_NOT_ROLLBACK = 2,
   /**
-   * Lua is running somewhere in this VM.
+   * The VM is in use: Lua is running in it, a call of this library is, or another thread is.
    */
   RLUA_BUSY = 3,
   /**
@@ -99,7 +113,7 @@ typedef enum rlua_Status {
    */
   RLUA_NO_SNAPSHOT = 6,
   /**
-   * The frame's label is not above the newest one.
+   * The frame's label is below the newest one.
    */
   RLUA_BAD_FRAME = 7,
   /**
@@ -133,31 +147,35 @@ typedef enum rlua_Status {
   /**
    * Lua: a runtime error.
    */
-  RLUA_ERR_RUN = 16,
+  RLUA_ERR_RUN = 64,
   /**
    * Lua: a syntax error.
    */
-  RLUA_ERR_SYNTAX = 17,
+  RLUA_ERR_SYNTAX = 65,
   /**
    * Lua: the memory limit was reached.
    */
-  RLUA_ERR_MEM = 18,
+  RLUA_ERR_MEM = 66,
   /**
    * Lua: an error in the message handler.
    */
-  RLUA_ERR_ERR = 19,
+  RLUA_ERR_ERR = 67,
   /**
    * Lua: a file could not be read.
    */
-  RLUA_ERR_FILE = 20,
+  RLUA_ERR_FILE = 68,
   /**
    * Lua: the coroutine yielded. Not an error.
    */
-  RLUA_YIELD = 21,
+  RLUA_YIELD = 69,
 } rlua_Status;
 
 /**
  * How a VM is made. Fill with zeros, set `size`, then what differs from the default.
+ *
+ * All structs that begin with their size follow one rule: a smaller size, of an older header, is
+ * accepted, and what it lacks counts as zero or is not written; of a larger one, what the library
+ * does not know must be zero, or is left alone.
  */
 typedef struct rlua_Config {
   /**
@@ -209,7 +227,7 @@ typedef struct rlua_Config {
 } rlua_Config;
 
 /**
- * What a VM holds. Set `size` before the call; the call fills the rest.
+ * What a VM holds. Set `size` before the call; the call fills the rest, as far as that reaches.
  */
 typedef struct rlua_Info {
   /**
@@ -261,21 +279,15 @@ typedef struct rlua_Info {
    */
   int32_t tracker;
   /**
-   * 1 when objects lie at the same offsets from a 4 GiB boundary in every process, so that
-   * hashes of addresses, and with them the order of `pairs`, are the same everywhere.
+   * 0.
    */
-  int32_t reproducible;
+  int32_t reserved;
+  /**
+   * The highest label that was ever captured; a rollback does not lower it. A frame up to it is
+   * re-simulated. 0 before the first.
+   */
+  int64_t highest_frame;
 } rlua_Info;
-
-/**
- * A function of the host, called by Lua: arguments are on the stack from index 1.
- *
- * @param L   The thread that calls. Only protected calls are safe for a host that cannot survive
- *            a longjmp.
- * @param ud  What rlua_pushfunction was given.
- * @return    How many values on top of the stack are results, or RLUA_RAISE.
- */
-typedef int (*rlua_HostFunction)(lua_State *L, void *ud);
 
 /**
  * A reference to a Lua value: a number that knows when it is stale. 0 is none.
@@ -373,8 +385,9 @@ const char *rlua_strerror(int status);
  * The sentence that goes with the last failure on this VM: what was tried, what was found, what
  * to do. Empty before the first failure; a success leaves it as it is.
  *
- * @param L  A thread of the VM. NULL, or a state that is not one of ours: the last failure of
- *           any call made by the calling thread (use this where no VM could be made).
+ * @param L  A thread of the VM. NULL, a state that is not one of ours, or a VM that another OS
+ *           thread is inside: the last failure of any call made by the calling thread (use this
+ *           where no VM could be made).
  * @return   Never NULL. The library's; valid until the next failure on this VM or, for NULL, on
  *           this thread.
  */
@@ -411,8 +424,8 @@ int rlua_open(const struct rlua_Config *config, lua_State **out);
  * Cost: a few loads.
  *
  * @param L     A thread of the VM.
- * @param info  The caller's; `size` must be sizeof(rlua_Info).
- * @return      RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BAD_CONFIG (`size`).
+ * @param info  The caller's; `size` is its sizeof(rlua_Info), which may be another version's.
+ * @return      RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY (another OS thread), BAD_CONFIG (`size`).
  */
 int rlua_info(lua_State *L, struct rlua_Info *info);
 
@@ -424,13 +437,13 @@ int rlua_info(lua_State *L, struct rlua_Info *info);
  *
  * @param L  A thread of the VM.
  * @return   RLUA_OK, or CORRUPT with a sentence that names the broken invariant, or NULL_ARG,
- *           NOT_ROLLBACK, BUSY, POISONED.
+ *           NOT_ROLLBACK, BUSY, POISONED, NO_MEMORY (nothing is known then).
  */
 int rlua_check(lua_State *L);
 
 /**
- * Captures the VM's whole state, labelled one above the newest snapshot (0 when none is held).
- * The oldest snapshot goes when the history is full.
+ * Captures the VM's whole state, labelled one above the newest snapshot (0 when none is held);
+ * rlua_newest_frame tells the label. The oldest snapshot goes when the history is full.
  *
  * Cost: the tracker's search, a comparison of each page that may have been written since the last
  * capture or restore, and a copy of the 64-byte lines that differ.
@@ -443,10 +456,11 @@ int rlua_check(lua_State *L);
 int rlua_snap(lua_State *L);
 
 /**
- * Captures the VM's whole state under the label `frame`, as rlua_snap does otherwise.
+ * Captures the VM's whole state under the label `frame`, as rlua_snap does otherwise. The newest
+ * snapshot's label again replaces that snapshot: what was held under it is gone.
  *
  * @param L      Any thread of a VM of ours.
- * @param frame  Label, above the newest snapshot's label.
+ * @param frame  Label, not below the newest snapshot's.
  * @return       RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, DISABLED, BAD_FRAME,
  *               NO_MEMORY, PARTICIPANT. After an error nothing has changed.
  */
@@ -490,15 +504,6 @@ int rlua_rollback_to(lua_State *L, int64_t frame);
 int rlua_discard_before(lua_State *L, int64_t frame);
 
 /**
- * Tells how many snapshots are held. May be called while Lua is running.
- *
- * @param L      Any thread of a VM of ours.
- * @param count  Receives the count.
- * @return       RLUA_OK, or NULL_ARG, NOT_ROLLBACK.
- */
-int rlua_snapshot_count(lua_State *L, size_t *count);
-
-/**
  * Changes how many snapshots are kept. Where more are held, the oldest go; 0 turns them off.
  *
  * @param L              Any thread of a VM of ours.
@@ -508,7 +513,52 @@ int rlua_snapshot_count(lua_State *L, size_t *count);
 int rlua_set_max_snapshots(lua_State *L, size_t max_snapshots);
 
 /**
+ * Tells how many snapshots are held. May be called while Lua is running.
+ *
+ * @param L      Any thread of a VM of ours.
+ * @param count  Receives the count.
+ * @return       RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY (another OS thread).
+ */
+int rlua_snapshot_count(lua_State *L, size_t *count);
+
+/**
+ * Tells the newest snapshot's label: what a snap has just given, and where a rollback has just
+ * gone. May be called while Lua is running.
+ *
+ * @param L      Any thread of a VM of ours.
+ * @param frame  Receives the label.
+ * @return       RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY (another OS thread), NO_SNAPSHOT (none is
+ *               held).
+ */
+int rlua_newest_frame(lua_State *L, int64_t *frame);
+
+/* Protected calls never raise, for hosts that cannot survive a longjmp: a VM with a limit runs out
+ * of memory in the middle of any push. They may be called from host functions, while Lua is
+ * running, and for any thread L of a VM of ours, on which nothing else runs. Pointers are borrowed
+ * for the call, and what is read through them is copied, unless a function says otherwise.
+ *
+ * Below RLUA_ERR_RUN a status says that nothing was popped or pushed, and rlua_last_error names the
+ * function, the argument and what is wrong with it:
+ *
+ *   NULL_ARG, NOT_ROLLBACK, POISONED
+ *   BUSY       another OS thread is in the VM
+ *   BAD_ARG    an index, a count, a type or a thread's state has no meaning in this call
+ *   NO_MEMORY  there is no room on the Lua stack
+ *
+ * From RLUA_ERR_RUN on it is Lua's own answer: ERR_RUN, ERR_MEM, ERR_ERR. What the call takes off
+ * the stack is gone, and the error value is on top. With a NULL that is allowed nothing is written.
+ *
+ * An index is one that lua.h calls acceptable: a position of the stack, a free one up to the room
+ * that the frame has (it reads as nil), the registry, or an upvalue of the running C function.
+ *
+ * Each costs a table look-up, an atomic exchange and, where Lua can raise, a setjmp above the plain
+ * call. */
+
+/**
  * Opens all standard libraries, as luaL_openlibs does.
+ *
+ * @param L  A thread of a VM of ours.
+ * @return   RLUA_OK, or as every protected call.
  */
 int rlua_openlibs(lua_State *L);
 
@@ -516,176 +566,308 @@ int rlua_openlibs(lua_State *L);
  * Loads a chunk without running it, and pushes it as a function.
  *
  * @param L       A thread of a VM of ours.
- * @param chunk   `length` bytes of source or of a binary chunk; borrowed for the call.
+ * @param chunk   `length` bytes of source or of a binary chunk.
  * @param length  In bytes.
- * @param name    The chunk's name in messages; borrowed for the call.
+ * @param name    The chunk's name in messages.
  * @param mode    "t" (text), "b" (binary) or NULL for both. A binary chunk that somebody tampered
  *                with can crash the process: give "t" for what is not yours.
+ * @return        RLUA_OK, ERR_SYNTAX, or as every protected call.
  */
-int rlua_loadbuffer(lua_State *L,
-                    const char *chunk,
-                    size_t length,
-                    const char *name,
+int rlua_loadbuffer(lua_State *L, const char *chunk, size_t length, const char *name,
                     const char *mode);
 
 /**
- * Calls a function, as lua_pcall does: pops the function and `nargs` arguments, pushes results.
+ * Loads a file without running it, and pushes it as a function.
  *
  * @param L         A thread of a VM of ours.
- * @param nargs     Arguments on the stack above the function.
- * @param nresults  Results wanted, or LUA_MULTRET.
- * @param msgh      Stack index of a message handler, 0 for none.
+ * @param filename  The file's path.
+ * @param mode      As for rlua_loadbuffer.
+ * @return          RLUA_OK, ERR_FILE, ERR_SYNTAX, or as every protected call.
  */
-int rlua_call(lua_State *L, int nargs, int nresults, int msgh);
-
-/**
- * Pushes the global variable `name`.
- */
-int rlua_getglobal(lua_State *L, const char *name);
-
-/**
- * Pops a value and assigns it to the global variable `name`.
- */
-int rlua_setglobal(lua_State *L, const char *name);
-
-/**
- * Pushes `t[key]`, where `t` is the value at `index`. May run metamethods.
- */
-int rlua_getfield(lua_State *L, int index, const char *key);
-
-/**
- * Pops a value and does `t[key] = value`, where `t` is the value at `index`. May run metamethods.
- */
-int rlua_setfield(lua_State *L, int index, const char *key);
-
-/**
- * Pushes `t[key]`, where `t` is the value at `index`. May run metamethods.
- */
-int rlua_geti(lua_State *L, int index, lua_Integer key);
-
-/**
- * Pops a value and does `t[key] = value`, where `t` is the value at `index`. May run metamethods.
- */
-int rlua_seti(lua_State *L, int index, lua_Integer key);
-
-/**
- * Pops a key and pushes `t[key]`, where `t` is the value at `index`. May run metamethods.
- */
-int rlua_gettable(lua_State *L, int index);
-
-/**
- * Pops a value and the key below it, and does `t[key] = value`, where `t` is the value at `index`.
- * May run metamethods.
- */
-int rlua_settable(lua_State *L, int index);
-
-/**
- * Pushes a new table with room for `narr` elements in sequence and `nrec` others.
- */
-int rlua_createtable(lua_State *L, int narr, int nrec);
-
-/**
- * Pushes a copy of `length` bytes as a string; they may contain zeros.
- */
-int rlua_pushlstring(lua_State *L, const char *text, size_t length);
-
-/**
- * Pushes an integer.
- */
-int rlua_pushinteger(lua_State *L, lua_Integer value);
-
-/**
- * Pushes a float.
- */
-int rlua_pushnumber(lua_State *L, lua_Number value);
-
-/**
- * Pushes a boolean: false for 0.
- */
-int rlua_pushboolean(lua_State *L, int value);
-
-/**
- * Pushes nil.
- */
-int rlua_pushnil(lua_State *L);
-
-/**
- * Pushes a copy of the value at `index`.
- */
-int rlua_pushvalue(lua_State *L, int index);
-
-/**
- * Controls the collector, as lua_gc does with the same `what` (LUA_GCCOLLECT, LUA_GCSTEP,
- * LUA_GCSTOP, ...). Finalizers may run.
- *
- * @param L     A thread of a VM of ours.
- * @param what  An option of lua_gc.
- * @param data  Its first argument; 0 for those that have none. Further arguments are 0.
- */
-int rlua_gc(lua_State *L, int what, int data);
+int rlua_loadfile(lua_State *L, const char *filename, const char *mode);
 
 /**
  * Loads and runs a string, as luaL_dostring does. All results stay on the stack.
  *
- * @param L      A thread of a VM of ours.
- * @param chunk  Source text, ended by a zero; borrowed for the call.
+ * @param L      A thread of a VM of ours, neither suspended nor dead.
+ * @param chunk  Source text, ended by a zero.
+ * @return       RLUA_OK, ERR_SYNTAX, or as every protected call.
  */
 int rlua_dostring(lua_State *L, const char *chunk);
 
 /**
  * Loads and runs a file, as luaL_dofile does. All results stay on the stack.
  *
- * @param L         A thread of a VM of ours.
- * @param filename  The file's path; borrowed for the call.
- * @return          Also ERR_FILE and ERR_SYNTAX.
+ * @param L         A thread of a VM of ours, neither suspended nor dead.
+ * @param filename  The file's path.
+ * @return          RLUA_OK, ERR_FILE, ERR_SYNTAX, or as every protected call.
  */
 int rlua_dofile(lua_State *L, const char *filename);
 
 /**
+ * Calls a function, as lua_pcall does: pops the function and `nargs` arguments, pushes results.
+ *
+ * @param L         A thread of a VM of ours, neither suspended nor dead.
+ * @param nargs     Arguments on the stack above the function.
+ * @param nresults  Results wanted, or LUA_MULTRET.
+ * @param msgh      Stack index of a message handler below the function: what it returns is the
+ *                  error value. 0 for none. RLUA_TRACEBACK appends a traceback to a message and
+ *                  makes a message of any other error value, as the program `lua` does.
+ * @return          RLUA_OK, or as every protected call.
+ */
+int rlua_call(lua_State *L, int nargs, int nresults, int msgh);
+
+/**
  * Starts or continues a coroutine, as lua_resume does.
  *
- * @param L         The coroutine, a thread of a VM of ours.
- * @param from      The thread that resumes, or NULL.
+ * @param L         The coroutine: a new or suspended thread of a VM of ours, not its main thread.
+ * @param from      The thread that resumes, of the same VM, or NULL.
  * @param nargs     Arguments on L's stack: above the function at the start, alone later.
  * @param nresults  Receives how many values were returned or yielded; they are on L's stack.
- * @return          RLUA_OK (finished), RLUA_YIELD, or an error as above.
+ * @return          RLUA_OK (finished), RLUA_YIELD, or as every protected call. The error value is
+ *                  on L's stack. BAD_ARG for a thread that runs or is dead.
  */
 int rlua_resume(lua_State *L, lua_State *from, int nargs, int *nresults);
+
+/**
+ * Pushes the global variable `name`. May run metamethods.
+ *
+ * @param L     A thread of a VM of ours.
+ * @param name  Ended by a zero.
+ * @return      RLUA_OK, or as every protected call.
+ */
+int rlua_getglobal(lua_State *L, const char *name);
+
+/**
+ * Pops a value and assigns it to the global variable `name`. May run metamethods.
+ *
+ * @param L     A thread of a VM of ours.
+ * @param name  Ended by a zero.
+ * @return      RLUA_OK, or as every protected call.
+ */
+int rlua_setglobal(lua_State *L, const char *name);
+
+/**
+ * Pushes `t[key]`, where `t` is the value at `index`. May run metamethods.
+ *
+ * @param L      A thread of a VM of ours.
+ * @param index  Of any value.
+ * @param key    Ended by a zero.
+ * @return       RLUA_OK, or as every protected call.
+ */
+int rlua_getfield(lua_State *L, int index, const char *key);
+
+/**
+ * Pops a value and does `t[key] = value`, where `t` is the value at `index`. May run metamethods.
+ *
+ * @param L      A thread of a VM of ours.
+ * @param index  Of any value, as it is before the pop.
+ * @param key    Ended by a zero.
+ * @return       RLUA_OK, or as every protected call.
+ */
+int rlua_setfield(lua_State *L, int index, const char *key);
+
+/**
+ * Pushes `t[key]`, where `t` is the value at `index`. May run metamethods.
+ *
+ * @param L      A thread of a VM of ours.
+ * @param index  Of any value.
+ * @param key    An integer.
+ * @return       RLUA_OK, or as every protected call.
+ */
+int rlua_geti(lua_State *L, int index, lua_Integer key);
+
+/**
+ * Pops a value and does `t[key] = value`, where `t` is the value at `index`. May run metamethods.
+ *
+ * @param L      A thread of a VM of ours.
+ * @param index  Of any value, as it is before the pop.
+ * @param key    An integer.
+ * @return       RLUA_OK, or as every protected call.
+ */
+int rlua_seti(lua_State *L, int index, lua_Integer key);
+
+/**
+ * Pops a key and pushes `t[key]`, where `t` is the value at `index`. May run metamethods.
+ *
+ * @param L      A thread of a VM of ours, with the key on top.
+ * @param index  Of any value, as it is before the pop.
+ * @return       RLUA_OK, or as every protected call.
+ */
+int rlua_gettable(lua_State *L, int index);
+
+/**
+ * Pops a value and the key below it, and does `t[key] = value`, where `t` is the value at `index`.
+ * May run metamethods.
+ *
+ * @param L      A thread of a VM of ours, with key and value on top.
+ * @param index  Of any value, as it is before the pop.
+ * @return       RLUA_OK, or as every protected call.
+ */
+int rlua_settable(lua_State *L, int index);
 
 /**
  * Pops a key and pushes the next key and value of a table, as lua_next does; pushes nothing at
  * the end.
  *
- * @param L      A thread of a VM of ours.
- * @param index  Position of a table.
+ * @param L      A thread of a VM of ours, with the key on top.
+ * @param index  Of a table, as it is before the pop.
  * @param more   Receives 1 when a pair was pushed, 0 at the end.
+ * @return       RLUA_OK, or as every protected call.
  */
 int rlua_next(lua_State *L, int index, int *more);
+
+/**
+ * Pushes a new table.
+ *
+ * @param L     A thread of a VM of ours.
+ * @param narr  Room for so many elements in sequence.
+ * @param nrec  Room for so many others.
+ * @return      RLUA_OK, or as every protected call.
+ */
+int rlua_createtable(lua_State *L, int narr, int nrec);
 
 /**
  * Reads the value at `index` as a string. A number is changed into a string in place, as
  * lua_tolstring does.
  *
  * @param L       A thread of a VM of ours.
- * @param index   Position of the value.
- * @param text    Receives the bytes, or NULL when the value is neither string nor number. Lua's:
- *                valid while the value is on the stack and nothing is rolled back.
+ * @param index   Of any value.
+ * @param text    Receives the bytes, ended by a zero, or NULL when the value is neither string nor
+ *                number. Lua's: valid while the value is on the stack and nothing is rolled back.
  * @param length  Receives the length in bytes; may be NULL.
+ * @return        RLUA_OK, or as every protected call.
  */
 int rlua_tolstring(lua_State *L, int index, const char **text, size_t *length);
+
+/**
+ * Pushes a copy of `length` bytes as a string; they may contain zeros.
+ *
+ * @param L       A thread of a VM of ours.
+ * @param text    May be NULL where `length` is 0.
+ * @param length  In bytes.
+ * @return        RLUA_OK, or as every protected call.
+ */
+int rlua_pushlstring(lua_State *L, const char *text, size_t length);
+
+/**
+ * Pushes an integer.
+ *
+ * @param L      A thread of a VM of ours.
+ * @param value  Any.
+ * @return       RLUA_OK, or a status below RLUA_ERR_RUN as every protected call.
+ */
+int rlua_pushinteger(lua_State *L, lua_Integer value);
+
+/**
+ * Pushes a float.
+ *
+ * @param L      A thread of a VM of ours.
+ * @param value  Any.
+ * @return       RLUA_OK, or a status below RLUA_ERR_RUN as every protected call.
+ */
+int rlua_pushnumber(lua_State *L, lua_Number value);
+
+/**
+ * Pushes a boolean.
+ *
+ * @param L      A thread of a VM of ours.
+ * @param value  0 for false.
+ * @return       RLUA_OK, or a status below RLUA_ERR_RUN as every protected call.
+ */
+int rlua_pushboolean(lua_State *L, int value);
+
+/**
+ * Pushes nil.
+ *
+ * @param L  A thread of a VM of ours.
+ * @return   RLUA_OK, or a status below RLUA_ERR_RUN as every protected call.
+ */
+int rlua_pushnil(lua_State *L);
+
+/**
+ * Pushes a copy of the value at `index`.
+ *
+ * @param L      A thread of a VM of ours.
+ * @param index  Of any value.
+ * @return       RLUA_OK, or a status below RLUA_ERR_RUN as every protected call.
+ */
+int rlua_pushvalue(lua_State *L, int index);
+
+/**
+ * Controls the collector, as lua_gc does with the same `what`. Finalizers may run. In a finalizer
+ * the collector is stopped by itself, and nothing is done.
+ *
+ * @param L     A thread of a VM of ours.
+ * @param what  LUA_GCCOLLECT, LUA_GCSTOP, LUA_GCRESTART, LUA_GCSTEP, LUA_GCINC, LUA_GCGEN,
+ *              LUA_GCSETPAUSE, LUA_GCSETSTEPMUL; what lua_gc answers to the others is lost here.
+ * @param data  Its first argument, 0 for those that have none: KiB for LUA_GCSTEP, percent up to
+ *              1000 for a pause or a multiplier, up to 200 for LUA_GCGEN. Further arguments are 0.
+ * @return      RLUA_OK, or as every protected call.
+ */
+int rlua_gc(lua_State *L, int what, int data);
 
 /**
  * Pushes a function of the host.
  *
  * State that the function keeps behind `ud` is outside the VM and does not roll back; state in
- * Lua values does.
+ * Lua values does. Scripts cannot reach the function's pointers, not with the library `debug`
+ * either.
  *
  * @param L         A thread of a VM of ours.
  * @param function  Called by Lua; must stay callable as long as the VM lives.
  * @param ud        Handed to each call; the host's.
- * @param name      Names the function in error messages and, later, in images; copied.
+ * @param name      Names the function in error messages and, later, in images.
+ * @return          RLUA_OK, or as every protected call.
  */
 int rlua_pushfunction(lua_State *L, rlua_HostFunction function, void *ud, const char *name);
+
+/**
+ * Pushes an error message for a host function to raise, with the position of the script that called
+ * it in front, as luaL_error does: `return rlua_error(L, "no such unit");` gives
+ * "ai.lua:3: no such unit".
+ *
+ * @param L        The thread that called the host function.
+ * @param message  Ended by a zero.
+ * @return         RLUA_RAISE, always. Where there is no memory for the message, the error value on
+ *                 top is Lua's own for that; where the call is refused (rlua_last_error tells why),
+ *                 nothing was pushed.
+ */
+int rlua_error(lua_State *L, const char *message);
+
+/**
+ * Pushes an error message about an argument for a host function to raise, as luaL_argerror does:
+ * `return rlua_argerror(L, 1, "no such unit");` gives
+ * "ai.lua:3: bad argument #1 to 'show' (no such unit)". The name is the one that the script called
+ * the function by, else the one that rlua_pushfunction was given. In a method call the first
+ * argument is the object, and is not counted.
+ *
+ * @param L        The thread that called the host function.
+ * @param arg      The argument's index: 1 for the first.
+ * @param message  Ended by a zero.
+ * @return         RLUA_RAISE, always; as rlua_error.
+ */
+int rlua_argerror(lua_State *L, int arg, const char *message);
+
+/**
+ * Makes a VM idle that foreign unwinding left busy: a C++ exception, pthread_exit or a forced
+ * unwinding that went through Lua's frames. What of it was still to come, Lua cannot know, so the
+ * host promises: no frame of this VM is on any stack any more, and no other OS thread uses it.
+ *
+ * The main thread is as after a failed lua_pcall of its outermost call: that function and its
+ * arguments are popped, variables to be closed are closed (`__close` may run), nothing is pushed. A
+ * coroutine that was running is dead, with a message on its stack. What the interrupted functions
+ * had changed stays changed; roll back to undo it. Memory that a loader or a dump held is freed
+ * with the VM. After a panic function that jumped (lua_atpanic), the main thread, which Lua marks as
+ * dead then, takes calls again. A VM that is idle otherwise stays as it is.
+ *
+ * Cost: a walk over all objects.
+ *
+ * @param L  A thread of a VM of ours.
+ * @return   RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY (a snap, a rollback, a discard or a close is
+ *           at work), POISONED.
+ */
+int rlua_recover(lua_State *L);
 
 /**
  * Pushes a new full userdata.
@@ -697,6 +879,7 @@ int rlua_pushfunction(lua_State *L, rlua_HostFunction function, void *ud, const 
  * @param size     Bytes of its block.
  * @param nuvalue  User values, below 32767.
  * @param block    Receives the block: aligned to 16, not zeroed, Lua's; may be NULL.
+ * @return         RLUA_OK, or as every protected call.
  */
 int rlua_newuserdata(lua_State *L, size_t size, int nuvalue, void **block);
 
@@ -705,6 +888,7 @@ int rlua_newuserdata(lua_State *L, size_t size, int nuvalue, void **block);
  *
  * @param L       A thread of a VM of ours.
  * @param thread  Receives it; Lua's, valid while the value can be reached.
+ * @return        RLUA_OK, or as every protected call.
  */
 int rlua_newthread(lua_State *L, lua_State **thread);
 
@@ -714,36 +898,36 @@ int rlua_newthread(lua_State *L, lua_State **thread);
  * @param L         A thread of a VM of ours.
  * @param function  It may raise, if its host can; see rlua_pushfunction for others.
  * @param upvalues  0 to 255.
+ * @return          RLUA_OK, or as every protected call.
  */
 int rlua_pushcclosure(lua_State *L, lua_CFunction function, int upvalues);
 
 /**
- * Loads a file without running it, and pushes it as a function.
- *
- * @param L         A thread of a VM of ours.
- * @param filename  The file's path; borrowed for the call.
- * @param mode      As for rlua_loadbuffer.
- * @return          Also ERR_FILE and ERR_SYNTAX.
- */
-int rlua_loadfile(lua_State *L, const char *filename, const char *mode);
-
-/**
  * Opens one module as `require` does, and pushes it, as luaL_requiref does.
  *
- * @param L       A thread of a VM of ours.
- * @param name    The module's name; copied.
+ * @param L       A thread of a VM of ours, neither suspended nor dead.
+ * @param name    The module's name.
  * @param open    Its luaopen_ function.
  * @param global  1 to store it in a global variable too.
+ * @return        RLUA_OK, or as every protected call.
  */
 int rlua_requiref(lua_State *L, const char *name, lua_CFunction open, int global);
 
 /**
  * Pushes the length of the value at `index`. May run the metamethod `__len`.
+ *
+ * @param L      A thread of a VM of ours.
+ * @param index  Of any value.
+ * @return       RLUA_OK, or as every protected call.
  */
 int rlua_len(lua_State *L, int index);
 
 /**
  * Pops `count` values and pushes their concatenation. May run metamethods.
+ *
+ * @param L      A thread of a VM of ours.
+ * @param count  0 pushes the empty string.
+ * @return       RLUA_OK, or as every protected call.
  */
 int rlua_concat(lua_State *L, int count);
 
@@ -755,20 +939,26 @@ int rlua_concat(lua_State *L, int count);
  * @param second  Index of the right operand.
  * @param op      LUA_OPEQ, LUA_OPLT or LUA_OPLE.
  * @param result  Receives 1 or 0.
+ * @return        RLUA_OK, or as every protected call.
  */
 int rlua_compare(lua_State *L, int first, int second, int op, int *result);
 
 /**
  * Pops two operands (one for LUA_OPUNM and LUA_OPBNOT) and pushes the result. May run metamethods.
  *
- * @param L   A thread of a VM of ours.
+ * @param L   A thread of a VM of ours, with the operands on top.
  * @param op  LUA_OPADD to LUA_OPBNOT.
+ * @return    RLUA_OK, or as every protected call.
  */
 int rlua_arith(lua_State *L, int op);
 
 /**
  * Pushes what `tostring` makes of the value at `index`, as luaL_tolstring does. May run the
  * metamethod `__tostring`.
+ *
+ * @param L      A thread of a VM of ours.
+ * @param index  Of a value; a free position is BAD_ARG.
+ * @return       RLUA_OK, or as every protected call.
  */
 int rlua_pushtostring(lua_State *L, int index);
 
@@ -778,33 +968,59 @@ int rlua_pushtostring(lua_State *L, int index);
  * @param L        A thread of a VM of ours; receives the string.
  * @param of       The thread that is described, of the same VM.
  * @param message  Goes before it; may be NULL.
- * @param level    0 for the running function, 1 for its caller, ...
+ * @param level    0 for the running function, 1 for its caller, ...; levels that are not there
+ *                 give an empty traceback.
+ * @return         RLUA_OK, or as every protected call.
  */
 int rlua_traceback(lua_State *L, lua_State *of, const char *message, int level);
 
 /**
  * Pops a key and pushes `t[key]` of the table at `index`, without metamethods.
+ *
+ * @param L      A thread of a VM of ours, with the key on top.
+ * @param index  Of a table, as it is before the pop.
+ * @return       RLUA_OK, or a status below RLUA_ERR_RUN as every protected call.
  */
 int rlua_rawget(lua_State *L, int index);
 
 /**
  * Pushes `t[key]` of the table at `index`, without metamethods.
+ *
+ * @param L      A thread of a VM of ours.
+ * @param index  Of a table.
+ * @param key    An integer.
+ * @return       RLUA_OK, or a status below RLUA_ERR_RUN as every protected call.
  */
 int rlua_rawgeti(lua_State *L, int index, lua_Integer key);
 
 /**
  * Pops a value and the key below it, and does `t[key] = value` in the table at `index`, without
  * metamethods.
+ *
+ * @param L      A thread of a VM of ours, with key and value on top.
+ * @param index  Of a table, as it is before the pop.
+ * @return       RLUA_OK, or as every protected call.
  */
 int rlua_rawset(lua_State *L, int index);
 
 /**
  * Pops a value and does `t[key] = value` in the table at `index`, without metamethods.
+ *
+ * @param L      A thread of a VM of ours.
+ * @param index  Of a table, as it is before the pop.
+ * @param key    An integer.
+ * @return       RLUA_OK, or as every protected call.
  */
 int rlua_rawseti(lua_State *L, int index, lua_Integer key);
 
 /**
- * Pushes the table `t[name]`, where `t` is the value at `index`, making it if there is none.
+ * Pushes the table `t[name]`, where `t` is the value at `index`, making it if there is none. May
+ * run metamethods.
+ *
+ * @param L      A thread of a VM of ours.
+ * @param index  Of any value.
+ * @param name   Ended by a zero.
+ * @return       RLUA_OK, or as every protected call.
  */
 int rlua_getsubtable(lua_State *L, int index, const char *name);
 
@@ -812,19 +1028,27 @@ int rlua_getsubtable(lua_State *L, int index, const char *name);
  * Pushes the metatable that the registry keeps under `name`, making it if there is none.
  *
  * @param L     A thread of a VM of ours.
- * @param name  As for luaL_newmetatable; copied.
+ * @param name  As for luaL_newmetatable.
  * @param made  Receives 1 when it was made, 0 when it was there; may be NULL.
+ * @return      RLUA_OK, or as every protected call.
  */
 int rlua_newmetatable(lua_State *L, const char *name, int *made);
 
 /**
  * Pushes the metatable that the registry keeps under `name`, or nil.
+ *
+ * @param L     A thread of a VM of ours.
+ * @param name  As for luaL_newmetatable.
+ * @return      RLUA_OK, or as every protected call.
  */
 int rlua_getmetatable(lua_State *L, const char *name);
 
 /**
- * Gives the value on top the metatable that the registry keeps under `name`. BAD_ARG when there is
- * none.
+ * Gives the value on top the metatable that the registry keeps under `name`.
+ *
+ * @param L     A thread of a VM of ours, with a value on top.
+ * @param name  As for luaL_newmetatable. BAD_ARG when the registry keeps none.
+ * @return      RLUA_OK, or as every protected call.
  */
 int rlua_setmetatable(lua_State *L, const char *name);
 
@@ -832,26 +1056,38 @@ int rlua_setmetatable(lua_State *L, const char *name);
  * Looks at a userdata of a named metatable, as luaL_testudata does.
  *
  * @param L      A thread of a VM of ours.
- * @param index  Position of any value.
+ * @param index  Of any value.
  * @param name   As given to rlua_newmetatable.
  * @param block  Receives its block, or NULL when the value is no userdata of that metatable.
+ * @return       RLUA_OK, or as every protected call.
  */
 int rlua_testudata(lua_State *L, int index, const char *name, void **block);
 
 /**
  * Makes `index` the top, as lua_settop does. Slots that it drops may be variables to be closed, so
  * it may run `__close` metamethods; after their error the error value lies above the new top.
+ *
+ * @param L      A thread of a VM of ours.
+ * @param index  0 or above, or from the top down: -1 changes nothing.
+ * @return       RLUA_OK, or as every protected call.
  */
 int rlua_settop(lua_State *L, int index);
 
 /**
- * Marks a slot as a variable to be closed, as lua_toclose does. It must lie above the slots marked
- * before.
+ * Marks a slot as a variable to be closed, as lua_toclose does.
+ *
+ * @param L      A thread of a VM of ours.
+ * @param index  Of a slot above those that were marked before.
+ * @return       RLUA_OK, or as every protected call: ERR_RUN for a value that has no `__close`.
  */
 int rlua_toclose(lua_State *L, int index);
 
 /**
- * Closes the newest variable to be closed, which must be at `index`, as lua_closeslot does.
+ * Closes the newest variable to be closed, as lua_closeslot does.
+ *
+ * @param L      A thread of a VM of ours.
+ * @param index  Where it is.
+ * @return       RLUA_OK, or as every protected call.
  */
 int rlua_closeslot(lua_State *L, int index);
 
@@ -861,6 +1097,7 @@ int rlua_closeslot(lua_State *L, int index);
  * @param L      The thread that gives.
  * @param to     The thread that receives, of the same VM.
  * @param count  How many.
+ * @return       RLUA_OK, or a status below RLUA_ERR_RUN as every protected call.
  */
 int rlua_xmove(lua_State *L, lua_State *to, int count);
 
@@ -920,7 +1157,8 @@ rlua_Ref rlua_ref(lua_State *L);
 /**
  * Pushes the value that a reference keeps.
  *
- * Cost: constant; it allocates nothing.
+ * Cost: constant; it allocates nothing. The only function that does not hold the VM: it answers
+ * BUSY to a second OS thread, but does not keep one out that enters meanwhile.
  *
  * @param L          A thread of a VM of ours.
  * @param reference  From rlua_ref in this VM.

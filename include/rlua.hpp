@@ -1,16 +1,18 @@
 // rlua.hpp: RAII, typed values and lambdas over rlua.h, for C++17, header-only.
 //
 //     auto lua = rlua::state::open(1 << 20, 20).value();
-//     lua.run("n = 1");
-//     lua.snap();
-//     lua.run("n = 2");
-//     lua.rollback();
+//     lua.run("n = 1").value();
+//     lua.snap().value();
+//     lua.run("n = 2").value();
+//     lua.rollback().value();
 //     int n = lua.get<int>("n").value();      // 1
 //
 // Invariants:
 // - Only functions that cannot raise a Lua error are called, so no longjmp crosses a C++ frame.
 //   A lambda given to Lua must keep to the same: rlua_* and this header, never luaL_error().
-// - No C++ exception crosses Lua: one that leaves a lambda becomes a Lua error.
+// - No C++ exception crosses Lua: one that leaves a lambda becomes a Lua error, with the script's
+//   position in front. (An exception that leaves a lua_CFunction of yours does: see recover().)
+// - Every failure is a result, and a result that nobody asks is a compiler's warning.
 // - Nothing here throws by itself but result::value(); std::bad_alloc may come from strings and
 //   containers. With -fno-exceptions value() prints the message and aborts.
 // - A lambda lives until its state closes, not until Lua collects it: a rollback can bring a
@@ -56,21 +58,25 @@ extern "C" {
 namespace rlua {
 
 // Why a call failed. `status` is an rlua_Status; `message` is the error value's text, or the
-// library's sentence.
+// library's sentence; `traceback` is Lua's, where a script raised the error, else empty.
 struct error {
     int status = RLUA_OK;
     std::string message;
+    std::string traceback = {};
 };
 
 #if RLUA_HAS_EXCEPTIONS
 // What result::value() throws.
 class bad_result : public std::runtime_error {
 public:
-    explicit bad_result(const error &e) : std::runtime_error(e.message), status_(e.status) {}
-    int status() const noexcept { return status_; }
+    explicit bad_result(const rlua::error &e)
+        : std::runtime_error(e.message), error_(std::make_shared<rlua::error>(e)) {}
+    int status() const noexcept { return error_->status; }
+    const std::string &traceback() const noexcept { return error_->traceback; }
+    const rlua::error &error() const noexcept { return *error_; }
 
 private:
-    int status_;
+    std::shared_ptr<const rlua::error> error_; // a copy of an exception must not throw
 };
 #endif
 
@@ -120,7 +126,7 @@ private:
 };
 
 // Success or an error.
-template <> class result<void> {
+template <> class [[nodiscard]] result<void> {
 public:
     using value_type = void;
     result() = default;
@@ -166,14 +172,10 @@ private:
     int top_;
 };
 
-inline int raise(lua_State *L, std::string_view message) noexcept {
+// A codec's failure: the message is pushed.
+inline int bad_value(lua_State *L, std::string_view message) noexcept {
     lua_checkstack(L, 1);
     rlua_pushlstring(L, message.data(), message.size()); // or the memory error, on top as well
-    return RLUA_RAISE;
-}
-
-inline int bad_value(lua_State *L, std::string_view message) noexcept {
-    raise(L, message);
     return RLUA_BAD_ARG;
 }
 
@@ -184,12 +186,22 @@ inline int reserve(lua_State *L) noexcept {
     return lua_checkstack(L, 8) ? RLUA_OK : RLUA_NO_MEMORY;
 }
 
-template <class T> int push(lua_State *L, const T &value) {
+// The thread that lives as long as its VM; a coroutine may be collected or rolled back away.
+inline lua_State *main_thread(lua_State *L) noexcept {
+    if (reserve(L) != RLUA_OK)
+        return L;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    lua_State *main = lua_tothread(L, -1);
+    lua_settop(L, -2);
+    return main ? main : L; // a script took it out of the registry
+}
+
+template <class T> [[nodiscard]] int push(lua_State *L, const T &value) {
     const int status = reserve(L);
     return status == RLUA_OK ? codec<T>::push(L, value) : status;
 }
 
-template <class T> bool read(lua_State *L, int index, T &out) {
+template <class T> [[nodiscard]] bool read(lua_State *L, int index, T &out) {
     return reserve(L) == RLUA_OK && codec<T>::read(L, index, out);
 }
 
@@ -206,6 +218,27 @@ inline std::string text_of_top(lua_State *L) {
     if (rlua_tolstring(L, -1, &text, &length) != RLUA_OK || text == nullptr)
         return "(error object has no text)";
     return std::string(text, length);
+}
+
+// The script's error that a lambda passes on. It keeps the traceback of where it was raised, which
+// tells of the calls further out as well.
+inline error &passing() {
+    static thread_local error current;
+    return current;
+}
+
+inline error with_traceback(error e) {
+    const std::string_view mark = "\nstack traceback:\n";
+    const std::size_t end = e.message.rfind(mark);
+    if (end != std::string::npos) {
+        e.traceback = e.message.substr(end + 1);
+        e.message.resize(end);
+    }
+    error &passed = passing();
+    if (!passed.traceback.empty() && passed.message == e.message)
+        e.traceback = std::move(passed.traceback);
+    passed = {};
+    return e;
 }
 
 // Makes the error of a failed call; its Lua value, if it has one, lies above `top`.
@@ -227,6 +260,29 @@ inline std::string mismatch(lua_State *L, int index, std::string_view what, cons
     text += wanted;
     text += ", found ";
     return text += lua_typename(L, lua_type(L, index));
+}
+
+// Raises an error from a host function: with the script's position, unless it has one from where it
+// was raised first.
+inline int raise(lua_State *L, const char *message) noexcept {
+    lua_checkstack(L, 1);
+    return rlua_error(L, message);
+}
+inline int raise(lua_State *L, const error &e) {
+    if (e.traceback.empty() && e.status != RLUA_ERR_SYNTAX)
+        return raise(L, e.message.c_str());
+    bad_value(L, e.message);
+    passing() = e;
+    return RLUA_RAISE;
+}
+
+// "number expected, got string", as Lua's own functions say it.
+inline int raise_argument(lua_State *L, int index, bool is_given, const char *wanted) {
+    std::string text(wanted);
+    text += " expected, got ";
+    text += is_given ? lua_typename(L, lua_type(L, index)) : "no value";
+    lua_checkstack(L, 1);
+    return rlua_argerror(L, index, text.c_str());
 }
 
 template <class T> struct is_tuple : std::false_type {};
@@ -432,7 +488,11 @@ inline int trampoline(lua_State *L, void *ud) noexcept {
     auto *function = static_cast<host_function *>(ud);
 #if RLUA_HAS_EXCEPTIONS
     try {
-        return function->invoke(L);
+        try {
+            return function->invoke(L);
+        } catch (const bad_result &e) {
+            return raise(L, e.error()); // which may run out of memory itself
+        }
     } catch (const std::exception &e) {
         return raise(L, e.what());
     } catch (...) {
@@ -443,13 +503,15 @@ inline int trampoline(lua_State *L, void *ud) noexcept {
 #endif
 }
 
-// Turns a failed push into a raise; from ERR_RUN on, and in a codec's BAD_ARG, its value is there.
-inline int raise_failed_push(lua_State *L, int status) noexcept {
-    const bool has_value = status >= RLUA_ERR_RUN || status == RLUA_BAD_ARG;
-    return has_value ? RLUA_RAISE : raise(L, rlua_strerror(status));
+// Turns a failed push of a result above `top` into a raise; Lua's own errors stay as they are.
+inline int raise_failed_push(lua_State *L, int status, int top) {
+    if (status >= RLUA_ERR_RUN)
+        return RLUA_RAISE;
+    return raise(L, take_error(L, status, top));
 }
 
 template <class T> int push_results(lua_State *L, const T &value) {
+    const int top = lua_gettop(L);
     if constexpr (is_tuple<T>::value) {
         int status = RLUA_OK;
         std::apply([&](const auto &...each) {
@@ -457,17 +519,17 @@ template <class T> int push_results(lua_State *L, const T &value) {
         }, value);
         if (status == RLUA_OK)
             return static_cast<int>(std::tuple_size_v<T>);
-        return raise_failed_push(L, status);
+        return raise_failed_push(L, status, top);
     } else if constexpr (is_result<T>::value) {
         if (!value)
-            return raise(L, value.error().message);
+            return raise(L, value.error());
         if constexpr (std::is_void_v<typename T::value_type>)
             return 0;
         else
             return push_results(L, *value);
     } else {
         const int status = push(L, value);
-        return status == RLUA_OK ? 1 : raise_failed_push(L, status);
+        return status == RLUA_OK ? 1 : raise_failed_push(L, status, top);
     }
 }
 
@@ -634,7 +696,7 @@ public:
         detail::balance guard(L_);
         const int status = detail::push(L_, ref);
         if (status != RLUA_OK)
-            return detail::take_error(L_, status, INT_MAX);
+            return detail::take_error(L_, status, guard.top());
         return take<T>(-1, "reference");
     }
     template <class T = void, class Ref, class... A,
@@ -644,7 +706,8 @@ public:
         return call_pushed<T>(detail::push(L_, ref), guard.top(), arguments...);
     }
 
-    // A reference to the value of a global: a function to call later, without its name.
+    // A reference to the value of a global: a function to call later, without its name. BAD_ARG
+    // for nil, which is what an absent global is: no later call could make anything of it.
     result<reference> ref(const char *name) const;
 
     // Writes a global, by copy. nullptr writes nil.
@@ -690,8 +753,12 @@ private:
     result<T> call_pushed(int status, int top, const A &...arguments) const {
         ((status = status == RLUA_OK ? detail::push(L_, arguments) : status), ...);
         constexpr int count = result_count<T>();
-        if (status == RLUA_OK)
-            status = rlua_call(L_, static_cast<int>(sizeof...(A)), count, 0);
+        if (status == RLUA_OK) {
+            detail::passing() = {};
+            status = rlua_call(L_, static_cast<int>(sizeof...(A)), count, RLUA_TRACEBACK);
+            if (status >= RLUA_ERR_RUN)
+                return detail::with_traceback(detail::take_error(L_, status, top));
+        }
         if (status != RLUA_OK)
             return detail::take_error(L_, status, top);
         if constexpr (std::is_void_v<T>)
@@ -823,8 +890,7 @@ private:
               ? void(wrong = static_cast<int>(I)) : void()), ...);
         if (wrong >= 0) {
             const char *names[] = {codec<argument<I>>::name()..., ""};
-            const std::string what = "bad argument #" + std::to_string(wrong + 1);
-            return raise(L, mismatch(L, wrong + 1, what, names[wrong]));
+            return raise_argument(L, wrong + 1, wrong < given, names[wrong]);
         }
         auto bound = [&]() -> decltype(auto) {
             if constexpr (takes_view())
@@ -864,11 +930,11 @@ template <auto M> constexpr rlua_Method method(const char *name) noexcept {
 
 // A reference to a Lua value, above all to a function; move-only, releases at the end of its life.
 // It knows when it is stale: made after the snapshot that was restored. It must not outlive its
-// state.
-class reference {
+// state; the coroutine that it was made on it may.
+class [[nodiscard]] reference {
 public:
     reference() = default;
-    reference(lua_State *L, rlua_Ref ref) noexcept : L_(L), ref_(ref) {}
+    reference(lua_State *L, rlua_Ref ref) noexcept : L_(detail::main_thread(L)), ref_(ref) {}
     reference(reference &&other) noexcept
         : L_(other.L_), ref_(std::exchange(other.ref_, 0)) {}
     reference &operator=(reference &&other) noexcept {
@@ -896,8 +962,13 @@ public:
         return detail::reserve(L_) != RLUA_OK || rlua_getref(L_, ref_) != RLUA_OK;
     }
 
-    // Pushes the value; an rlua_Status.
-    int push(lua_State *L) const noexcept { return rlua_getref(L, ref_); }
+    // Pushes the value; an rlua_Status. The numbers of two VMs are alike, so one of another VM
+    // would name another value: BAD_ARG, and a message is pushed.
+    [[nodiscard]] int push(lua_State *L) const noexcept {
+        if (L_ && detail::main_thread(L) != L_)
+            return detail::bad_value(L, "a reference belongs to the VM that it was made in");
+        return rlua_getref(L, ref_);
+    }
 
     void release() noexcept {
         if (const rlua_Ref ref = std::exchange(ref_, 0))
@@ -918,6 +989,8 @@ inline result<reference> state_view::ref(const char *name) const {
     const int status = look_up(name);
     if (status != RLUA_OK)
         return detail::take_error(L_, status, guard.top());
+    if (lua_type(L_, -1) <= LUA_TNIL)
+        return error{RLUA_BAD_ARG, detail::mismatch(L_, -1, name, "a value")};
     const rlua_Ref ref = rlua_ref(L_);
     if (ref == 0)
         return detail::take_error(L_, RLUA_NO_MEMORY, INT_MAX);
@@ -964,7 +1037,8 @@ public:
     ~state() { release(); }
 
     // Closes the VM: finalizers run, snapshots go, then the lambdas. BUSY while Lua runs in it,
-    // and nothing has changed. Closing twice is fine; everything else then answers an error.
+    // and nothing has changed; see recover(). Closing twice is fine; everything else then answers
+    // an error.
     result<void> close() {
         if (is_busy())
             return error{RLUA_BUSY, "close: Lua is running in this VM"};
@@ -972,6 +1046,11 @@ public:
         return {};
     }
     bool is_open() const noexcept { return L_ != nullptr; }
+
+    // After a C++ exception that left a lua_CFunction and went through Lua's frames: makes the VM,
+    // which is busy since, idle again. The caller promises that none of its frames is on any stack.
+    // Lambdas of set_function() need no such help.
+    result<void> recover() { return plain(rlua_recover(L_)); }
 
     // Makes `function` the global function `name`: a lambda, mutable or not, or a function
     // pointer, with parameters and results that have a codec. A first parameter `state_view`
@@ -1011,8 +1090,14 @@ public:
         return plain(rlua_remove_participant(L_, &participant, &object));
     }
 
-    // The calls below do as their namesakes in rlua.h; nothing has changed after an error.
-    result<void> snap() { return plain(rlua_snap(L_)); }
+    // The calls below do as their namesakes in rlua.h; nothing has changed after an error. snap()
+    // returns the label that it gave.
+    result<std::int64_t> snap() {
+        const int status = rlua_snap(L_);
+        if (status != RLUA_OK)
+            return detail::take_error(L_, status, INT_MAX);
+        return newest_frame();
+    }
     result<void> snap_frame(std::int64_t frame) { return plain(rlua_snap_frame(L_, frame)); }
     result<void> rollback(std::size_t n = 1) { return plain(rlua_rollback(L_, n)); }
     result<void> rollback_to(std::int64_t frame) { return plain(rlua_rollback_to(L_, frame)); }
@@ -1021,6 +1106,13 @@ public:
     }
     result<void> set_max_snapshots(std::size_t count) {
         return plain(rlua_set_max_snapshots(L_, count));
+    }
+    result<std::int64_t> newest_frame() const {
+        std::int64_t frame = 0;
+        const int status = rlua_newest_frame(L_, &frame);
+        if (status != RLUA_OK)
+            return detail::take_error(L_, status, INT_MAX);
+        return frame;
     }
     result<std::size_t> snapshot_count() const {
         std::size_t count = 0;

@@ -1,118 +1,49 @@
 //! Errors: the inner enum carries what is needed for a sentence, the C enum is ABI.
+//!
+//! Nothing here allocates: an error may say that there is no memory.
 
+mod flaw;
 mod host;
+mod sentence;
+mod status;
+mod text;
 
+pub use flaw::Flaw;
 pub use host::HostError;
-use std::ffi::c_char;
+pub use sentence::Sentence;
+pub use status::Status;
 use std::fmt;
+pub use text::Text;
 
-/// What a function of this library answers.
-///
-/// The values are ABI: append only, never renumber, never reuse. Codes below 16 come from this
-/// library and have changed nothing. Codes from 16 on are Lua's own answer to a protected call;
-/// the error value is then on the stack.
-#[repr(C)]
+/// A name in a sentence.
+pub type Name = Text<64>;
+
+/// Why a VM cannot be entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// Done.
-    Ok = 0,
-    /// A pointer that must not be NULL is NULL.
-    NullArg = 1,
-    /// The state is not one of ours: foreign, closed, or no state at all.
-    NotRollback = 2,
-    /// Lua is running somewhere in this VM.
-    Busy = 3,
-    /// An internal error was caught earlier; only lua_close is left.
-    Poisoned = 4,
-    /// The VM keeps no snapshots (max_snapshots is 0).
-    Disabled = 5,
-    /// The snapshot asked for is not held.
-    NoSnapshot = 6,
-    /// The frame's label is not above the newest one.
-    BadFrame = 7,
-    /// Memory or address space ran out.
-    NoMemory = 8,
-    /// The configuration asks for something impossible.
-    BadConfig = 9,
-    /// This system cannot do what was asked for.
-    Unsupported = 10,
-    /// A check found the state damaged.
-    Corrupt = 11,
-    /// An argument has no meaning here.
-    BadArg = 12,
-    /// What a reference or a handle names is gone.
-    Stale = 13,
-    /// A participant could not capture its state.
-    Participant = 14,
-    /// Lua: a runtime error.
-    ErrRun = 16,
-    /// Lua: a syntax error.
-    ErrSyntax = 17,
-    /// Lua: the memory limit was reached.
-    ErrMem = 18,
-    /// Lua: an error in the message handler.
-    ErrErr = 19,
-    /// Lua: a file could not be read.
-    ErrFile = 20,
-    /// Lua: the coroutine yielded. Not an error.
-    Yield = 21,
+pub enum Busy {
+    /// Lua is running in it.
+    Running,
+    /// A call that needs an idle VM has called the host back.
+    Working,
+    /// Another OS thread is inside.
+    OtherThread,
 }
 
-impl Status {
-    /// The status of that number.
-    pub fn from_code(code: i32) -> Option<Status> {
-        use Status::*;
-        let all = [
-            Ok,
-            NullArg,
-            NotRollback,
-            Busy,
-            Poisoned,
-            Disabled,
-            NoSnapshot,
-            BadFrame,
-            NoMemory,
-            BadConfig,
-            Unsupported,
-            Corrupt,
-            BadArg,
-            Stale,
-            Participant,
-            ErrRun,
-            ErrSyntax,
-            ErrMem,
-            ErrErr,
-            ErrFile,
-            Yield,
-        ];
-        all.into_iter().find(|status| *status as i32 == code)
-    }
-
-    /// The general sentence, for `rlua_strerror`.
-    pub fn sentence(self) -> &'static std::ffi::CStr {
-        match self {
-            Status::Ok => c"done",
-            Status::NullArg => c"a pointer that must not be NULL is NULL",
-            Status::NotRollback => c"not a live rollback VM: foreign, closed, or no state at all",
-            Status::Busy => c"Lua is running in this VM; call again when it has returned",
-            Status::Poisoned => c"an internal error was caught earlier; only lua_close is left",
-            Status::Disabled => c"this VM keeps no snapshots; rlua_set_max_snapshots turns them on",
-            Status::NoSnapshot => c"the snapshot asked for is not held",
-            Status::BadFrame => c"the frame's label is not above the newest snapshot's",
-            Status::NoMemory => c"out of memory or address space",
-            Status::BadConfig => c"the configuration asks for something impossible",
-            Status::Unsupported => c"this system cannot do what was asked for",
-            Status::Corrupt => c"the state is damaged",
-            Status::BadArg => c"an argument has no meaning here",
-            Status::Stale => c"what the reference or the handle names is gone",
-            Status::Participant => c"a participant could not capture its state; nothing changed",
-            Status::ErrRun => c"Lua error; the error value is on the stack",
-            Status::ErrSyntax => c"Lua syntax error; the message is on the stack",
-            Status::ErrMem => c"Lua reached the memory limit; the message is on the stack",
-            Status::ErrErr => c"error in the message handler; the error value is on the stack",
-            Status::ErrFile => c"a file could not be read; the message is on the stack",
-            Status::Yield => c"the coroutine yielded",
-        }
+impl fmt::Display for Busy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Busy::Running => {
+                "Lua is running in this VM (a callback, a coroutine, a finalizer, a hook); call \
+                 again when it has returned"
+            }
+            Busy::Working => {
+                "a call on this VM has called the host back (a release, a participant); call again \
+                 when it has returned"
+            }
+            Busy::OtherThread => {
+                "another OS thread is inside this VM; a VM is used by one thread at a time"
+            }
+        })
     }
 }
 
@@ -122,28 +53,34 @@ impl Status {
 pub enum Error {
     NullArg { name: &'static str },
     NotRollback,
-    Busy,
-    BusyClose,
+    Busy(Busy),
+    BusyClose(Busy),
     Poisoned,
     Disabled,
     NoSuchSnapshot { wanted: usize, held: usize, max: usize },
     NoSuchFrame { wanted: i64, range: Option<(i64, i64)> },
+    NoSnapshot,
     BadFrame { wanted: i64, newest: i64 },
     NoMoreFrames,
     NoAddressSpace { wanted_bytes: usize },
     NoMemoryForVm { limit_bytes: usize },
+    NoMemoryForHandle,
     NoMemoryForPages { wanted_pages: usize },
+    NoMemoryForCheck,
     Commit { wanted_bytes: usize },
     StackFull,
     LimitTooLarge { wanted_bytes: usize, max_bytes: usize },
     TooManySnapshots { wanted: usize, max: usize },
-    BadConfigSize { found: usize, expected: usize },
+    BadSize { name: &'static str, found: usize, max: usize },
+    UnknownFields { name: &'static str, known_bytes: usize },
+    Reserved { name: &'static str },
     UnknownTracker { value: i32 },
     OutOfRange { field: &'static str, value: i32, max: i32 },
-    UnknownTrackerName { name: String },
+    UnknownTrackerName { name: Text<32> },
     TrackerUnavailable { name: &'static str, why: &'static str },
-    Corrupt { what: String },
-    BadArg { function: &'static str },
+    Corrupt { what: Text<{ Flaw::BYTES }> },
+    BadArg { function: &'static str, why: &'static str },
+    Lua { function: &'static str, status: Status, text: Text<160> },
     Host(HostError),
 }
 
@@ -153,25 +90,32 @@ impl Error {
         match self {
             Error::NullArg { .. } => Status::NullArg,
             Error::NotRollback => Status::NotRollback,
-            Error::Busy | Error::BusyClose => Status::Busy,
+            Error::Busy(_) | Error::BusyClose(_) => Status::Busy,
             Error::Poisoned => Status::Poisoned,
             Error::Disabled => Status::Disabled,
-            Error::NoSuchSnapshot { .. } | Error::NoSuchFrame { .. } => Status::NoSnapshot,
+            Error::NoSuchSnapshot { .. } | Error::NoSuchFrame { .. } | Error::NoSnapshot => {
+                Status::NoSnapshot
+            }
             Error::BadFrame { .. } | Error::NoMoreFrames => Status::BadFrame,
             Error::NoAddressSpace { .. }
             | Error::NoMemoryForVm { .. }
+            | Error::NoMemoryForHandle
             | Error::NoMemoryForPages { .. }
+            | Error::NoMemoryForCheck
             | Error::Commit { .. }
             | Error::StackFull => Status::NoMemory,
             Error::LimitTooLarge { .. }
             | Error::TooManySnapshots { .. }
-            | Error::BadConfigSize { .. }
+            | Error::BadSize { .. }
+            | Error::UnknownFields { .. }
+            | Error::Reserved { .. }
             | Error::UnknownTracker { .. }
             | Error::OutOfRange { .. }
             | Error::UnknownTrackerName { .. } => Status::BadConfig,
             Error::TrackerUnavailable { .. } => Status::Unsupported,
             Error::Corrupt { .. } => Status::Corrupt,
             Error::BadArg { .. } => Status::BadArg,
+            Error::Lua { status, .. } => *status,
             Error::Host(error) => error.status(),
         }
     }
@@ -184,13 +128,11 @@ impl fmt::Display for Error {
             Error::NotRollback => f.write_str(
                 "not a live rollback VM: the state is foreign, already closed, or no state at all",
             ),
-            Error::Busy => f.write_str(
-                "Lua is running in this VM (a callback, a coroutine, a finalizer, a hook, or \
-                 another thread); call again when it has returned",
-            ),
-            Error::BusyClose => f.write_str(
-                "lua_close was called while Lua is running in this VM; the VM stays open, close \
-                 it when the outermost call has returned",
+            Error::Busy(busy) => busy.fmt(f),
+            Error::BusyClose(busy) => write!(
+                f,
+                "lua_close: the VM stays open, since it is in use: {busy}; after an exception or \
+                 the end of a thread inside it, rlua_recover makes it idle"
             ),
             Error::Poisoned => f.write_str(
                 "an internal error was caught in an earlier call on this VM; its state cannot be \
@@ -199,11 +141,13 @@ impl fmt::Display for Error {
             Error::Disabled => f.write_str(
                 "this VM keeps no snapshots (max_snapshots = 0); call rlua_set_max_snapshots",
             ),
-            Error::NoSuchSnapshot { wanted, held, max } => write!(
-                f,
-                "rollback({wanted}): {held} snapshots are held (max_snapshots = {max}); 1 is the \
-                 newest"
-            ),
+            Error::NoSuchSnapshot { wanted, held, max } => {
+                let are = if *held == 1 { "snapshot is" } else { "snapshots are" };
+                write!(
+                    f,
+                    "rollback({wanted}): {held} {are} held (max_snapshots = {max}); 1 is the newest"
+                )
+            }
             Error::NoSuchFrame { wanted, range: None } => {
                 write!(f, "rollback_to(frame {wanted}): no snapshot is held")
             }
@@ -212,10 +156,11 @@ impl fmt::Display for Error {
                 "rollback_to(frame {wanted}): no snapshot has that label; the held ones go from \
                  {oldest} to {newest}"
             ),
+            Error::NoSnapshot => f.write_str("no snapshot is held"),
             Error::BadFrame { wanted, newest } => write!(
                 f,
-                "snap(frame {wanted}): labels must rise, and the newest snapshot is frame \
-                 {newest}; roll back or use a higher label"
+                "snap(frame {wanted}): labels never fall, and the newest snapshot is frame \
+                 {newest}; roll back first, or use that label again to replace it"
             ),
             Error::NoMoreFrames => f.write_str(
                 "snap: the newest snapshot has the highest label there is; use \
@@ -231,10 +176,16 @@ impl fmt::Display for Error {
                 "a limit of {limit_bytes} bytes is too small for a VM; use at least {} bytes",
                 crate::units::MIN_SENSIBLE_BYTES
             ),
+            Error::NoMemoryForHandle => {
+                f.write_str("the system has no memory for what the library keeps of a VM")
+            }
             Error::NoMemoryForPages { wanted_pages } => write!(
                 f,
                 "no memory for {wanted_pages} snapshot pages; keep fewer snapshots or free memory"
             ),
+            Error::NoMemoryForCheck => {
+                f.write_str("no memory for the check; nothing is known about the state")
+            }
             Error::Commit { wanted_bytes } => {
                 write!(f, "the system refused {wanted_bytes} bytes of memory")
             }
@@ -249,11 +200,19 @@ impl fmt::Display for Error {
             Error::TooManySnapshots { wanted, max } => {
                 write!(f, "max_snapshots = {wanted} is above the maximum of {max}")
             }
-            Error::BadConfigSize { found, expected } => write!(
+            Error::BadSize { name, found, max } => write!(
                 f,
-                "the struct's size field is {found}, expected {expected}: set it to sizeof of the \
-                 struct"
+                "{name}->size = {found}: set it to sizeof of the struct ({} to {max} bytes)",
+                size_of::<usize>()
             ),
+            Error::UnknownFields { name, known_bytes } => write!(
+                f,
+                "{name} has fields beyond byte {known_bytes} that are set, and that this library, \
+                 older than the header, does not know; leave them zero"
+            ),
+            Error::Reserved { name } => {
+                write!(f, "{name}->reserved is not 0: fill the struct with zeros first")
+            }
             Error::UnknownTracker { value } => {
                 write!(f, "tracker = {value} is no rlua_Tracker")
             }
@@ -267,11 +226,8 @@ impl fmt::Display for Error {
                 write!(f, "the tracker '{name}' cannot be used here: {why}; use auto or compare")
             }
             Error::Corrupt { what } => write!(f, "the state is damaged: {what}"),
-            Error::BadArg { function } => write!(
-                f,
-                "{function}: an index, a count or a type has no meaning on this stack; nothing \
-                 was done"
-            ),
+            Error::BadArg { function, why } => write!(f, "{function}: {why}; nothing was done"),
+            Error::Lua { function, text, .. } => write!(f, "{function}: {text}"),
             Error::Host(error) => error.fmt(f),
         }
     }
@@ -279,54 +235,12 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// A sentence in a place of its own, ended by a zero: noting a failure must not allocate, since
-/// the failure may be that there is no memory. Longer sentences are cut.
-pub struct Sentence {
-    bytes: [u8; Sentence::ROOM],
-    length: usize,
-}
-
-impl Sentence {
-    const ROOM: usize = 512;
-
-    /// The empty sentence.
-    pub const fn new() -> Sentence {
-        Sentence { bytes: [0; Sentence::ROOM], length: 0 }
-    }
-
-    /// Replaces the sentence.
-    pub fn set(&mut self, text: fmt::Arguments<'_>) {
-        self.length = 0;
-        // Cutting answers an error, which is no reason to say nothing.
-        let _ = fmt::Write::write_fmt(self, text);
-        self.bytes[self.length] = 0;
-    }
-
-    /// The sentence as a C string, as long as it is not replaced.
-    pub fn as_ptr(&self) -> *const c_char {
-        self.bytes.as_ptr().cast()
-    }
-}
-
-impl Default for Sentence {
-    fn default() -> Sentence {
-        Sentence::new()
-    }
-}
-
-impl fmt::Write for Sentence {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = Sentence::ROOM - 1 - self.length;
-        let mut taken = text.len().min(room);
-        while !text.is_char_boundary(taken) {
-            taken -= 1;
+impl From<Flaw> for Error {
+    fn from(flaw: Flaw) -> Error {
+        match flaw {
+            Flaw::Damaged(what) => Error::Corrupt { what },
+            Flaw::NoMemory => Error::NoMemoryForCheck,
         }
-        for (place, byte) in self.bytes[self.length..].iter_mut().zip(&text.as_bytes()[..taken]) {
-            // A zero would end the sentence early.
-            *place = if *byte == 0 { b'?' } else { *byte };
-        }
-        self.length += taken;
-        if taken == text.len() { Ok(()) } else { Err(fmt::Error) }
     }
 }
 
@@ -344,30 +258,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_has_its_own_status() {
-        let known: Vec<i32> = (-5..100).filter(|&code| Status::from_code(code).is_some()).collect();
-        assert_eq!(known, (0..=14).chain(16..=21).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn a_long_sentence_is_cut_between_characters() {
-        let mut sentence = Sentence::new();
-        sentence.set(format_args!("{}", "\u{e9}\0".repeat(1000)));
-        // SAFETY: ended by a zero.
-        let text = unsafe { std::ffi::CStr::from_ptr(sentence.as_ptr()) }.to_str().unwrap();
-        assert!(text.len() >= Sentence::ROOM - 4 && text.starts_with("\u{e9}?\u{e9}?"));
-        sentence.set(format_args!("short"));
-        // SAFETY: as above.
-        assert_eq!(unsafe { std::ffi::CStr::from_ptr(sentence.as_ptr()) }, c"short");
-    }
-
-    #[test]
     fn sentences_say_what_was_asked_and_what_was_found() {
         let error = Error::NoSuchSnapshot { wanted: 5, held: 3, max: 8 };
         let sentence = error.to_string();
         assert_eq!(error.status(), Status::NoSnapshot);
-        for part in ["rollback(5)", "3 snapshots", "max_snapshots = 8"] {
+        for part in ["rollback(5)", "3 snapshots are", "max_snapshots = 8"] {
             assert!(sentence.contains(part), "{sentence}");
         }
+        let one = Error::NoSuchSnapshot { wanted: 5, held: 1, max: 8 };
+        assert!(one.to_string().contains("1 snapshot is held"), "{one}");
     }
 }

@@ -11,6 +11,7 @@
 //! 3 lua         bindings to the one C unit      snapshot   history, undo logs
 //! 2 arena       the allocator                   tracker    which pages were written
 //! 1 sys         the operating system            region     reserve, commit, release
+//!               (contract, platforms)           pages      sets of pages
 //! 0 error, units
 //! ```
 
@@ -18,6 +19,7 @@ pub mod arena;
 pub mod error;
 pub mod ffi;
 pub mod lua;
+pub mod pages;
 pub mod region;
 pub mod resource;
 pub mod snapshot;

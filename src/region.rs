@@ -20,12 +20,12 @@
 //! What the bytes mean ([`crate::arena`]), and who wrote them ([`crate::tracker`]).
 
 use crate::error::{Error, Result};
-use crate::sys::memory;
+use crate::sys::{Refused, memory};
 use std::ptr::{self, NonNull};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The most that one region can reserve.
-pub const MAX_BYTES: usize = memory::ALIGNMENT;
+pub const MAX_BYTES: usize = 1 << 32;
 
 /// The first commit, and the least that a later one adds.
 const COMMIT_STEP: usize = 64 << 10;
@@ -35,6 +35,8 @@ pub struct Region {
     base: NonNull<u8>,
     reserved_bytes: usize,
     committed_bytes: usize,
+    /// Beyond this the system has given no memory yet, as far as is known.
+    touched_bytes: usize,
 }
 
 // SAFETY: the region is owned like a box; raw pointers into it are the VM's affair.
@@ -52,11 +54,11 @@ impl Region {
         }
         let reserve = || {
             let base = memory::reserve(reserved_bytes)?;
-            Ok(Region { base, reserved_bytes, committed_bytes: 0 })
+            Ok(Region { base, reserved_bytes, committed_bytes: 0, touched_bytes: 0 })
         };
-        reserve().or_else(|_: std::io::Error| {
+        reserve().or_else(|_: Refused| {
             // Spare regions of other sizes may hold the address space that is missing.
-            SPARE.lock().map(|mut spare| spare.clear()).ok();
+            drop(std::mem::take(&mut *spares()));
             reserve().map_err(|_| Error::NoAddressSpace { wanted_bytes: reserved_bytes })
         })
     }
@@ -121,53 +123,82 @@ impl Drop for Region {
     }
 }
 
-/// Closed regions kept for the next VM of the same limit.
+/// Regions of closed VMs, cleared, for the next VM of the same limit; the oldest first.
 ///
-/// Making a VM costs 10 page faults and three system calls, more than all that Lua does then
-/// (36 of 61 us); a program that opens and closes VMs spares them.
-static SPARE: Mutex<Vec<Region>> = Mutex::new(Vec::new());
+/// Fresh memory costs a page fault a page, and to give it back costs half as much: more than all
+/// else that a short VM costs. A program that opens and closes VMs spares them.
+static SPARES: Mutex<Spares> = Mutex::new([const { None }; SPARES_MAX]);
 
-/// Spare regions kept.
-const SPARE_MAX: usize = 4;
+/// No hole between two of them.
+type Spares = [Option<Region>; SPARES_MAX];
 
-/// Memory that a spare region keeps; the rest goes back to the system.
-const SPARE_BYTES: usize = 128 << 10;
+const SPARES_MAX: usize = 4;
+
+/// Memory that all spare regions keep, about; the rest goes back to the system.
+const SPARE_BYTES: usize = 8 << 20;
+
+fn spares() -> MutexGuard<'static, Spares> {
+    SPARES.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn take_spare(reserved_bytes: usize) -> Option<Region> {
-    let mut spare = SPARE.lock().ok()?;
-    let at = spare.iter().position(|region| region.reserved_bytes == reserved_bytes)?;
-    Some(spare.swap_remove(at))
+    let mut spares = spares();
+    let fits = |spare: &Option<Region>| {
+        spare.as_ref().is_some_and(|region| region.reserved_bytes == reserved_bytes)
+    };
+    let at = spares.iter().position(fits)?;
+    spares[at..].rotate_left(1);
+    spares[SPARES_MAX - 1].take()
 }
 
 /// Gives a closed VM's region up. `written_bytes` from the base may hold what it wrote.
-pub fn retire(region: Region, written_bytes: usize) {
-    let Ok(mut spare) = SPARE.lock() else { return };
-    if spare.len() == SPARE_MAX {
-        return;
-    }
-    let kept = SPARE_BYTES.min(region.committed_bytes);
-    let page = memory::system_page_bytes();
-    // SAFETY: the VM is closed, nothing points into the region; the range is committed (R2).
-    let cleared = unsafe {
-        ptr::write_bytes(region.base.as_ptr(), 0, written_bytes.min(kept));
-        let rest = kept.next_multiple_of(page);
-        rest >= region.committed_bytes
-            || memory::discard(region.base.as_ptr().add(rest), region.committed_bytes - rest)
-                .is_ok()
+pub fn retire(mut region: Region, written_bytes: usize) {
+    debug_assert!(written_bytes <= region.committed_bytes, "written beyond the commit (R2)");
+    let room = {
+        let spares = spares();
+        if spares[SPARES_MAX - 1].is_some() {
+            return;
+        }
+        let kept: usize = spares.iter().flatten().map(|region| region.touched_bytes).sum();
+        SPARE_BYTES.saturating_sub(kept)
     };
-    if cleared {
-        spare.push(region);
+    // Not under the lock: clearing takes long.
+    if region.clear(written_bytes, room) {
+        let mut spares = spares();
+        if let Some(place) = spares.iter_mut().find(|place| place.is_none()) {
+            *place = Some(region);
+        }
+    }
+}
+
+impl Region {
+    /// Makes every byte zero; keeps up to `room` bytes of memory. False where the system refuses.
+    fn clear(&mut self, written_bytes: usize, room: usize) -> bool {
+        let page = memory::system_page_bytes();
+        let touched = self.touched_bytes.max(written_bytes).next_multiple_of(page);
+        let kept = touched.min(room / page * page);
+        // SAFETY: the VM is closed, nothing points into the region; the range is committed (R2).
+        unsafe {
+            let base = self.base.as_ptr();
+            ptr::write_bytes(base, 0, written_bytes.min(kept));
+            if kept < touched && memory::discard(base.add(kept), touched - kept).is_err() {
+                return false;
+            }
+        }
+        self.touched_bytes = kept;
+        true
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::REGION_ALIGNMENT;
 
     #[test]
     fn base_is_aligned_and_bytes_become_usable() {
         let mut region = Region::reserve(1 << 20).unwrap();
-        assert_eq!(region.base().as_ptr() as usize % MAX_BYTES, 0);
+        assert_eq!(region.base().addr().get() % REGION_ALIGNMENT, 0);
         region.commit_to(100_000).unwrap();
         assert!(region.committed_bytes() >= 100_000);
         // SAFETY: inside the committed part (R2).
@@ -193,7 +224,7 @@ mod tests {
     #[test]
     fn a_retired_region_comes_back_cleared() {
         let bytes = 123 * 4096; // a size that no other test uses
-        for written in [100, 200_000, bytes] {
+        for written in [bytes, 100, 200_000, bytes] {
             let mut region = Region::reserve(bytes).unwrap();
             region.commit_to(bytes).unwrap();
             // SAFETY: committed (R2).
@@ -210,8 +241,26 @@ mod tests {
     }
 
     #[test]
+    fn clearing_gives_back_what_there_is_no_room_for() {
+        let bytes = 64 * 4096;
+        for (room, kept) in [(0, 0), (10_000, 8192), (1 << 20, 50 * 4096)] {
+            let mut region = Region::reserve(bytes).unwrap();
+            region.commit_to(bytes).unwrap();
+            // SAFETY: committed (R2).
+            unsafe { ptr::write_bytes(region.base().as_ptr(), 0xaa, 50 * 4096) };
+            assert!(region.clear(50 * 4096, room));
+            assert_eq!(region.touched_bytes, kept);
+            for at in 0..bytes {
+                // SAFETY: committed (R2).
+                assert_eq!(unsafe { region.base().as_ptr().add(at).read() }, 0, "byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore)] // 4 GiB
     fn two_regions_do_not_overlap() {
         let (a, b) = (Region::reserve(1 << 32).unwrap(), Region::reserve(1 << 32).unwrap());
-        assert!((a.base().as_ptr() as usize).abs_diff(b.base().as_ptr() as usize) >= MAX_BYTES);
+        assert!(a.base().addr().get().abs_diff(b.base().addr().get()) >= MAX_BYTES);
     }
 }

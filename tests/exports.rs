@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// A public header: ours, or Lua's where the build staged it.
 fn include(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("include").join(name);
+    let ours = name.starts_with("rlua");
+    let root = if ours { env!("CARGO_MANIFEST_DIR") } else { env!("OUT_DIR") };
+    let path = Path::new(root).join("include").join(name);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -31,9 +34,8 @@ fn declared_by_us() -> BTreeSet<String> {
 }
 
 fn library() -> PathBuf {
-    // target/PROFILE/deps/exports-HASH is this test.
-    let test = std::env::current_exe().unwrap();
-    test.parent().unwrap().parent().unwrap().join("librlua.so")
+    // Beside this test: cargo builds all of the package's libraries for it.
+    std::env::current_exe().unwrap().with_file_name("librlua.so")
 }
 
 fn exported() -> BTreeSet<String> {

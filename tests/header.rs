@@ -1,19 +1,48 @@
-//! The header is what cbindgen makes of the sources, to the byte.
+//! The header is what cbindgen makes of the Rust sources, with the text of the C headers in its
+//! places, to the byte.
 //!
 //! After a change of the C API: `RLUA_UPDATE_HEADER=1 cargo test --test header`.
 
 use std::path::Path;
 
-/// Every source of the C API, in the header's order.
-const SOURCES: [&str; 7] = [
-    "error.rs",
+/// Every Rust source of the C API, in the header's order.
+const SOURCES: [&str; 8] = [
+    "error/status.rs",
     "ffi/status.rs",
     "ffi/life.rs",
     "ffi/snapshots.rs",
-    "ffi/calls.rs",
-    "ffi/objects.rs",
-    "ffi/host.rs",
+    "ffi/memory.rs",
+    "ffi/references.rs",
+    "ffi/resources.rs",
+    "ffi/participants.rs",
 ];
+
+/// The C functions stand before this one, in this order of files.
+const BEFORE: &str = "void *rlua_alloc(";
+const C_HEADERS: [&str; 2] = ["calls.h", "objects.h"];
+
+/// Where cbindgen.toml wants the types that C declares.
+const TYPES: &str = "@types of src/lua/calls.h@\n";
+
+/// The lines of a C header between two marks, which are comments of their own.
+fn marked(header: &str, from: &str, to: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lua").join(header);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (from, to) = (format!("/* [{from}] */\n"), format!("/* [{to}] */\n"));
+    let (_, rest) = text.split_once(&from).unwrap_or_else(|| panic!("{header} has no {from}"));
+    let (part, _) = rest.split_once(&to).unwrap_or_else(|| panic!("{header} has no {to}"));
+    part.trim_matches('\n').to_owned() + "\n"
+}
+
+/// Puts what C declares into what cbindgen made.
+fn with_c_parts(text: &str) -> String {
+    let (before, after) = text.split_once(TYPES).expect("cbindgen.toml has no place for the types");
+    let text = format!("{before}{}{after}", marked("calls.h", "types", "functions"));
+    let function = text.find(BEFORE).expect("the function behind C's is not there");
+    let place = text[..function].rfind("/**").expect("it has no comment");
+    let functions = C_HEADERS.map(|header| marked(header, "functions", "end")).join("\n");
+    format!("{}{functions}\n{}", &text[..place], &text[place..])
+}
 
 fn generated() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -27,7 +56,19 @@ fn generated() -> String {
     bindings.write(&mut text);
     // The statuses are RLUA_OK, not RLUA_STATUS_OK; cbindgen has no option for it.
     let text = String::from_utf8(text).unwrap().replace("RLUA_STATUS_", "RLUA_");
-    without_safety_sections(&text)
+    with_version(&with_c_parts(&without_safety_sections(&text)))
+}
+
+/// Cargo.toml's version, where cbindgen.toml leaves room for it.
+fn with_version(text: &str) -> String {
+    [
+        ("@VERSION@", env!("CARGO_PKG_VERSION")),
+        ("@MAJOR@", env!("CARGO_PKG_VERSION_MAJOR")),
+        ("@MINOR@", env!("CARGO_PKG_VERSION_MINOR")),
+        ("@PATCH@", env!("CARGO_PKG_VERSION_PATCH")),
+    ]
+    .iter()
+    .fold(text.to_owned(), |text, (name, value)| text.replace(name, value))
 }
 
 /// Rust's "# Safety" sections say in Rust's words what the contract says already.

@@ -2,7 +2,9 @@
 
 #![allow(non_snake_case)] // L is Lua's name for it
 
-use rlua::ffi::calls::*;
+mod protected;
+
+use protected::*;
 use rlua::ffi::life::*;
 use rlua::lua::lua_State;
 use std::ffi::{CStr, c_char, c_int};

@@ -7,10 +7,12 @@
 //!
 //! Not here: the order of releases and callbacks (`c-tests/resources.c`).
 
+mod protected;
+
 use proptest::prelude::*;
-use rlua::ffi::calls::*;
-use rlua::ffi::host::*;
+use protected::*;
 use rlua::ffi::life::*;
+use rlua::ffi::resources::*;
 use rlua::ffi::snapshots::*;
 use rlua::ffi::status::rlua_last_error;
 use rlua::lua::lua_State;
@@ -33,6 +35,7 @@ enum Step {
     CollectSome { size: u8 },
     Mode { generational: bool },
     Snap,
+    SnapAgain,
     Rollback { n: u8 },
     DiscardBefore { keep: u8 },
     SetMax { max: u8 },
@@ -122,7 +125,7 @@ impl Model {
 
     fn pop(&mut self) {
         // SAFETY: the VM is live; the stack holds what these calls left.
-        unsafe { self.ok(rlua::ffi::objects::rlua_settop(self.lua, 0)) }
+        unsafe { self.ok(rlua_settop(self.lua, 0)) }
     }
 
     fn pick(&self, which: u16) -> Option<usize> {
@@ -173,6 +176,16 @@ impl Model {
         self.drop_oldest_to(self.max);
     }
 
+    /// Under the newest label, which replaces that snapshot.
+    fn snap_again(&mut self) {
+        if let Some(newest) = self.held.back_mut() {
+            newest.clone_from(&self.now);
+            // SAFETY: the VM is live.
+            let status = unsafe { rlua_snap_frame(self.lua, self.next_frame - 1) };
+            self.ok(status);
+        }
+    }
+
     fn rollback(&mut self, n: usize) {
         if self.held.is_empty() {
             return;
@@ -214,6 +227,7 @@ impl Model {
             Step::Mode { generational: true } => self.gc(GENERATIONAL, 0),
             Step::Mode { generational: false } => self.gc(INCREMENTAL, 0),
             Step::Snap => self.snap(),
+            Step::SnapAgain => self.snap_again(),
             Step::Rollback { n } => self.rollback(n.into()),
             Step::DiscardBefore { keep } => self.discard(keep.into()),
             Step::SetMax { max } => {
@@ -276,6 +290,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<u8>().prop_map(|size| Step::CollectSome { size }),
         1 => any::<bool>().prop_map(|generational| Step::Mode { generational }),
         6 => Just(Step::Snap),
+        3 => Just(Step::SnapAgain),
         4 => (0u8..12).prop_map(|n| Step::Rollback { n }),
         1 => (0u8..12).prop_map(|keep| Step::DiscardBefore { keep }),
         1 => (0u8..9).prop_map(|max| Step::SetMax { max }),

@@ -17,7 +17,7 @@ TEST(everything_works_by_results) {
     CHECK(lua.run("n = half(8)") && lua.snap() && lua.run("n = half(2)") && lua.rollback());
     CHECK(lua.get<int>("n").value_or(0) == 4);
     const auto odd = lua.run("half(3)");
-    CHECK(!odd && odd.error().message == "odd");
+    CHECK(!odd && odd.error().message == "run:1: odd");
     CHECK(!lua.set("big", std::string(std::size_t{2} << 20, 'x')));
     CHECK(lua.check());
 }

@@ -84,9 +84,15 @@ TEST(frames_name_snapshots) {
     CHECK(lua.rollback_to(20));
     CHECK(lua.get<int>("n").value() == 20);
     CHECK(lua.info()->newest_frame == 20);
-    CHECK(is_error(lua.snap_frame(20), RLUA_BAD_FRAME, ""));
+    CHECK(lua.set("n", 21) && lua.snap_frame(20) && lua.snapshot_count().value() == 1);
+    CHECK(lua.set("n", 22) && lua.rollback_to(20) && lua.get<int>("n").value() == 21);
+    CHECK(is_error(lua.snap_frame(19), RLUA_BAD_FRAME, ""));
+    CHECK(lua.snap().value() == 21 && lua.newest_frame().value() == 21);
+    CHECK(lua.rollback_to(20) && lua.newest_frame().value() == 20);
+    CHECK(lua.info()->highest_frame == 30);
     CHECK(lua.set_max_snapshots(0));
     CHECK(is_error(lua.snap(), RLUA_DISABLED, ""));
+    CHECK(is_error(lua.newest_frame(), RLUA_NO_SNAPSHOT, ""));
     CHECK(lua.check());
 }
 
@@ -217,8 +223,11 @@ TEST(lambdas_are_functions) {
     CHECK(lua.eval<int>("return select('#', none())").value() == 0);
     CHECK(lua.eval<double>("return norm{1, 2, 2}").value() == 9);
     CHECK(lua.eval<int>("return maybe()").value() == -1);
-    CHECK(is_error(lua.run("add(1, {})"), RLUA_ERR_RUN, "bad argument #2: expected number"));
-    CHECK(is_error(lua.run("add()"), RLUA_ERR_RUN, "bad argument #1"));
+    CHECK(is_error(lua.run("\nadd(1, {})", "@ai.lua"), RLUA_ERR_RUN,
+                   "ai.lua:2: bad argument #2 to 'add' (number expected, got table)"));
+    CHECK(is_error(lua.run("add()"), RLUA_ERR_RUN,
+                   "bad argument #1 to 'add' (integer in range expected, got no value)"));
+    CHECK(is_error(lua.run("add(nil)"), RLUA_ERR_RUN, "got nil)"));
     CHECK(lua.check());
 }
 
@@ -350,9 +359,11 @@ TEST(resource_lives_as_long_as_anybody_can_reach_it) {
         CHECK(texture::alive == 1);
         CHECK(lua.eval<int>("return area(a) + a:width()").value() == 12);
         CHECK(lua.get<texture *>("a").value()->width() == 3);
-        CHECK(is_error(lua.run("area({})"), RLUA_ERR_RUN, "expected texture"));
-        CHECK(is_error(lua.run("a.width(1)"), RLUA_ERR_RUN, "expected texture"));
-        CHECK(is_error(lua.run("a:resize(-1)"), RLUA_ERR_RUN, "negative"));
+        CHECK(is_error(lua.run("area({})"), RLUA_ERR_RUN,
+                       "bad argument #1 to 'area' (texture expected, got table)"));
+        CHECK(is_error(lua.run("a.width(1)"), RLUA_ERR_RUN, "texture expected, got number"));
+        CHECK(is_error(lua.run("a:resize('x')"), RLUA_ERR_RUN, "bad argument #1 to 'resize'"));
+        CHECK(is_error(lua.run("a:resize(-1)"), RLUA_ERR_RUN, "run:1: a negative width"));
         CHECK(lua.eval<int>("return a:resize(5)").value() == 3);
         CHECK(lua.run("do local t <close> = load(1) end"));
         CHECK(texture::alive == 1);
@@ -382,6 +393,45 @@ TEST(reference_calls_and_knows_when_it_is_stale) {
     CHECK(is_error(add.get<int>(), RLUA_BAD_ARG, "expected integer"));
     add.release();
     CHECK(add.is_stale());
+    CHECK(lua.check());
+}
+
+TEST(reference_to_nil_is_an_error) {
+    auto lua = open();
+    CHECK(is_error(lua.ref("nope"), RLUA_BAD_ARG, "nope: expected a value, found nil"));
+    CHECK(lua.run("yes = false") && lua.ref("yes"));
+    CHECK(lua_gettop(lua.raw()) == 0);
+    CHECK(lua.check());
+}
+
+// Both VMs number their references alike, so the wrong value would be found.
+TEST(reference_of_another_vm_is_refused) {
+    auto lua = open(), other = open();
+    CHECK(lua.run("function f() return 'mine' end") && other.run("secret = 'theirs'"));
+    const rlua::reference f = lua.ref("f").value(), secret = other.ref("secret").value();
+    CHECK(is_error(lua.set("copy", secret), RLUA_BAD_ARG, "belongs to the VM"));
+    CHECK(is_error(lua.get<std::string>(secret), RLUA_BAD_ARG, "belongs to the VM"));
+    CHECK(is_error(lua.call<std::string>(secret), RLUA_BAD_ARG, "belongs to the VM"));
+    CHECK(lua.call<std::string>(f).value() == "mine");
+    CHECK(lua.check() && other.check());
+}
+
+TEST(reference_outlives_the_coroutine_it_was_made_on) {
+    auto lua = open();
+    rlua::reference kept;
+    CHECK(lua.set_function("keep", [&kept](rlua::state_view vm) -> rlua::result<void> {
+        auto made = vm.ref("f");
+        if (!made)
+            return made.error();
+        kept = std::move(*made);
+        return {};
+    }));
+    CHECK(lua.run("function f() return 5 end"));
+    CHECK(lua.run("coroutine.wrap(keep)(); collectgarbage()"));
+    CHECK(lua.run("t = {} for i = 1, 2000 do t[i] = ('x'):rep(i % 300) .. i end")); // its memory
+    CHECK(kept.call<int>().value() == 5);
+    CHECK(!kept.is_stale());
+    kept.release();
     CHECK(lua.check());
 }
 
@@ -430,7 +480,7 @@ TEST(exception_in_a_lambda_is_a_lua_error) {
             throw 1;
         return n;
     }));
-    CHECK(is_error(lua.run("fail(0)"), RLUA_ERR_RUN, "from C++"));
+    CHECK(is_error(lua.run("\n\nfail(0)", "@ai.lua"), RLUA_ERR_RUN, "ai.lua:3: from C++"));
     CHECK(is_error(lua.run("fail(1)"), RLUA_ERR_RUN, "not a std::exception"));
     CHECK(lua.eval<bool>("return not pcall(fail, 0) and fail(2) == 2").value());
     CHECK(lua.eval<std::string>("return select(2, coroutine.resume("
@@ -445,9 +495,77 @@ TEST(error_result_of_a_lambda_is_a_lua_error) {
             return rlua::error{RLUA_ERR_RUN, "refused"};
         return {};
     }));
-    CHECK(is_error(lua.run("fail(true)"), RLUA_ERR_RUN, "refused"));
+    CHECK(is_error(lua.run("fail(true)"), RLUA_ERR_RUN, "run:1: refused"));
     CHECK(lua.run("fail(false)"));
     CHECK(lua.check());
+}
+
+TEST(errors_carry_a_traceback) {
+    auto lua = open();
+    CHECK(lua.run("function f() error('no', 0) end\nfunction g() f() end", "@ai.lua"));
+    CHECK(lua.set_function("fail", [] { throw std::runtime_error("from C++"); }));
+    const auto error = lua.call("g").error();
+    CHECK(error.message == "no");
+    CHECK(error.traceback.rfind("stack traceback:\n", 0) == 0);
+    CHECK(error.traceback.find("ai.lua:2: in ") != std::string::npos);
+    const auto host = lua.run("\nfail()").error();
+    CHECK(host.message == "run:2: from C++");
+    CHECK(host.traceback.find("in function 'fail'") != std::string::npos);
+    CHECK(lua.ref("g").value().call().error().traceback == error.traceback);
+    CHECK(lua.run("x = = 1").error().traceback.empty());
+    CHECK(lua.run("error({})").error().message == "(error object is a table value)");
+    try {
+        lua.call("g").value();
+    } catch (const rlua::bad_result &e) {
+        CHECK(e.traceback() == error.traceback && e.what() == error.message);
+    }
+    CHECK(lua.check());
+}
+
+// Its position is the innermost's, once, however it goes through the lambda.
+TEST(script_error_that_a_lambda_passes_on_stays_as_it_was) {
+    auto lua = open();
+    CHECK(lua.set_function("returns", [](rlua::state_view vm, std::string code) {
+        return vm.run(code, "=inner");
+    }));
+    CHECK(lua.set_function("throws", [](rlua::state_view vm, std::string code) {
+        vm.run(code, "=inner").value();
+    }));
+    for (const char *name : {"returns", "throws"}) {
+        const std::string outer = std::string("\n") + name + "(...)";
+        CHECK(lua.run("function outer(...) " + outer + " end", "=outer"));
+        const auto raised = lua.call("outer", "\n\nerror('deep')").error();
+        CHECK(raised.message == "inner:3: deep");
+        CHECK(raised.traceback.find("inner:3: in ") != std::string::npos);
+        CHECK(raised.traceback.find("outer:2: in ") != std::string::npos);
+        CHECK(lua.call("outer", "x = = 1").error().message.rfind("inner:1: ", 0) == 0);
+        CHECK(lua.eval<std::string>("return select(2, pcall(outer, 'error(\"deep\")'))").value() ==
+              "inner:1: deep");
+        CHECK(lua.run("error('inner:3: deep', 0)").error().traceback.find("inner:3: in") ==
+              std::string::npos);
+    }
+    CHECK(lua.check());
+}
+
+int escape(lua_State *) { throw std::runtime_error("through Lua"); }
+
+TEST(vm_that_an_exception_left_busy_can_be_recovered) {
+    auto lua = open();
+    CHECK(lua.snap());
+    lua_pushcfunction(lua.raw(), escape);
+    lua_setglobal(lua.raw(), "escape");
+    bool caught = false;
+    try {
+        (void)lua.run("n = 1; escape()");
+    } catch (const std::runtime_error &) {
+        caught = true;
+    }
+    CHECK(caught);
+    CHECK(is_error(lua.rollback(), RLUA_BUSY, "") && is_error(lua.close(), RLUA_BUSY, ""));
+    CHECK(lua.recover() && lua.rollback());
+    CHECK(!lua.get<std::optional<int>>("n").value().has_value());
+    CHECK(lua.recover() && lua.run("n = 2") && lua.get<int>("n").value() == 2);
+    CHECK(lua.check() && lua.close());
 }
 
 TEST(snap_in_a_lambda_is_busy) {

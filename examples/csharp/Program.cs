@@ -1,10 +1,16 @@
-// Program.cs: what Rlua.cs promises, checked on the real library, and a short demo first.
+// Program.cs: what Rlua.cs promises, checked on the real library.
 // Method: each public method of Tests opens its own VM; it fails by an exception.
+//
+//     tests.exe           runs the tests
+//     tests.exe demo      an undo history
+//     tests.exe layout    prints what Rlua.cs declares of rlua.h, for check_layout.py
 
 using System;
 using System.Collections.Generic;
 using System.Linq;
 using System.Reflection;
+using System.Runtime.InteropServices;
+using System.Text.RegularExpressions;
 using System.Threading;
 using Rlua;
 
@@ -12,8 +18,11 @@ internal static class Program
 {
     private static int Main(string[] arguments)
     {
-        if (arguments.Length == 1 && arguments[0] == "demo")
-            return Demo();
+        switch (arguments.Length == 1 ? arguments[0] : "")
+        {
+            case "demo": return Demo();
+            case "layout": Layout.Print(); return 0;
+        }
         int passed = 0, failed = 0;
         foreach (MethodInfo test in typeof(Tests).GetMethods(BindingFlags.Public
                                                              | BindingFlags.Static))
@@ -61,6 +70,66 @@ internal static class Program
             }
             return (string)lua.Call("show")[0] == "" ? 0 : 1;
         }
+    }
+}
+
+/// <summary>What Rlua.cs declares of rlua.h and lua.h, by the names that they have there.</summary>
+internal static class Layout
+{
+    internal static void Print()
+    {
+        PrintEnum(typeof(Status), "RLUA_");
+        PrintEnum(typeof(Tracker), "RLUA_TRACKER_");
+        PrintStruct(typeof(Native.Config), "rlua_Config");
+        PrintStruct(typeof(Info), "rlua_Info");
+        PrintStruct(typeof(Native.ResourceTypeStruct), "rlua_ResourceType");
+        PrintStruct(typeof(Native.ParticipantStruct), "rlua_Participant");
+        Console.WriteLine("RLUA_RAISE " + Native.Raise);
+        Console.WriteLine("LUA_MULTRET " + Native.MultipleResults);
+        Console.WriteLine("LUA_GCCOLLECT " + Native.CollectAll);
+        Console.WriteLine("LUA_TNIL " + Native.Nil);
+        Console.WriteLine("LUA_TBOOLEAN " + Native.Boolean);
+        Console.WriteLine("LUA_TNUMBER " + Native.Number);
+        Console.WriteLine("LUA_TSTRING " + Native.String);
+        Console.WriteLine("LUA_TTABLE " + Native.Table);
+        Console.WriteLine("LUA_TUSERDATA " + Native.UserData);
+        foreach (MethodInfo function in typeof(Native).GetMethods(BindingFlags.NonPublic
+                                                                  | BindingFlags.Static))
+            if (function.Name.StartsWith("rlua_", StringComparison.Ordinal))
+                Console.WriteLine("{0}() {1}", function.Name, string.Join(",",
+                    new[] { function.ReturnType }
+                        .Concat(function.GetParameters().Select(p => p.ParameterType))
+                        .Select(SizeOf)));
+    }
+
+    private static string Snake(string name)
+    {
+        return Regex.Replace(name, "(?<!^)([A-Z])", "_$1").ToLowerInvariant();
+    }
+
+    private static void PrintEnum(Type type, string prefix)
+    {
+        foreach (object value in Enum.GetValues(type))
+            Console.WriteLine("{0}{1} {2}", prefix, Snake(value.ToString()).ToUpperInvariant(),
+                              (int)value);
+    }
+
+    private static void PrintStruct(Type type, string name)
+    {
+        Console.WriteLine("sizeof({0}) {1}", name, Marshal.SizeOf(type));
+        foreach (FieldInfo field in type.GetFields(BindingFlags.Instance | BindingFlags.Public
+                                                   | BindingFlags.NonPublic))
+            Console.WriteLine("{0}.{1} {2}+{3}", name, Snake(field.Name),
+                              Marshal.OffsetOf(type, field.Name), SizeOf(field.FieldType));
+    }
+
+    private static int SizeOf(Type type)
+    {
+        if (type == typeof(void))
+            return 0;
+        if (type.IsByRef || type.IsArray || typeof(Delegate).IsAssignableFrom(type))
+            return IntPtr.Size;
+        return Marshal.SizeOf(type.IsEnum ? Enum.GetUnderlyingType(type) : type);
     }
 }
 
@@ -232,6 +301,82 @@ internal static class Tests
         }
     }
 
+    public static void ReferenceToNilOrOfAnotherVmIsRefused()
+    {
+        using (var lua = Open())
+        using (var other = Open())
+        {
+            Equal(Status.BadArg, Throws<RluaException>(() => lua.Ref("nope")).Status);
+            Equal(Status.BadArg, Throws<RluaException>(() => lua.Ref("math.nope")).Status);
+            other.Execute("function secret() return 'theirs' end");
+            Reference secret = other.Ref("secret");
+            lua["mine"] = "mine";
+            lua.Ref("mine");    // which has the same number
+            Equal(Status.BadArg, Throws<RluaException>(() => lua["copy"] = secret).Status);
+            Equal("theirs", secret.Call()[0]);
+            lua.Check();
+        }
+    }
+
+    public static void DisposedTwiceAndAfterItsLua()
+    {
+        var lua = Open();
+        Reference max = lua.Ref("math.max"), min = lua.Ref("math.min");
+        max.Dispose();
+        max.Dispose();
+        lua.Check();
+        lua.Dispose();
+        lua.Dispose();
+        min.Dispose();
+        Throws<ObjectDisposedException>(() => min.Call(1));
+    }
+
+    public static void WrappedObjectCanBeGivenOnce()
+    {
+        Released.Clear();
+        using (var lua = Open())
+        {
+            object wrapped = Texture.Wrap("one");
+            lua["a"] = wrapped;
+            Throws<InvalidOperationException>(() => lua["b"] = wrapped);
+            lua.Check();
+        }
+        Equal("one", string.Join(",", Released));
+    }
+
+    private sealed class Closer : IParticipant
+    {
+        internal Lua Lua;
+        internal int Busy;
+        internal void Close(object value)
+        {
+            try { Lua.Dispose(); }
+            catch (BusyException) { Busy++; }
+        }
+        public object Capture(long frame) { Close(null); return null; }
+        public void Restore(object token) { Close(null); }
+        public void Discard(object token) { Close(null); }
+    }
+
+    public static void DisposeInAFunctionOfAParticipantOrAResourceIsBusy()
+    {
+        var closer = new Closer();
+        using (var lua = closer.Lua = Open())
+        {
+            lua.Follow(closer);
+            lua["a"] = new ResourceType("closer", closer.Close).Wrap("a");
+            lua.Snap();
+            lua.Snap();
+            lua.Rollback(2);
+            lua["a"] = null;
+            lua.SetMaxSnapshots(0);
+            lua.Collect();
+            Equal(6, closer.Busy);
+            Equal(2L, lua.Execute("return 1 + 1")[0]);
+            lua.Check();
+        }
+    }
+
     public static void CoroutineSuspendedAtTheSnapshotResumesTwice()
     {
         using (var lua = Open())
@@ -256,16 +401,26 @@ internal static class Tests
             foreach (int frame in new[] { 10, 20, 30 })
             {
                 lua["n"] = frame;
-                lua.Snap(frame);
+                Equal((long)frame, lua.Snap(frame));
             }
             lua.DiscardBefore(20);
             Equal(20L, lua.Info.OldestFrame);
             Throws<NoSnapshotException>(() => lua.RollbackTo(10));
             lua.RollbackTo(20);
             Equal(20L, lua["n"]);
-            Equal(7, Throws<RluaException>(() => lua.Snap(20)).Status);
+            Equal(21L, lua.Snap());
+            lua.RollbackTo(20);
+            lua["n"] = 21;
+            Equal(20L, lua.Snap(20));
+            lua["n"] = 22;
+            lua.Rollback();
+            Equal(21L, lua["n"]);
+            Equal(20L, lua.NewestFrame);
+            Equal(30L, lua.Info.HighestFrame);
+            Equal(Status.BadFrame, Throws<RluaException>(() => lua.Snap(19)).Status);
             lua.SetMaxSnapshots(0);
-            Equal(5, Throws<RluaException>(() => lua.Snap()).Status);
+            Equal(Status.Disabled, Throws<RluaException>(() => lua.Snap()).Status);
+            Equal(null, lua.NewestFrame);
             lua.Check();
         }
     }
@@ -357,6 +512,32 @@ internal static class Tests
         }
     }
 
+    public static void ScriptErrorsCarryATracebackAndShowIt()
+    {
+        using (var lua = Open())
+        {
+            lua.Execute("function f() error({}) end\nfunction g() f() end", "=ai");
+            lua["fail"] = (HostFunction)(a => throw new Exception("no"));
+            lua.Snap();
+            lua.Rollback();
+            Reference g = lua.Ref("g");
+            foreach (Action action in new Action[] { () => lua.Execute("g()"), () => lua.Call("g"),
+                                                     () => g.Call() })
+            {
+                var e = Throws<ScriptException>(action);
+                Equal(true, e.Traceback.StartsWith("stack traceback:\n"));
+                Equal(true, e.Traceback.Contains("ai:2: in "));
+                Equal(true, e.ToString().Contains("ai:2: in "));
+                Equal(false, e.Message.Contains("traceback"));
+                Equal("{}", Show(e.Value));
+            }
+            Equal(true, Throws<ScriptException>(() => lua.Execute("\nfail()", "=host")).Traceback
+                        .Contains("host:2: in "));
+            Equal(null, Throws<ScriptException>(() => lua.Execute("x = = 1")).Traceback);
+            lua.Check();
+        }
+    }
+
     public static void OutOfMemoryInAPushLeavesTheVmUsable()
     {
         using (var lua = Open())
@@ -431,9 +612,59 @@ internal static class Tests
                           .InnerException);
             Equal("[Boolean:False,String:InvalidOperationException: no]",
                   Show(lua.Execute("return pcall(fail)")));
+            Equal("[Boolean:False,String:ai.lua:2: InvalidOperationException: no]",
+                  Show(lua.Execute("return pcall(function()\n fail()\nend)", "@ai.lua")));
             lua["outer"] = (HostFunction)(a => lua.Execute("fail()"));
             Equal(thrown, Throws<ScriptException>(() => lua.Execute("outer()")).InnerException);
             Equal(null, Throws<ScriptException>(() => lua.Execute("error('x')")).InnerException);
+            lua.Check();
+        }
+    }
+
+    public static void ArgumentErrorsNameFunctionArgumentAndLine()
+    {
+        using (var lua = Open())
+        {
+            lua["show"] = (HostFunction)(a => a.Get<int>(0) + ":" + a.Get<string>(1));
+            lua["draw"] = (HostFunction)(a => a.Get<double>(0));
+            Equal("3:x", lua.Execute("return show(3.0, 'x')")[0]);
+            Equal(2.0, lua.Execute("return draw(2)")[0]);
+            lua["maybe"] = (HostFunction)(a => a.Get<int?>(0) ?? -1);
+            Equal("[Int64:-1,Int64:4]", Show(lua.Execute("return maybe(), (maybe(4))")));
+            var cases = new Dictionary<string, string> {
+                { "show('x')", "#1 to 'show' (integer in range expected, got string)" },
+                { "show(1 << 40)", "#1 to 'show' (integer in range expected, got number)" },
+                { "show(1.5)", "#1 to 'show' (integer in range expected, got number)" },
+                { "show(1)", "#2 to 'show' (string expected, got no value)" },
+                { "show(1, nil)", "#2 to 'show' (string expected, got nil)" },
+                { "draw({})", "#1 to 'draw' (number expected, got table)" },
+                { "draw(1, print)", "#2 to 'draw' (a Lua function has no C# value" },
+            };
+            foreach (var each in cases)
+            {
+                var e = Throws<ScriptException>(() => lua.Execute("\n\n" + each.Key, "@ai.lua"));
+                string wanted = "ai.lua:3: bad argument " + each.Value;
+                Equal(wanted, e.Message.Substring(0, Math.Min(wanted.Length, e.Message.Length)));
+                Equal(typeof(ScriptArgumentException), e.InnerException.GetType());
+            }
+            lua.Check();
+        }
+    }
+
+    public static void ScriptErrorThatAHostFunctionPassesOnStaysAsItWas()
+    {
+        using (var lua = Open())
+        {
+            lua["run"] = (HostFunction)(a => lua.Execute((string)a[0], "=inner"));
+            lua.Execute("function outer(...)\n run(...)\nend", "=outer");
+            var e = Throws<ScriptException>(() => lua.Call("outer", "\n\nerror('deep')"));
+            Equal("inner:3: deep", e.Message);
+            Equal(true, e.Traceback.Contains("inner:3: in "));
+            Equal(true, e.Traceback.Contains("outer:2: in "));
+            e = Throws<ScriptException>(() => lua.Execute("error('inner:3: deep', 0)"));
+            Equal(false, e.Traceback.Contains("inner:3: in "));
+            Equal("[Boolean:False,String:inner:1: deep]",
+                  Show(lua.Execute("return pcall(outer, 'error(\"deep\")')")));
             lua.Check();
         }
     }

@@ -25,10 +25,13 @@
 // - Only functions that cannot raise a Lua error are imported, so no longjmp crosses a managed
 //   frame.
 // - No exception crosses Lua: one that leaves a HostFunction becomes a Lua error, raised after
-//   the function has returned, and is the InnerException of what the host then catches.
+//   the function has returned, with the script's position in front, and is the InnerException of
+//   what the host then catches.
 // - The one delegate that Lua calls is static. HostFunctions live until their Lua is disposed, not
 //   until Lua collects them: a rollback can bring a collected function back. What they keep in C#
 //   rolls back if it is an IParticipant, or kept through one (Lua.Follow).
+// - A VM is closed once, by Dispose or, where its Lua is forgotten, on the finalizer's thread, and
+//   never while a call into it is under way. Nothing that owns or names one is a struct.
 // - A resource is released exactly once, when neither the live state nor a snapshot can reach it;
 //   where a Lua is forgotten, on the finalizer's thread.
 //
@@ -58,53 +61,136 @@ namespace Rlua
         public Results(params object[] values) { Values = values; }
     }
 
-    /// <summary>Any failure of the library. Status is the rlua_Status of rlua.h.</summary>
+    /// <summary>rlua_Status of rlua.h.</summary>
+    public enum Status
+    {
+        Ok = 0, NullArg = 1, NotRollback = 2, Busy = 3, Poisoned = 4, Disabled = 5, NoSnapshot = 6,
+        BadFrame = 7, NoMemory = 8, BadConfig = 9, Unsupported = 10, Corrupt = 11, BadArg = 12,
+        Stale = 13, Participant = 14,
+        ErrRun = 64, ErrSyntax = 65, ErrMem = 66, ErrErr = 67, ErrFile = 68, Yield = 69,
+    }
+
+    /// <summary>rlua_Tracker of rlua.h: which way written pages are found.</summary>
+    public enum Tracker { Auto = 0, Compare = 1, Uffd = 2 }
+
+    /// <summary>Any failure of the library.</summary>
     public class RluaException : Exception
     {
-        public readonly int Status;
-        public RluaException(int status, string message, Exception inner = null)
+        public readonly Status Status;
+        public RluaException(Status status, string message, Exception inner = null)
             : base(message, inner) { Status = status; }
     }
 
     /// <summary>A script raised an error. Value is the error value, copied; null if it has no
-    /// counterpart. InnerException is the exception of a HostFunction that led to it.</summary>
+    /// counterpart. InnerException is the exception of a HostFunction that led to it. Traceback is
+    /// Lua's, or null.</summary>
     public class ScriptException : RluaException
     {
         public readonly object Value;
-        public ScriptException(int status, string message, object value, Exception inner)
-            : base(status, message, inner) { Value = value; }
+        public readonly string Traceback;
+        public ScriptException(Status status, string message, object value, string traceback,
+                               Exception inner)
+            : base(status, message, inner) { Value = value; Traceback = traceback; }
+
+        public override string ToString()
+        {
+            return Traceback == null ? base.ToString() : base.ToString() + "\n" + Traceback;
+        }
+    }
+
+    /// <summary>What a HostFunction throws where the script gave it a wrong argument, 1 for the
+    /// first. new ScriptArgumentException(1, "number expected") in show() is to the script the
+    /// error "ai.lua:3: bad argument #1 to 'show' (number expected)".</summary>
+    public sealed class ScriptArgumentException : ArgumentException
+    {
+        public readonly int Argument;
+        internal readonly string Text;
+        public ScriptArgumentException(int argument, string message, Exception inner = null)
+            : base("bad argument #" + argument + " (" + message + ")", inner)
+        {
+            Argument = argument;
+            Text = message;
+        }
+    }
+
+    /// <summary>Arguments of a HostFunction by their types.</summary>
+    public static class Arguments
+    {
+        /// <summary>The argument at an index, 0 for the first, as a T: bool, string, byte[], a
+        /// number type that it fits in, or the class of a resource; a nullable T or object for one
+        /// that may be nil. A ScriptArgumentException if it is none.</summary>
+        public static T Get<T>(this object[] arguments, int index)
+        {
+            object value = index < arguments.Length ? arguments[index] : null;
+            Type type = Nullable.GetUnderlyingType(typeof(T)) ?? typeof(T);
+            if (value is T || value == null && (type != typeof(T) || type == typeof(object)))
+                return (T)value;
+            TypeCode code = Type.GetTypeCode(type);
+            bool integer = code >= TypeCode.SByte && code <= TypeCode.UInt64;
+            bool number = integer || code == TypeCode.Single || code == TypeCode.Double;
+            if (number && (value is long || value is double && !(integer && IsFraction(value))))
+            {
+                try { return (T)Convert.ChangeType(value, type); }
+                catch (OverflowException) { }
+            }
+            string wanted = integer ? "integer in range" : number ? "number" : NameOf(type);
+            string found = index < arguments.Length ? NameOf(value) : "no value";
+            throw new ScriptArgumentException(index + 1, wanted + " expected, got " + found);
+        }
+
+        private static bool IsFraction(object value)
+        {
+            return Math.Floor((double)value) != (double)value;
+        }
+
+        private static string NameOf(object value)
+        {
+            return value == null ? "nil" : NameOf(value.GetType());
+        }
+
+        private static string NameOf(Type type)
+        {
+            if (type == typeof(bool))
+                return "boolean";
+            if (type == typeof(long) || type == typeof(double))
+                return "number";
+            if (type == typeof(string) || type == typeof(byte[]))
+                return "string";
+            bool table = type == typeof(object[]) || type == typeof(Dictionary<object, object>);
+            return table ? "table" : type.Name;
+        }
     }
 
     /// <summary>A chunk does not compile.</summary>
     public sealed class ScriptSyntaxException : ScriptException
     {
-        public ScriptSyntaxException(int status, string message, object value)
-            : base(status, message, value, null) { }
+        public ScriptSyntaxException(Status status, string message, object value)
+            : base(status, message, value, null, null) { }
     }
 
     /// <summary>The memory limit was reached. The VM stays usable.</summary>
     public sealed class MemoryLimitException : RluaException
     {
-        public MemoryLimitException(int status, string message) : base(status, message) { }
+        public MemoryLimitException(Status status, string message) : base(status, message) { }
     }
 
     /// <summary>Lua is running: not from a HostFunction. Nothing has changed.</summary>
     public sealed class BusyException : RluaException
     {
-        public BusyException(int status, string message) : base(status, message) { }
+        public BusyException(Status status, string message) : base(status, message) { }
     }
 
     /// <summary>There is no such snapshot. Nothing has changed.</summary>
     public sealed class NoSnapshotException : RluaException
     {
-        public NoSnapshotException(int status, string message) : base(status, message) { }
+        public NoSnapshotException(Status status, string message) : base(status, message) { }
     }
 
     /// <summary>What a reference or a handle names is gone: released, or rolled back away.
     /// </summary>
     public sealed class StaleException : RluaException
     {
-        public StaleException(int status, string message) : base(status, message) { }
+        public StaleException(Status status, string message) : base(status, message) { }
     }
 
     /// <summary>State of the host that follows the snapshots of a VM. A Capture that throws fails
@@ -126,7 +212,12 @@ namespace Rlua
         internal readonly Action<object> Release;
         internal readonly IntPtr Raw;
 
-        internal sealed class Wrapped { internal ResourceType Type; internal object Value; }
+        internal sealed class Wrapped
+        {
+            internal ResourceType Type;
+            internal object Value;
+            internal bool Given;
+        }
 
         internal static readonly Dictionary<long, Wrapped> Objects =
             new Dictionary<long, Wrapped>();
@@ -147,7 +238,8 @@ namespace Rlua
             Marshal.StructureToPtr(raw, Raw, false);
         }
 
-        /// <summary>An object for the way in: lua["t"] = type.Wrap(image).</summary>
+        /// <summary>An object for the way in: lua["t"] = type.Wrap(image). What it returns can be
+        /// given to a VM once, as the object is released once.</summary>
         public object Wrap(object value) { return new Wrapped { Type = this, Value = value }; }
 
         internal static IntPtr Enter(Wrapped wrapped)
@@ -185,23 +277,23 @@ namespace Rlua
     /// made after the snapshot that was restored, or disposed.</summary>
     public sealed class Reference : IDisposable
     {
-        private readonly Lua lua;
+        internal readonly Lua Owner;
         internal ulong Number;
 
-        internal Reference(Lua lua, ulong number) { this.lua = lua; Number = number; }
+        internal Reference(Lua owner, ulong number) { Owner = owner; Number = number; }
 
         /// <summary>Calls the value. Results and errors as Lua.Execute.</summary>
-        public object[] Call(params object[] arguments) { return lua.Call(this, arguments); }
+        public object[] Call(params object[] arguments) { return Owner.Call(this, arguments); }
 
         public void Dispose()
         {
-            lua.Release(Number);
+            Owner.Release(Number);
             Number = 0;
         }
     }
 
-    /// <summary>What a VM holds. Sizes are bytes; frames mean something with a snapshot only.
-    /// </summary>
+    /// <summary>What a VM holds. Sizes are bytes; frames mean something with a snapshot only,
+    /// HighestFrame once there was one.</summary>
     [StructLayout(LayoutKind.Sequential)]
     public struct Info
     {
@@ -210,17 +302,17 @@ namespace Rlua
         public UIntPtr SnapshotCount, MaxSnapshots, SnapshotBytes;
         public long OldestFrame, NewestFrame;
         public UIntPtr DirtyPages;
-        public int Tracker, Reproducible;
+        private int tracker, reserved;
+        public long HighestFrame;
+
+        public Tracker Tracker { get { return (Tracker)tracker; } }
     }
 
     /// <summary>The C side: rlua.h, and of lua.h only what cannot raise.</summary>
     internal static class Native
     {
-        internal const int Ok = 0, NullArg = 1, Busy = 3, NoSnapshot = 6, NoMemory = 8;
-        internal const int Stale = 13, Participant = 14, UserData = 7;
-        internal const int BadArg = 12, ErrRun = 16, ErrSyntax = 17, ErrMem = 18, Raise = -1;
-        internal const int MultipleResults = -1, CollectAll = 2;
-        internal const int Nil = 0, Boolean = 1, Number = 3, String = 4, Table = 5;
+        internal const int Raise = -1, MultipleResults = -1, CollectAll = 2;
+        internal const int Nil = 0, Boolean = 1, Number = 3, String = 4, Table = 5, UserData = 7;
 
         [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
         internal delegate int Callback(IntPtr L, IntPtr ud);
@@ -254,7 +346,7 @@ namespace Rlua
         {
             internal UIntPtr Size, MemorySize, MaxSnapshots;
             internal ulong Seed;
-            internal int Tracker, Reserved;
+            internal int Tracker, GcPause, GcStepMultiplier, GcStepSize, GcSweepDivisor, Reserved;
         }
 
         private const string Name = "rlua";
@@ -263,82 +355,92 @@ namespace Rlua
         [DllImport(Name, CallingConvention = C)]
         internal static extern IntPtr rlua_version();
         [DllImport(Name, CallingConvention = C)]
-        internal static extern IntPtr rlua_strerror(int status);
+        internal static extern IntPtr rlua_strerror(Status status);
         [DllImport(Name, CallingConvention = C)]
         internal static extern IntPtr rlua_last_error(IntPtr L);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_open(ref Config config, out IntPtr L);
+        internal static extern Status rlua_open(ref Config config, out IntPtr L);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_info(IntPtr L, ref Info info);
+        internal static extern Status rlua_info(IntPtr L, ref Info info);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_check(IntPtr L);
+        internal static extern Status rlua_check(IntPtr L);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_snap(IntPtr L);
+        internal static extern Status rlua_snap(IntPtr L);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_rollback(IntPtr L, UIntPtr n);
+        internal static extern Status rlua_newest_frame(IntPtr L, out long frame);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_snap_frame(IntPtr L, long frame);
+        internal static extern Status rlua_rollback(IntPtr L, UIntPtr n);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_rollback_to(IntPtr L, long frame);
+        internal static extern Status rlua_snap_frame(IntPtr L, long frame);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_discard_before(IntPtr L, long frame);
+        internal static extern Status rlua_rollback_to(IntPtr L, long frame);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_set_max_snapshots(IntPtr L, UIntPtr count);
+        internal static extern Status rlua_discard_before(IntPtr L, long frame);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_openlibs(IntPtr L);
+        internal static extern Status rlua_set_max_snapshots(IntPtr L, UIntPtr count);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_gc(IntPtr L, int what, int data);
+        internal static extern Status rlua_openlibs(IntPtr L);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_loadbuffer(IntPtr L, byte[] chunk, UIntPtr length,
+        internal static extern Status rlua_gc(IntPtr L, int what, int data);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern Status rlua_loadbuffer(IntPtr L, byte[] chunk, UIntPtr length,
                                                    byte[] name, byte[] mode);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_call(IntPtr L, int arguments, int results, int handler);
+        internal static extern Status rlua_call(IntPtr L, int arguments, int results, int handler);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_getglobal(IntPtr L, byte[] name);
+        internal static extern Status rlua_traceback(IntPtr L, IntPtr of, byte[] message,
+                                                     int level);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_setglobal(IntPtr L, byte[] name);
+        internal static extern int rlua_error(IntPtr L, byte[] message);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_getfield(IntPtr L, int index, byte[] name);
+        internal static extern int rlua_argerror(IntPtr L, int argument, byte[] message);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_seti(IntPtr L, int index, long n);
+        internal static extern Status rlua_getglobal(IntPtr L, byte[] name);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_settable(IntPtr L, int index);
+        internal static extern Status rlua_setglobal(IntPtr L, byte[] name);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_next(IntPtr L, int index, out int more);
+        internal static extern Status rlua_getfield(IntPtr L, int index, byte[] name);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_tolstring(IntPtr L, int index, out IntPtr text,
+        internal static extern Status rlua_seti(IntPtr L, int index, long n);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern Status rlua_settable(IntPtr L, int index);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern Status rlua_next(IntPtr L, int index, out int more);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern Status rlua_tolstring(IntPtr L, int index, out IntPtr text,
                                                   out UIntPtr length);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_pushlstring(IntPtr L, byte[] text, UIntPtr length);
+        internal static extern Status rlua_pushlstring(IntPtr L, byte[] text, UIntPtr length);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_pushinteger(IntPtr L, long value);
+        internal static extern Status rlua_pushinteger(IntPtr L, long value);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_pushnumber(IntPtr L, double value);
+        internal static extern Status rlua_pushnumber(IntPtr L, double value);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_pushboolean(IntPtr L, int value);
+        internal static extern Status rlua_pushboolean(IntPtr L, int value);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_pushnil(IntPtr L);
+        internal static extern Status rlua_pushnil(IntPtr L);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_pushvalue(IntPtr L, int index);
+        internal static extern Status rlua_pushvalue(IntPtr L, int index);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_createtable(IntPtr L, int array, int records);
+        internal static extern Status rlua_createtable(IntPtr L, int array, int records);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_pushfunction(IntPtr L, Callback function, IntPtr ud,
+        internal static extern Status rlua_pushfunction(IntPtr L, Callback function, IntPtr ud,
                                                      byte[] name);
         [DllImport(Name, CallingConvention = C)]
         internal static extern ulong rlua_ref(IntPtr L);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_getref(IntPtr L, ulong reference);
+        internal static extern Status rlua_getref(IntPtr L, ulong reference);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_unref(IntPtr L, ulong reference);
+        internal static extern Status rlua_unref(IntPtr L, ulong reference);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_pushresource(IntPtr L, IntPtr value, IntPtr type);
+        internal static extern Status rlua_pushresource(IntPtr L, IntPtr value, IntPtr type);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_toresource(IntPtr L, int index, IntPtr type,
+        internal static extern Status rlua_toresource(IntPtr L, int index, IntPtr type,
                                                    out IntPtr value);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern int rlua_add_participant(IntPtr L, ref ParticipantStruct functions,
-                                                        IntPtr ud);
+        internal static extern Status rlua_add_participant(IntPtr L,
+                                                           ref ParticipantStruct functions,
+                                                           IntPtr ud);
         [DllImport(Name, CallingConvention = C)]
         internal static extern void lua_close(IntPtr L);
         [DllImport(Name, CallingConvention = C)]
@@ -349,6 +451,8 @@ namespace Rlua
         internal static extern int lua_checkstack(IntPtr L, int slots);
         [DllImport(Name, CallingConvention = C)]
         internal static extern int lua_absindex(IntPtr L, int index);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern void lua_rotate(IntPtr L, int index, int n);
         [DllImport(Name, CallingConvention = C)]
         internal static extern int lua_type(IntPtr L, int index);
         [DllImport(Name, CallingConvention = C)]
@@ -417,7 +521,11 @@ namespace Rlua
 
         internal static byte[] Bytes(string text) { return Strict.GetBytes(text); }
 
-        internal static byte[] LenientBytes(string text) { return Lenient.GetBytes(text); }
+        /// <summary>A message for C, which ends it at a NUL.</summary>
+        internal static byte[] Message(string text)
+        {
+            return Lenient.GetBytes(text.Replace("\0", "\\0") + "\0");
+        }
 
         /// <summary>The string, or the bytes themselves where they are not UTF-8.</summary>
         internal static object Decode(byte[] data)
@@ -470,7 +578,7 @@ namespace Rlua
         private const int MaxDepth = 100;
 
         // Never collected, so Lua never calls freed memory.
-        private static readonly Native.Callback Entry = Trampoline;
+        private static readonly Native.Callback Entry = Trampoline, OnError = NoteTraceback;
 
         // What a function's `ud` leads to. Lua's side holds it weakly, this Lua strongly: when
         // the Lua is collected unused, its last finalizers find their functions gone, not freed.
@@ -491,9 +599,13 @@ namespace Rlua
         private int depth;                  // callbacks on the stack
         private string raisedText;          // what a HostFunction threw last, and as which text
         private Exception raised;
+        private string traceback;           // Lua's, of the error on its way out
+        private ScriptException passing;    // one that a HostFunction passes on: it has the first
+        private readonly ulong handler;     // a reference, from before the first snapshot
 
         /// <summary>Opens a VM. memory is the limit of its whole state in bytes, 0 for the
-        /// largest; snapshots is how many it keeps; seed seeds math.random and string hashes.
+        /// largest; snapshots is how many it keeps; seed is that of the string hashes and of
+        /// table.sort's pivot, not of math.random, which the script seeds by math.randomseed.
         /// Throws MemoryLimitException or RluaException.</summary>
         public Lua(long memory = 0, int snapshots = 0, ulong seed = 0, bool libraries = true)
         {
@@ -504,18 +616,32 @@ namespace Rlua
                 MemorySize = (UIntPtr)(ulong)memory, MaxSnapshots = (UIntPtr)(uint)snapshots,
                 Seed = seed,
             };
-            int status = Native.rlua_open(ref config, out running);
-            if (status != Native.Ok)
+            Status status = Native.rlua_open(ref config, out running);
+            if (status != Status.Ok)
                 throw Failure(IntPtr.Zero, status);
             handle = new LuaHandle(running);
-            if (!libraries)
-                return;
             try
             {
                 using (var frame = new Frame(this))
-                    Check(frame.L, Native.rlua_openlibs(frame.L));
+                {
+                    if (libraries)
+                        Check(frame.L, Native.rlua_openlibs(frame.L));
+                    handler = MakeHandler(frame.L);
+                }
             }
             catch { handle.Dispose(); throw; }
+        }
+
+        private ulong MakeHandler(IntPtr L)
+        {
+            GCHandle weak = GCHandle.Alloc(this, GCHandleType.Weak);
+            handle.Functions.Add(weak);
+            Check(L, Native.rlua_pushfunction(L, OnError, GCHandle.ToIntPtr(weak),
+                                              Text.Terminated("traceback")));
+            ulong number = Native.rlua_ref(L);
+            if (number == 0)
+                throw Failure(L, Status.NoMemory);
+            return number;
         }
 
         /// <summary>Frees the VM. A second call does nothing. BusyException in a HostFunction.
@@ -524,9 +650,10 @@ namespace Rlua
         {
             if (handle.IsClosed)
                 return;
-            Enter();
-            if (depth > 0)
-                throw new BusyException(Native.Busy, "Dispose: Lua is running in this VM");
+            // In the functions of participants and resources only the library knows that it is
+            // busy. Dropping what is older than the oldest possible frame drops nothing, but asks.
+            if (depth > 0 || Native.rlua_discard_before(Enter(), long.MinValue) == Status.Busy)
+                throw new BusyException(Status.Busy, "Dispose: Lua is running in this VM");
             depth++;
             handle.Dispose();
             running = IntPtr.Zero;
@@ -595,25 +722,61 @@ namespace Rlua
 
         // Time: as the namesakes in rlua.h; after an exception nothing has changed.
 
-        /// <summary>Captures the whole state, labelled newest + 1.</summary>
-        public void Snap() { Plain(Native.rlua_snap(Enter())); }
+        /// <summary>Captures the whole state, labelled newest + 1. Returns the label.</summary>
+        public long Snap()
+        {
+            using (var hold = new Hold(this))
+            {
+                Plain(hold.L, Native.rlua_snap(hold.L));
+                Plain(hold.L, Native.rlua_newest_frame(hold.L, out long frame));
+                return frame;
+            }
+        }
 
-        /// <summary>Captures the whole state as `frame`, above the newest label.</summary>
-        public void Snap(long frame) { Plain(Native.rlua_snap_frame(Enter(), frame)); }
+        /// <summary>Captures the whole state as `frame`. The newest label again replaces its
+        /// snapshot; a lower one is refused.</summary>
+        public long Snap(long frame)
+        {
+            using (var hold = new Hold(this))
+                Plain(hold.L, Native.rlua_snap_frame(hold.L, frame));
+            return frame;
+        }
+
+        /// <summary>The label of the newest snapshot, null where there is none.</summary>
+        public long? NewestFrame
+        {
+            get
+            {
+                using (var hold = new Hold(this))
+                {
+                    Status status = Native.rlua_newest_frame(hold.L, out long frame);
+                    if (status == Status.NoSnapshot)
+                        return null;
+                    Plain(hold.L, status);
+                    return frame;
+                }
+            }
+        }
 
         /// <summary>Goes back to the n-th newest snapshot, drops newer ones and keeps it.</summary>
         public void Rollback(int n = 1)
         {
-            Plain(Native.rlua_rollback(Enter(), (UIntPtr)(uint)Math.Max(n, 0)));
+            using (var hold = new Hold(this))
+                Plain(hold.L, Native.rlua_rollback(hold.L, (UIntPtr)(uint)Math.Max(n, 0)));
         }
 
         /// <summary>Goes back to the snapshot labelled `frame`.</summary>
-        public void RollbackTo(long frame) { Plain(Native.rlua_rollback_to(Enter(), frame)); }
+        public void RollbackTo(long frame)
+        {
+            using (var hold = new Hold(this))
+                Plain(hold.L, Native.rlua_rollback_to(hold.L, frame));
+        }
 
         /// <summary>Drops the snapshots older than `frame`.</summary>
         public void DiscardBefore(long frame)
         {
-            Plain(Native.rlua_discard_before(Enter(), frame));
+            using (var hold = new Hold(this))
+                Plain(hold.L, Native.rlua_discard_before(hold.L, frame));
         }
 
         /// <summary>Keeps up to `count` snapshots from now on.</summary>
@@ -621,7 +784,8 @@ namespace Rlua
         {
             if (count < 0)
                 throw new ArgumentOutOfRangeException("count");
-            Plain(Native.rlua_set_max_snapshots(Enter(), (UIntPtr)(uint)count));
+            using (var hold = new Hold(this))
+                Plain(hold.L, Native.rlua_set_max_snapshots(hold.L, (UIntPtr)(uint)count));
         }
 
         /// <summary>What the VM holds.</summary>
@@ -630,17 +794,23 @@ namespace Rlua
             get
             {
                 var info = new Info { Size = (UIntPtr)Marshal.SizeOf(typeof(Info)) };
-                Plain(Native.rlua_info(Enter(), ref info));
+                using (var hold = new Hold(this))
+                    Plain(hold.L, Native.rlua_info(hold.L, ref info));
                 return info;
             }
         }
 
         /// <summary>Walks the arena and the snapshots. For tests: it is slow.</summary>
-        public void Check() { Plain(Native.rlua_check(Enter())); }
+        public void Check()
+        {
+            using (var hold = new Hold(this))
+                Plain(hold.L, Native.rlua_check(hold.L));
+        }
 
         // What the host keeps with the VM
 
-        /// <summary>A reference to the value of a global, or of a path through tables.</summary>
+        /// <summary>A reference to the value of a global, or of a path through tables. A nil, which
+        /// is what an absent one is, is refused: no later call could use it.</summary>
         public Reference Ref(string path)
         {
             using (var frame = new Frame(this))
@@ -649,9 +819,11 @@ namespace Rlua
                 Check(frame.L, Native.rlua_getglobal(frame.L, Text.Terminated(names[0])));
                 for (int i = 1; i < names.Length; i++)
                     Check(frame.L, Native.rlua_getfield(frame.L, -1, Text.Terminated(names[i])));
+                if (Native.lua_type(frame.L, -1) == Native.Nil)
+                    throw new RluaException(Status.BadArg, "Ref: " + path + " is nil");
                 ulong number = Native.rlua_ref(frame.L);
                 if (number == 0)
-                    throw Failure(frame.L, Native.NoMemory);
+                    throw Failure(frame.L, Status.NoMemory);
                 return new Reference(this, number);
             }
         }
@@ -660,15 +832,17 @@ namespace Rlua
         {
             using (var frame = new Frame(this))
             {
-                Check(frame.L, Native.rlua_getref(frame.L, reference.Number));
+                PushReference(frame.L, reference);
                 return CallPushed(frame.L, arguments);
             }
         }
 
         internal void Release(ulong number)
         {
-            if (number != 0 && running != IntPtr.Zero)
-                Native.rlua_unref(Enter(), number);
+            if (number == 0 || running == IntPtr.Zero)
+                return;
+            using (var hold = new Hold(this))
+                Native.rlua_unref(hold.L, number);
         }
 
         /// <summary>Makes state of the host follow the snapshots from the next on.</summary>
@@ -677,14 +851,17 @@ namespace Rlua
             var functions = new Native.ParticipantStruct {
                 Size = (UIntPtr)(uint)Marshal.SizeOf(typeof(Native.ParticipantStruct)),
                 Capture = OnCapture, Restore = OnRestore, Discard = OnDiscard };
-            GCHandle held = GCHandle.Alloc(participant);
-            int status = Native.rlua_add_participant(Enter(), ref functions,
-                                                     GCHandle.ToIntPtr(held));
-            if (status != Native.Ok)
-                held.Free();
-            else
-                handle.Functions.Add(held);     // freed when the VM is closed
-            Plain(status);
+            using (var hold = new Hold(this))
+            {
+                GCHandle held = GCHandle.Alloc(participant);
+                Status status = Native.rlua_add_participant(hold.L, ref functions,
+                                                            GCHandle.ToIntPtr(held));
+                if (status != Status.Ok)
+                    held.Free();
+                else
+                    handle.Functions.Add(held);     // freed when the VM is closed
+                Plain(hold.L, status);
+            }
         }
 
         /// <summary>The same with a value that take() reads and put() writes.</summary>
@@ -754,42 +931,68 @@ namespace Rlua
             return running;
         }
 
-        /// <summary>Gives the Lua stack back as it was at the end of a `using`.</summary>
-        private struct Frame : IDisposable
+        /// <summary>Keeps the VM open during a `using`, whatever the finalizer's thread does: it
+        /// may run as soon as this Lua is not used any more, and at the end of the process even
+        /// where it still is.</summary>
+        private struct Hold : IDisposable
         {
             internal readonly IntPtr L;
-            private readonly Lua owner;
+            internal readonly Lua Owner;
+
+            internal Hold(Lua owner)
+            {
+                Owner = owner;
+                L = owner.Enter();
+                bool held = false;
+                owner.handle.DangerousAddRef(ref held);
+            }
+
+            public void Dispose() { Owner.handle.DangerousRelease(); }
+        }
+
+        /// <summary>The same, and gives the Lua stack back as it was.</summary>
+        private struct Frame : IDisposable
+        {
+            private readonly Hold hold;
             private readonly int top;
+
+            internal IntPtr L { get { return hold.L; } }
 
             internal Frame(Lua owner)
             {
-                this.owner = owner;
-                L = owner.Enter();
-                top = Native.lua_gettop(L);
-                Reserve(L);
+                hold = new Hold(owner);
+                top = Native.lua_gettop(hold.L);
+                if (Native.lua_checkstack(hold.L, 8) != 0)
+                    return;
+                hold.Dispose();
+                throw new MemoryLimitException(Status.ErrMem, "the Lua stack cannot grow");
             }
 
             public void Dispose()
             {
-                Native.lua_settop(L, top);
-                if (owner.depth == 0)
-                    owner.raised = null;    // no call is under way: nothing can match it now
-                GC.KeepAlive(owner);
+                Native.lua_settop(hold.L, top);
+                if (hold.Owner.depth == 0)
+                    hold.Owner.raised = null;   // no call is under way: nothing can match it now
+                hold.Dispose();
             }
         }
 
         private static void Reserve(IntPtr L)
         {
             if (Native.lua_checkstack(L, 8) == 0)
-                throw new MemoryLimitException(Native.ErrMem, "the Lua stack cannot grow");
+                throw new MemoryLimitException(Status.ErrMem, "the Lua stack cannot grow");
         }
 
         private object[] CallPushed(IntPtr L, object[] arguments)
         {
-            int below = Native.lua_gettop(L) - 1;
+            int below = Native.lua_gettop(L);   // of the function, which the handler goes below
+            Plain(L, Native.rlua_getref(L, handler));
+            Native.lua_rotate(L, below, 1);
             foreach (object argument in arguments)
                 Push(L, argument, 0, null);
-            Check(L, Native.rlua_call(L, arguments.Length, Native.MultipleResults, 0));
+            traceback = null;
+            passing = null;
+            Check(L, Native.rlua_call(L, arguments.Length, Native.MultipleResults, below));
             var results = new object[Native.lua_gettop(L) - below];
             for (int i = 0; i < results.Length; i++)
                 results[i] = Read(L, below + 1 + i, null);
@@ -798,21 +1001,22 @@ namespace Rlua
 
         // Errors
 
-        private void Plain(int status)
+        private static void Plain(IntPtr L, Status status)
         {
-            if (status != Native.Ok)
-                throw Failure(running, status);
-            GC.KeepAlive(this);
+            if (status != Status.Ok)
+                throw Failure(L, status);
         }
 
         /// <summary>Throws what `status` says; a Lua error's value is on top of the stack then.
         /// </summary>
-        private void Check(IntPtr L, int status)
+        private void Check(IntPtr L, Status status)
         {
-            if (status == Native.Ok)
+            if (status == Status.Ok)
                 return;
-            if (status < Native.ErrRun || status == Native.ErrMem)
+            if (status < Status.ErrRun || status == Status.ErrMem)
                 throw Failure(L, status);
+            string trace = traceback;
+            traceback = null;
             object value;
             try { value = Read(L, -1, null); }
             catch (Exception e) when (e is NotSupportedException || e is RluaException)
@@ -820,26 +1024,30 @@ namespace Rlua
                 value = null;
             }
             string text = value as string ?? TextOfTop(L);
-            if (status == Native.ErrSyntax)
+            if (status == Status.ErrSyntax)
                 throw new ScriptSyntaxException(status, text, value);
+            // The first traceback was made furthest in, and tells of the layers further out too.
+            if (passing != null && passing.Message == text)
+                trace = passing.Traceback ?? trace;
+            passing = null;
             bool ours = raised != null && text.Contains(raisedText);
-            throw new ScriptException(status, text, value, ours ? raised : null);
+            throw new ScriptException(status, text, value, trace, ours ? raised : null);
         }
 
-        private static RluaException Failure(IntPtr L, int status)
+        private static RluaException Failure(IntPtr L, Status status)
         {
-            string text = status == Native.ErrMem ? "the VM's memory limit is reached"
+            string text = status == Status.ErrMem ? "the VM's memory limit is reached"
                                                   : Text.FromC(Native.rlua_last_error(L));
             if (text == "")
                 text = Text.FromC(Native.rlua_strerror(status));
             switch (status)
             {
-                case Native.ErrMem:
-                case Native.NoMemory: return new MemoryLimitException(status, text);
-                case Native.Busy: return new BusyException(status, text);
-                case Native.NoSnapshot: return new NoSnapshotException(status, text);
-                case Native.Stale: return new StaleException(status, text);
-                case Native.Participant:
+                case Status.ErrMem:
+                case Status.NoMemory: return new MemoryLimitException(status, text);
+                case Status.Busy: return new BusyException(status, text);
+                case Status.NoSnapshot: return new NoSnapshotException(status, text);
+                case Status.Stale: return new StaleException(status, text);
+                case Status.Participant:
                     Exception cause = captureFailure;
                     captureFailure = null;
                     return new RluaException(status, text, cause);
@@ -852,9 +1060,9 @@ namespace Rlua
         {
             string type = TypeName(L, -1);
             if (Native.lua_checkstack(L, 4) != 0
-                && Native.rlua_getglobal(L, Text.Terminated("tostring")) == Native.Ok
-                && Native.rlua_pushvalue(L, -2) == Native.Ok
-                && Native.rlua_call(L, 1, 1, 0) == Native.Ok
+                && Native.rlua_getglobal(L, Text.Terminated("tostring")) == Status.Ok
+                && Native.rlua_pushvalue(L, -2) == Status.Ok
+                && Native.rlua_call(L, 1, 1, 0) == Status.Ok
                 && Native.lua_type(L, -1) == Native.String
                 && Read(L, -1, null) is string text)
                 return text;
@@ -878,6 +1086,21 @@ namespace Rlua
             Check(L, Native.rlua_pushfunction(L, Entry, GCHandle.ToIntPtr(weak), label));
         }
 
+        /// <summary>The message handler of each call: keeps the traceback of an error that no
+        /// script has caught, and leaves the error value as it is. Never throws.</summary>
+        private static int NoteTraceback(IntPtr L, IntPtr ud)
+        {
+            try
+            {
+                var lua = GCHandle.FromIntPtr(ud).Target as Lua;
+                if (lua != null && Native.rlua_traceback(L, L, null, 1) == Status.Ok)
+                    lua.traceback = lua.Read(L, -1, null) as string;
+            }
+            catch (Exception) { }   // the error itself is worth more than where it was
+            Native.lua_settop(L, 1);
+            return 1;
+        }
+
         /// <summary>The one C entry. Never throws.</summary>
         private static int Trampoline(IntPtr L, IntPtr ud)
         {
@@ -886,7 +1109,8 @@ namespace Rlua
                 var held = GCHandle.FromIntPtr(ud).Target as Held;
                 if (held != null)
                     return held.Owner.Dispatch(L, held.Function);
-                return RaiseText(L, "this host function is gone: its Lua is being collected");
+                return Native.rlua_error(L, Text.Message(
+                    "this host function is gone: its Lua is being collected"));
             }
             catch (Exception) { return Native.Raise; }
         }
@@ -900,7 +1124,7 @@ namespace Rlua
             {
                 var arguments = new object[Native.lua_gettop(L)];
                 for (int i = 0; i < arguments.Length; i++)
-                    arguments[i] = Read(L, i + 1, null);
+                    arguments[i] = ReadArgument(L, i + 1);
                 object result = function(arguments);
                 var several = result as Results;
                 object[] results = several != null ? several.Values : new[] { result };
@@ -908,13 +1132,7 @@ namespace Rlua
                     Push(L, value, 0, null);
                 return results.Length;
             }
-            catch (Exception e)
-            {
-                // A script error on its way through keeps its text, so it is not wrapped twice.
-                raised = e is ScriptException && e.InnerException != null ? e.InnerException : e;
-                raisedText = e is ScriptException ? e.Message : e.GetType().Name + ": " + e.Message;
-                return RaiseText(L, raisedText);
-            }
+            catch (Exception e) { return Raise(L, e); }
             finally
             {
                 depth--;
@@ -922,11 +1140,34 @@ namespace Rlua
             }
         }
 
-        private static int RaiseText(IntPtr L, string message)
+        private object ReadArgument(IntPtr L, int index)
         {
-            byte[] data = Text.LenientBytes(message);
-            Native.lua_checkstack(L, 1);
-            Native.rlua_pushlstring(L, data, (UIntPtr)data.Length);     // or the memory error
+            try { return Read(L, index, null); }
+            catch (NotSupportedException e)
+            {
+                throw new ScriptArgumentException(index, e.Message, e);
+            }
+        }
+
+        /// <summary>Pushes the error for an exception, and notes what to find it by when it comes
+        /// out of Lua.</summary>
+        private int Raise(IntPtr L, Exception e)
+        {
+            Native.lua_settop(L, 0);
+            passing = e as ScriptException;
+            raised = passing != null && e.InnerException != null ? e.InnerException : e;
+            raisedText = e.Message;
+            if (passing != null)    // it has its position, from where it was raised
+            {
+                byte[] data = Text.Message(e.Message);
+                Native.rlua_pushlstring(L, data, (UIntPtr)(data.Length - 1));
+            }
+            else if (e is ScriptArgumentException wrong)
+                Native.rlua_argerror(L, wrong.Argument, Text.Message(wrong.Text));
+            else
+                Native.rlua_error(L, Text.Message(e.GetType().Name + ": " + e.Message));
+            if (Native.lua_type(L, -1) == Native.String)    // or the memory error, a string too
+                raisedText = Read(L, -1, null) as string ?? raisedText;
             return Native.Raise;
         }
 
@@ -950,7 +1191,7 @@ namespace Rlua
             else if (value is HostFunction function)
                 PushFunction(L, function, name);
             else if (value is Reference reference)
-                Check(L, Native.rlua_getref(L, reference.Number));
+                PushReference(L, reference);
             else if (value is ResourceType.Wrapped wrapped)
                 PushResource(L, wrapped);
             else if (value is IDictionary dictionary)
@@ -961,15 +1202,27 @@ namespace Rlua
                 throw new NotSupportedException(value.GetType() + " has no Lua value");
         }
 
+        private void PushReference(IntPtr L, Reference reference)
+        {
+            if (reference.Owner != this)    // its number names another value here
+                throw new RluaException(Status.BadArg,
+                                        "a Reference belongs to the Lua that it was made in");
+            Plain(L, Native.rlua_getref(L, reference.Number));
+        }
+
         private void PushResource(IntPtr L, ResourceType.Wrapped wrapped)
         {
+            if (wrapped.Given)
+                throw new InvalidOperationException("what a ResourceType has wrapped can be given"
+                                                    + " to a VM once: it would be released twice");
             if (!types.Contains(wrapped.Type))
                 types.Add(wrapped.Type);
             IntPtr id = ResourceType.Enter(wrapped);
-            int status = Native.rlua_pushresource(L, id, wrapped.Type.Raw);
-            if (status != Native.Ok)
+            Status status = Native.rlua_pushresource(L, id, wrapped.Type.Raw);
+            if (status != Status.Ok)
                 ResourceType.Leave(id);
             Check(L, status);
+            wrapped.Given = true;
         }
 
         private static bool IsInteger(object value)
@@ -1035,7 +1288,7 @@ namespace Rlua
                     return ReadTable(L, Native.lua_absindex(L, index), outer ?? new List<IntPtr>());
                 case Native.UserData:
                     foreach (ResourceType type in types)
-                        if (Native.rlua_toresource(L, index, type.Raw, out IntPtr id) == Native.Ok)
+                        if (Native.rlua_toresource(L, index, type.Raw, out IntPtr id) == Status.Ok)
                             lock (ResourceType.Objects)
                                 return ResourceType.Objects[id.ToInt64()].Value;
                     goto default;

@@ -29,16 +29,22 @@ Invariants:
 - No Python exception leaves a callback: it becomes a Lua error, raised after the callback has
   returned. Uncaught by the script, the same exception object comes out of execute() or call();
   where Lua or the script added to its text, it is the __cause__ of the LuaError.
+- To the script, the error of a callable has its position in front ("ai.lua:3: "), and that of an
+  argument names the function: ArgumentError.
+- What comes out of a script has Lua's traceback in its attribute `traceback`, and shows it below
+  Python's own (from Python 3.11 on, as a note).
 - Callables live until their State is closed, not until Lua collects them: a rollback can bring
   a collected function back. What they keep in Python rolls back if it is followed:
   State.follow(function or object).
 - A resource is released exactly once, when neither the live state nor a snapshot can reach it.
+- A VM has one owner: a State, and what belongs to one, cannot be copied or pickled.
 
 Not here: coroutines as Python values, userdata of other libraries.
 """
 
 import copy
 import ctypes
+import enum
 import itertools
 import numbers
 import os
@@ -50,7 +56,8 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 __all__ = [
-    "State", "Reference", "ResourceType", "Info", "Error", "LuaError", "LuaSyntaxError",
+    "State", "Reference", "ResourceType", "Info", "Status", "Tracker", "Error", "LuaError",
+    "LuaSyntaxError", "ArgumentError",
     "OutOfMemory", "Busy", "NoSnapshot", "Disabled", "BadFrame", "BadArgument", "Poisoned",
     "Corrupt", "Unsupported", "Stale", "ParticipantError", "Closed", "WrongThread", "version",
 ]
@@ -59,10 +66,47 @@ MAX_DEPTH = 100
 """Tables nested deeper than this, in either direction, are a ValueError."""
 
 
+class Status(enum.IntEnum):
+    """rlua_Status of rlua.h."""
+
+    OK = 0
+    NULL_ARG = 1
+    NOT_ROLLBACK = 2
+    BUSY = 3
+    POISONED = 4
+    DISABLED = 5
+    NO_SNAPSHOT = 6
+    BAD_FRAME = 7
+    NO_MEMORY = 8
+    BAD_CONFIG = 9
+    UNSUPPORTED = 10
+    CORRUPT = 11
+    BAD_ARG = 12
+    STALE = 13
+    PARTICIPANT = 14
+    ERR_RUN = 64
+    ERR_SYNTAX = 65
+    ERR_MEM = 66
+    ERR_ERR = 67
+    ERR_FILE = 68
+    YIELD = 69
+
+
+class Tracker(enum.IntEnum):
+    """rlua_Tracker of rlua.h: which way written pages are found."""
+
+    AUTO = 0
+    COMPARE = 1
+    UFFD = 2
+
+
 # Errors: one class for each thing a caller can act on.
 
 class Error(Exception):
-    """Any failure of the library. `status` is the rlua_Status of rlua.h, 0 if it has none."""
+    """Any failure of the library. `status` is the rlua_Status of rlua.h, 0 if it has none;
+    `traceback` is Lua's, or None."""
+
+    traceback = None
 
     def __init__(self, message, status=0):
         super().__init__(message)
@@ -79,6 +123,22 @@ class LuaError(Error):
 
 class LuaSyntaxError(LuaError):
     """A chunk does not compile."""
+
+
+class ArgumentError(TypeError, ValueError):
+    """What a callable raises where the script gave it a wrong argument, 1 for the first.
+
+    `raise ArgumentError(1, "number expected")` in show() is to the script the error
+    "ai.lua:3: bad argument #1 to 'show' (number expected)". Arguments that have no Python value
+    raise it before the callable runs.
+    """
+
+    def __init__(self, argument, message):
+        super().__init__(argument, message)
+        self.argument, self.message = argument, message
+
+    def __str__(self):
+        return f"bad argument #{self.argument} ({self.message})"
 
 
 class OutOfMemory(Error, MemoryError):
@@ -98,7 +158,7 @@ class Disabled(Error):
 
 
 class BadFrame(Error, ValueError):
-    """A frame number is not above the newest snapshot's."""
+    """A frame number is below the newest snapshot's."""
 
 
 class BadArgument(Error, ValueError):
@@ -133,17 +193,20 @@ class WrongThread(Error):
     """A State belongs to the thread that made it."""
 
 
-_OK, _ERR_RUN, _ERR_SYNTAX, _ERR_MEM = 0, 16, 17, 18
+_OK, _ERR_RUN, _ERR_MEM = int(Status.OK), int(Status.ERR_RUN), int(Status.ERR_MEM)
 _RAISE = -1
 _ERRORS = {
-    1: BadArgument, 2: Closed, 3: Busy, 4: Poisoned, 5: Disabled, 6: NoSnapshot, 7: BadFrame,
-    8: OutOfMemory, 9: BadArgument, 10: Unsupported, 11: Corrupt, 12: BadArgument, 13: Stale,
-    14: ParticipantError,
+    Status.NULL_ARG: BadArgument, Status.NOT_ROLLBACK: Closed, Status.BUSY: Busy,
+    Status.POISONED: Poisoned, Status.DISABLED: Disabled, Status.NO_SNAPSHOT: NoSnapshot,
+    Status.BAD_FRAME: BadFrame, Status.NO_MEMORY: OutOfMemory, Status.BAD_CONFIG: BadArgument,
+    Status.UNSUPPORTED: Unsupported, Status.CORRUPT: Corrupt, Status.BAD_ARG: BadArgument,
+    Status.STALE: Stale, Status.PARTICIPANT: ParticipantError,
 }
-_TRACKERS = ("auto", "compare", "uffd", "write_watch")
+_TRACKERS = {tracker.name.lower(): tracker for tracker in Tracker}
 
 # lua.h
 _MULTRET = -1
+_GCCOLLECT = 2
 _NIL, _BOOLEAN, _NUMBER, _STRING, _TABLE, _USERDATA = 0, 1, 3, 4, 5, 7
 
 
@@ -153,7 +216,9 @@ class _Config(ctypes.Structure):
     _fields_ = [
         ("size", ctypes.c_size_t), ("memory_size", ctypes.c_size_t),
         ("max_snapshots", ctypes.c_size_t), ("seed", ctypes.c_uint64),
-        ("tracker", ctypes.c_int32), ("reserved", ctypes.c_int32),
+        ("tracker", ctypes.c_int32), ("gc_pause", ctypes.c_int32),
+        ("gc_step_multiplier", ctypes.c_int32), ("gc_step_size", ctypes.c_int32),
+        ("gc_sweep_divisor", ctypes.c_int32), ("reserved", ctypes.c_int32),
     ]
 
 
@@ -165,7 +230,7 @@ class _Info(ctypes.Structure):
         ("max_snapshots", ctypes.c_size_t), ("snapshot_bytes", ctypes.c_size_t),
         ("oldest_frame", ctypes.c_int64), ("newest_frame", ctypes.c_int64),
         ("dirty_pages", ctypes.c_size_t), ("tracker", ctypes.c_int32),
-        ("reproducible", ctypes.c_int32),
+        ("reserved", ctypes.c_int32), ("highest_frame", ctypes.c_int64),
     ]
 
 
@@ -212,12 +277,15 @@ def _load_library():
         "rlua_open": (c_int, ctypes.POINTER(_Config), ctypes.POINTER(state)),
         "rlua_info": (c_int, state, ctypes.POINTER(_Info)), "rlua_check": (c_int, state),
         "rlua_snap": (c_int, state), "rlua_snap_frame": (c_int, state, integer),
+        "rlua_newest_frame": (c_int, state, ctypes.POINTER(integer)),
         "rlua_rollback": (c_int, state, size), "rlua_rollback_to": (c_int, state, integer),
         "rlua_discard_before": (c_int, state, integer),
         "rlua_set_max_snapshots": (c_int, state, size),
         "rlua_openlibs": (c_int, state), "rlua_gc": (c_int, state, c_int, c_int),
         "rlua_loadbuffer": (c_int, state, text, size, text, text),
         "rlua_call": (c_int, state, c_int, c_int, c_int),
+        "rlua_traceback": (c_int, state, state, text, c_int),
+        "rlua_error": (c_int, state, text), "rlua_argerror": (c_int, state, c_int, text),
         "rlua_getglobal": (c_int, state, text), "rlua_setglobal": (c_int, state, text),
         "rlua_getfield": (c_int, state, c_int, text), "rlua_settable": (c_int, state, c_int),
         "rlua_seti": (c_int, state, c_int, integer), "rlua_next": (c_int, state, c_int, out_int),
@@ -240,7 +308,7 @@ def _load_library():
         "lua_isinteger": (c_int, state, c_int), "lua_absindex": (c_int, state, c_int),
         "lua_tointegerx": (integer, state, c_int, out_int),
         "lua_tonumberx": (number, state, c_int, out_int), "lua_typename": (text, state, c_int),
-        "lua_topointer": (ctypes.c_void_p, state, c_int),
+        "lua_topointer": (ctypes.c_void_p, state, c_int), "lua_rotate": (None, state, c_int, c_int),
     }
     for name, (result, *arguments) in signatures.items():
         function = getattr(lib, name)
@@ -260,11 +328,49 @@ def _trampoline(thread, function_id):
         state = _owners.get(function_id)
         if state is not None:
             return state._dispatch(thread, state._functions[function_id])
-        message = b"this Python callable is gone: its State is being closed"
-        _lib.rlua_pushlstring(thread, message, len(message))
+        return _lib.rlua_error(thread, b"this Python callable is gone: its State is being closed")
     except BaseException:       # ctypes would hand C a result that nobody set
         pass
     return _RAISE
+
+
+_following = threading.local()      # .copying is True while follow() copies
+
+
+@_HostFunction
+def _message_handler(thread, function_id):
+    """Keeps the traceback of an error that no script has caught. The error value stays as it is."""
+    try:
+        state = _owners.get(function_id)
+        if state is not None and _lib.rlua_traceback(thread, thread, None, 1) == _OK:
+            text = state._read_string(thread, -1)
+            state._traceback = text if isinstance(text, str) else text.decode(errors="replace")
+    except BaseException:       # the error itself is worth more than where it was
+        pass
+    _lib.lua_settop(thread, 1)
+    return 1
+
+
+class _OneOwner:
+    """What owns a VM, or is known to one, exists once. A copy would free it a second time.
+    What State.follow() copies keeps it as it is."""
+
+    def __reduce_ex__(self, _protocol):
+        raise TypeError(f"a {type(self).__name__} cannot be copied or pickled: {self._why}")
+
+    def __deepcopy__(self, _memo):
+        if getattr(_following, "copying", False):
+            return self
+        return self.__reduce_ex__(0)
+
+
+def _copied_for_snapshot(value):
+    outer = getattr(_following, "copying", False)
+    _following.copying = True
+    try:
+        return copy.deepcopy(value)
+    finally:
+        _following.copying = outer
 
 
 _objects = {}           # resource id -> (its type, the State it was pushed to, the object)
@@ -340,7 +446,7 @@ def _discard(follower_id, token):
 _participant = _Participant(ctypes.sizeof(_Participant), _capture, _restore, _discard)
 
 
-class ResourceType:
+class ResourceType(_OneOwner):
     """A kind of object that scripts hold and Python owns: a texture, a socket, a sound.
 
     name     names the type in the VM and in messages
@@ -348,9 +454,18 @@ class ResourceType:
              VM can reach its handle any more; at the latest when the State closes
     methods  name -> function(object, *args), for scripts: texture:width()
 
-    Calling it wraps an object for the way in: `lua.globals["t"] = Texture(image)`. A handle that
-    comes out is the object itself. May be shared by States, and must outlive them.
+    Calling it wraps an object for the way in: `lua.globals["t"] = Texture(image)`; what it returns
+    can be given to a VM once. A handle that comes out is the object itself. May be shared by
+    States, and must outlive them. Like a class, it is not copied where what holds it is.
     """
+
+    _why = "C points to it; import it, or make it anew"
+
+    def __copy__(self):
+        return self
+
+    def __deepcopy__(self, _memo):
+        return self
 
     def __init__(self, name, release=None, methods=None):
         self.name, self.release = name, release
@@ -380,8 +495,9 @@ class ResourceType:
                 found = self._find(thread, 1)
                 if found is not None:
                     return found[1]()._dispatch(thread, function)
-                message = f"expected a live {self.name}".encode()
-                _lib.rlua_pushlstring(thread, message, len(message))
+                found = _lib.lua_typename(thread, _lib.lua_type(thread, 1)).decode()
+                message = _c_text(f"live {self.name} expected, got {found}")
+                return _lib.rlua_argerror(thread, 1, message)
             except BaseException:
                 pass
             return _RAISE
@@ -389,9 +505,13 @@ class ResourceType:
         return entry
 
 
-class _NewResource(NamedTuple):
-    kind: ResourceType
-    value: object
+class _NewResource(_OneOwner):
+    """An object on its way into a VM."""
+
+    _why = "its object is released once"
+
+    def __init__(self, kind, value):
+        self.kind, self.value, self.given = kind, value, False
 
 
 def _require_headroom(frames=40):
@@ -413,7 +533,8 @@ def version():
 
 
 class Info(NamedTuple):
-    """What a VM holds now. Sizes are bytes; frames are None when no snapshot is held."""
+    """What a VM holds now. Sizes are bytes; frames are None when no snapshot is held.
+    highest_frame is the highest label that was ever given."""
 
     used_bytes: int
     committed_bytes: int
@@ -426,11 +547,13 @@ class Info(NamedTuple):
     newest_frame: Optional[int]
     dirty_pages: int
     tracker: str
-    reproducible: bool
+    highest_frame: int
 
 
-class Globals:
+class Globals(_OneOwner):
     """The global variables by name, as `lua.globals["x"]`. An absent one reads as None."""
+
+    _why = "it belongs to a State"
 
     def __init__(self, state):
         self._state = weakref.proxy(state)
@@ -448,26 +571,36 @@ class Globals:
         return self._state._has_global(name)
 
 
-class State:
+class State(_OneOwner):
     """One VM. Owned by the thread that made it; closed by close(), `with`, or collection.
 
     memory     limit of its whole state in bytes, 0 for the largest there is
     snapshots  how many snapshots it keeps; the oldest goes when one more is taken
-    seed       seeds math.random and the string hash
-    tracker    "auto", "compare", "uffd" or "write_watch": how written pages are found
+    seed       of the string hashes and of table.sort's pivot; not of math.random, which the
+               script seeds by math.randomseed
+    tracker    "auto", "compare" or "uffd": how written pages are found
     libs       False leaves the standard libraries closed
+    gc_pause, gc_step_multiplier, gc_step_size, gc_sweep_divisor
+               the collector's pace, as rlua_Config of rlua.h tells; 0 is the library's
 
-    Raises OutOfMemory, BadArgument, Unsupported.
+    It cannot be copied or pickled: there would be two owners of one VM. Raises OutOfMemory,
+    BadArgument, Unsupported.
     """
 
-    def __init__(self, memory=0, snapshots=0, *, seed=0, tracker="auto", libs=True):
+    _why = "it owns its VM; open another State, or use its snapshots"
+
+    def __init__(self, memory=0, snapshots=0, *, seed=0, tracker="auto", libs=True, gc_pause=0,
+                 gc_step_multiplier=0, gc_step_size=0, gc_sweep_divisor=0):
         if tracker not in _TRACKERS:
             raise BadArgument(f"tracker {tracker!r} is not one of {', '.join(_TRACKERS)}")
         for name, value in (("memory", memory), ("snapshots", snapshots), ("seed", seed)):
             if not 0 <= value < 1 << 64:
                 raise BadArgument(f"{name} {value} is outside 0 .. 2^64 - 1")
-        config = _Config(ctypes.sizeof(_Config), memory, snapshots, seed,
-                         _TRACKERS.index(tracker), 0)
+        pace = (gc_pause, gc_step_multiplier, gc_step_size, gc_sweep_divisor)
+        if not all(-1 << 31 <= value < 1 << 31 for value in pace):
+            raise BadArgument(f"the collector's pace {pace} is outside 32 bits")
+        config = _Config(ctypes.sizeof(_Config), memory, snapshots, seed, _TRACKERS[tracker],
+                         *pace, 0)
         handle = ctypes.c_void_p()
         status = _lib.rlua_open(ctypes.byref(config), ctypes.byref(handle))
         if status != _OK:
@@ -480,15 +613,29 @@ class State:
         self._capture_error = None      # why a follower failed the last snap
         followers = self._followers = []
         self._raised = None             # (text, exception) that a callback raised last
+        self._traceback = None          # Lua's, of the error on its way out
+        self._noted = None              # the exception on its way out that has its traceback
         self._finalizer = weakref.finalize(self, _close_handle, handle.value, followers)
         self.globals = Globals(self)
-        if libs:
-            try:
-                with self._balanced() as thread:
+        try:
+            with self._balanced() as thread:
+                if libs:
                     self._check(thread, _lib.rlua_openlibs(thread))
-            except BaseException:
-                self.close()
-                raise
+                self._handler = self._make_handler(thread)
+        except BaseException:
+            self.close()
+            raise
+
+    def _make_handler(self, thread):
+        """A reference to the message handler, from before the first snapshot: never stale."""
+        function_id = next(_next_function)
+        _owners[function_id] = self
+        self._check(thread, _lib.rlua_pushfunction(thread, _message_handler, function_id,
+                                                   b"traceback"))
+        number = _lib.rlua_ref(thread)
+        if number == 0:
+            raise _failure(thread, Status.NO_MEMORY)
+        return number
 
     # Life
 
@@ -507,8 +654,11 @@ class State:
             return
         self._enter()
         _require_headroom()
-        if self._depth > 0:
-            raise Busy("close: Lua is running in this VM; close it after the call returns", 3)
+        # In the functions of participants and resources only the library knows that it is busy.
+        # Dropping what is older than the oldest possible frame drops nothing, but asks.
+        if self._depth > 0 or _lib.rlua_discard_before(self._running, -1 << 63) == Status.BUSY:
+            raise Busy("close: Lua is running in this VM; close it after the call returns",
+                       Status.BUSY)
         self._depth += 1        # finalizers of the script may call back into Python
         try:
             self._finalizer()
@@ -554,10 +704,15 @@ class State:
             return self._call_pushed(thread, args)
 
     def _call_pushed(self, thread, args):
-        base = _lib.lua_gettop(thread) - 1
+        base = _lib.lua_gettop(thread)      # of the function, which the handler goes below
+        status = _lib.rlua_getref(thread, self._handler)
+        if status != _OK:
+            raise _failure(thread, status)
+        _lib.lua_rotate(thread, base, 1)
         for value in args:
             self._push(thread, value)
-        self._check(thread, _lib.rlua_call(thread, len(args), _MULTRET, 0))
+        self._traceback = None
+        self._check(thread, _lib.rlua_call(thread, len(args), _MULTRET, base))
         results = [self._read(thread, i) for i in range(base + 1, _lib.lua_gettop(thread) + 1)]
         if len(results) > 1:
             return tuple(results)
@@ -566,14 +721,15 @@ class State:
     def collect(self):
         """Runs a full garbage collection."""
         with self._balanced() as thread:
-            self._check(thread, _lib.rlua_gc(thread, 2, 0))     # LUA_GCCOLLECT
+            self._check(thread, _lib.rlua_gc(thread, _GCCOLLECT, 0))
 
     # Time
 
     def snap(self, frame=None):
         """Captures the whole state and returns its frame: `frame`, or the newest + 1.
 
-        Frames rise strictly. Raises Busy in a callback, BadFrame, Disabled, OutOfMemory.
+        The newest frame again replaces its snapshot; a lower one is a BadFrame. Raises Busy in a
+        callback, Disabled, OutOfMemory.
         """
         thread = self._enter()
         _require_headroom()
@@ -584,7 +740,17 @@ class State:
         error, self._capture_error = self._capture_error, None
         if status != _OK:
             raise _failure(thread, status) from error
-        return self.info().newest_frame
+        return self.newest_frame
+
+    @property
+    def newest_frame(self):
+        """The frame of the newest snapshot, or None when there is none."""
+        thread, frame = self._enter(), ctypes.c_int64()
+        status = _lib.rlua_newest_frame(thread, ctypes.byref(frame))
+        if status == Status.NO_SNAPSHOT:
+            return None
+        self._check(thread, status)
+        return frame.value
 
     def rollback(self, n=1):
         """Goes back to the n-th newest snapshot, drops the newer ones, and keeps it.
@@ -593,7 +759,7 @@ class State:
         """
         thread = self._enter()
         if not 0 < n < 1 << 63:
-            raise NoSnapshot(f"rollback({n}): counting starts at 1, the newest", 6)
+            raise NoSnapshot(f"rollback({n}): counting starts at 1, the newest", Status.NO_SNAPSHOT)
         self._check(thread, _lib.rlua_rollback(thread, n))
 
     def rollback_to(self, frame):
@@ -610,7 +776,8 @@ class State:
         """Keeps up to `count` snapshots from now on; the oldest go where there are more."""
         thread = self._enter()
         if not 0 <= count < 1 << 63:
-            raise BadArgument(f"set_max_snapshots({count}) is negative or too large", 12)
+            raise BadArgument(f"set_max_snapshots({count}) is negative or too large",
+                              Status.BAD_CONFIG)
         self._check(thread, _lib.rlua_set_max_snapshots(thread, count))
 
     def info(self):
@@ -621,9 +788,8 @@ class State:
         values = {name: getattr(raw, name) for name in Info._fields}
         if raw.snapshot_count == 0:
             values.update(oldest_frame=None, newest_frame=None)
-        known = 0 <= raw.tracker < len(_TRACKERS)
-        values.update(tracker=_TRACKERS[raw.tracker] if known else str(raw.tracker),
-                      reproducible=bool(raw.reproducible))
+        names = {tracker: name for name, tracker in _TRACKERS.items()}
+        values.update(tracker=names.get(raw.tracker, str(raw.tracker)))
         return Info(**values)
 
     def check(self):
@@ -634,15 +800,20 @@ class State:
     # What Python keeps with the VM
 
     def ref(self, name):
-        """A Reference to the value of a global, or of a path through tables as "game.move"."""
+        """A Reference to the value of a global, or of a path through tables as "game.move".
+
+        BadArgument for nil, which is what an absent one is: no later call could use it.
+        """
         first, *rest = name.split(".")
         with self._balanced() as thread:
             self._check(thread, _lib.rlua_getglobal(thread, _c_name(first)))
             for field in rest:
                 self._check(thread, _lib.rlua_getfield(thread, -1, _c_name(field)))
+            if _lib.lua_type(thread, -1) == _NIL:
+                raise BadArgument(f"ref: {name} is nil", Status.BAD_ARG)
             number = _lib.rlua_ref(thread)
             if number == 0:
-                raise _failure(thread, 8)
+                raise _failure(thread, Status.NO_MEMORY)
             return Reference(self, number)
 
     def add_participant(self, capture, restore, discard=None):
@@ -663,12 +834,12 @@ class State:
 
     def follow(self, subject):
         """Makes what a function's closure or an object's attributes hold follow the snapshots, by
-        deep copies."""
+        deep copies. A State in it, and what belongs to one, stays the same object."""
         if hasattr(subject, "__closure__"):
             cells = subject.__closure__ or ()
 
             def put(values):
-                for cell, value in zip(cells, copy.deepcopy(values)):
+                for cell, value in zip(cells, _copied_for_snapshot(values)):
                     cell.cell_contents = value
             take = lambda: [cell.cell_contents for cell in cells]
         else:
@@ -676,9 +847,9 @@ class State:
 
             def put(values):
                 attributes.clear()
-                attributes.update(copy.deepcopy(values))
+                attributes.update(_copied_for_snapshot(values))
             take = lambda: dict(attributes)
-        self.add_participant(lambda _frame: copy.deepcopy(take()), put)
+        self.add_participant(lambda _frame: _copied_for_snapshot(take()), put)
 
     # Globals
 
@@ -705,13 +876,22 @@ class State:
             return
         if status < _ERR_RUN or status == _ERR_MEM:
             raise _failure(thread, status)
+        traceback, self._traceback = self._traceback, None
         text, value = self._error_value(thread)
         raised_text, raised = self._raised or ("", None)
         if raised is not None and text == raised_text:
-            raise raised
+            raise self._with_traceback(raised, traceback)
         cause = raised if raised_text and raised_text in text else None
-        kind = LuaSyntaxError if status == _ERR_SYNTAX else LuaError
-        raise kind(text, status, value) from cause
+        kind = LuaSyntaxError if status == Status.ERR_SYNTAX else LuaError
+        raise self._with_traceback(kind(text, status, value), traceback) from cause
+
+    def _with_traceback(self, error, traceback):
+        """The error with Lua's traceback. One that crosses several layers keeps the first, which
+        was made furthest in and so tells of all of them."""
+        if error is not self._noted and traceback is not None:
+            _set_traceback(error, traceback)
+        self._noted = error
+        return error
 
     def _error_value(self, thread):
         kind = _lib.lua_type(thread, -1)
@@ -750,6 +930,9 @@ class State:
         self._check(thread, status)
 
     def _push_resource(self, thread, new):
+        if new.given:
+            raise ValueError("what a ResourceType has wrapped can be given to a VM once: "
+                             "it would be released twice")
         object_id = next(_next_id)
         _objects[object_id] = (new.kind, weakref.ref(self), new.value)
         self._types[new.kind] = None
@@ -757,6 +940,7 @@ class State:
         if status != _OK:
             del _objects[object_id]
         self._check(thread, status)
+        new.given = True
 
     def _dispatch(self, thread, function):
         """Runs one callable for Lua. Never raises."""
@@ -764,7 +948,7 @@ class State:
         self._depth += 1
         try:
             count = _lib.lua_gettop(thread)
-            args = [self._read(thread, i) for i in range(1, count + 1)]
+            args = [self._read_argument(thread, i) for i in range(1, count + 1)]
             result = function(*args)
             results = result if isinstance(result, tuple) else (result,)
             for value in results:
@@ -776,18 +960,32 @@ class State:
             self._depth -= 1
             self._running = outer
 
-    def _raise(self, thread, exception):
-        kind = type(exception).__name__
+    def _read_argument(self, thread, index):
         try:
-            text = str(exception)
-            if not isinstance(exception, LuaError):
-                text = f"{kind}: {text}"
-            data = text.encode(errors="backslashreplace")
-        except Exception:
-            data = kind.encode(errors="backslashreplace")
-        self._raised = (data.decode(), exception)
-        _lib.lua_checkstack(thread, 1)
-        _lib.rlua_pushlstring(thread, data, len(data))      # or the memory error, on top too
+            return self._read(thread, index)
+        except (TypeError, ValueError) as error:
+            raise ArgumentError(index, str(error)) from error
+
+    def _raise(self, thread, exception):
+        """Pushes the error for an exception, and what it is found by when it comes out of Lua."""
+        if exception is not self._noted:
+            _set_traceback(exception, None)     # from an earlier time that it was raised
+        _lib.lua_settop(thread, 0)
+        self._raised = None
+        try:
+            if isinstance(exception, LuaError):     # has its position from where it was raised
+                data = str(exception).encode(errors="backslashreplace")
+                _lib.rlua_pushlstring(thread, data, len(data))
+            elif isinstance(exception, ArgumentError):
+                _lib.rlua_argerror(thread, exception.argument, _c_text(exception.message))
+            else:
+                _lib.rlua_error(thread, _c_text(f"{type(exception).__name__}: {exception}"))
+        except Exception:       # one whose text cannot be had
+            _lib.rlua_error(thread, type(exception).__name__.encode(errors="backslashreplace"))
+        if _lib.lua_type(thread, -1) == _STRING:    # or the memory error, a string too
+            text = self._read_string(thread, -1)
+            text = text if isinstance(text, str) else text.decode(errors="backslashreplace")
+            self._raised = (text, exception)
         return _RAISE
 
     # Values
@@ -814,6 +1012,9 @@ class State:
         elif isinstance(value, (list, tuple)):
             return self._push_table(thread, value, enumerate(value, 1), outer)
         elif isinstance(value, Reference):
+            if value._state is not self:    # whose number names another value here
+                raise BadArgument("a Reference belongs to the State that it was made in",
+                                  Status.BAD_ARG)
             status = _lib.rlua_getref(thread, value._number)
         elif callable(value):
             return self._push_callable(thread, value, name)
@@ -901,9 +1102,11 @@ class State:
         return result
 
 
-class Reference:
+class Reference(_OneOwner):
     """A Lua value, above all a function, kept without a name. Stale when it was made after the
     snapshot that was restored. Released by release(), `with`, or the close of its State."""
+
+    _why = "it is released once; share it"
 
     def __init__(self, state, number):
         self._state, self._number = state, number
@@ -928,9 +1131,9 @@ class Reference:
 
     def release(self):
         """Lets go of the value. A second call does nothing."""
-        number, self._number = self._number, 0
-        if number and self._state._running is not None:
-            _lib.rlua_unref(self._state._enter(), number)
+        if self._number and self._state._running is not None:
+            _lib.rlua_unref(self._state._enter(), self._number)
+        self._number = 0
 
     def _push(self, thread):
         status = _lib.rlua_getref(thread, self._number)
@@ -954,8 +1157,8 @@ class _Balanced:
 
     def __exit__(self, *_exception):
         _lib.lua_settop(self._thread, self._top)
-        if self._state._depth == 0:
-            self._state._raised = None      # no call is under way: nothing can match it now
+        if self._state._depth == 0:         # no call is under way: nothing can match it now
+            self._state._raised = self._state._noted = None
 
 
 def _failure(thread, status):
@@ -964,6 +1167,26 @@ def _failure(thread, status):
         return OutOfMemory("the VM's memory limit is reached", status)
     sentence = _lib.rlua_last_error(thread) or _lib.rlua_strerror(status)
     return _ERRORS.get(status, Error)(sentence.decode(errors="replace"), status)
+
+
+def _set_traceback(error, traceback):
+    """Sets or removes an exception's traceback of Lua's, also where the class is not ours."""
+    try:
+        before = getattr(error, "traceback", None)
+        ours = isinstance(before, str) and before.startswith("stack traceback:")
+        if ours:
+            error.__notes__ = [note for note in getattr(error, "__notes__", ()) if note != before]
+        if ours or before is None and traceback is not None:
+            error.traceback = traceback
+            if traceback is not None and hasattr(error, "add_note"):
+                error.add_note(traceback)
+    except Exception:       # a class that takes no attributes
+        pass
+
+
+def _c_text(text):
+    """A message for C, which ends it at a NUL."""
+    return text.replace("\0", "\\0").encode(errors="backslashreplace")
 
 
 def _c_name(name):

@@ -4,9 +4,14 @@ Method: unittest; each test opens its own VM, and tearDown() walks it with check
 failure in one place cannot leave a broken arena unseen.
 """
 
+import copy
 import gc
+import os
+import pickle
+import subprocess
 import sys
 import threading
+import traceback
 import unittest
 import weakref
 
@@ -74,8 +79,23 @@ class Snapshots(OneState):
         self.assertEqual(self.lua.globals["n"], 20)
         self.assertEqual(self.lua.info().newest_frame, 20)
         with self.assertRaises(rlua.BadFrame):
-            self.lua.snap(20)
+            self.lua.snap(19)
         self.assertEqual(self.lua.snap(), 21)
+        self.assertEqual(self.lua.newest_frame, 21)
+        self.lua.rollback_to(20)
+        self.assertEqual(self.lua.newest_frame, 20)
+        self.assertEqual(self.lua.info().highest_frame, 30)
+
+    def test_newest_frame_again_replaces_its_snapshot(self):
+        self.assertIsNone(self.lua.newest_frame)
+        for n in range(3):
+            self.lua.globals["n"] = n
+            self.assertEqual(self.lua.snap(7), 7)
+        self.assertEqual(self.lua.info().snapshot_count, 1)
+        self.lua.globals["n"] = 9
+        self.lua.rollback()
+        self.assertEqual(self.lua.globals["n"], 2)
+        self.assertEqual(self.lua.snap(7), 7)
 
     def test_history_drops_the_oldest(self):
         self.lua.set_max_snapshots(2)
@@ -201,7 +221,8 @@ class Kept(OneState):
         self.assertEqual(self.lua.execute("return a:upper('!')"), "A!")
         with self.assertRaises(ZeroDivisionError):
             self.lua.execute("a:fail()")
-        with self.assertRaisesRegex(rlua.LuaError, "expected a live texture"):
+        with self.assertRaisesRegex(rlua.LuaError, r"^execute:1: bad argument #1 to 'upper' "
+                                                   r"\(live texture expected, got table\)$"):
             self.lua.execute("a.upper({})")
         self.lua.snap()
         self.lua.globals["b"] = texture("b")
@@ -238,6 +259,133 @@ class Kept(OneState):
             pass
         with self.assertRaises(rlua.Stale):
             add.get()
+
+
+    def test_reference_to_nil_is_refused(self):
+        for name in ("nope", "math.nope"):
+            with self.subTest(name=name), self.assertRaisesRegex(rlua.BadArgument, name):
+                self.lua.ref(name)
+        self.lua.globals["yes"] = False
+        self.assertIs(self.lua.ref("yes").get(), False)
+
+    def test_reference_of_another_state_is_refused(self):
+        with rlua.State(memory=MIB) as other:
+            other.globals["secret"] = "theirs"
+            secret = other.ref("secret")
+            self.lua.globals["mine"] = "mine"
+            self.lua.ref("mine")        # which has the same number
+            with self.assertRaisesRegex(rlua.BadArgument, "belongs to the State"):
+                self.lua.globals["copy"] = secret
+            self.assertEqual(secret.get(), "theirs")
+
+    def test_wrapped_object_can_be_given_once(self):
+        released = []
+        texture = rlua.ResourceType("texture", released.append)
+        wrapped = texture("a")
+        self.lua.globals["a"] = wrapped
+        with self.assertRaisesRegex(ValueError, "once"):
+            self.lua.globals["b"] = wrapped
+        self.lua.close()
+        self.assertEqual(released, ["a"])
+
+    def test_close_in_a_function_of_a_participant_or_a_resource_is_busy(self):
+        seen = []
+
+        def close(*_arguments):
+            try:
+                self.lua.close()
+            except rlua.Busy:
+                seen.append("busy")
+        self.lua.add_participant(close, close, close)
+        self.lua.globals["a"] = rlua.ResourceType("texture", close)("a")
+        self.lua.snap()
+        self.lua.snap()
+        self.lua.rollback(2)
+        self.lua.globals["a"] = None
+        self.lua.set_max_snapshots(0)
+        self.lua.collect()
+        self.assertEqual(seen, ["busy"] * 6)
+        self.lua.globals["n"] = 1
+        self.assertEqual(self.lua.globals["n"], 1)
+
+
+class Copies(OneState):
+    """A VM, and what belongs to one, has one owner."""
+
+    def setUp(self):
+        super().setUp()
+        self.texture = rlua.ResourceType("texture")
+        self.lua.globals["f"] = lambda: 7
+        self.reference = self.lua.ref("f")
+        self.owners = [self.lua, self.lua.globals, self.reference, self.texture("t")]
+
+    def test_copies_and_pickles_are_refused_with_the_reason(self):
+        makers = [copy.copy, copy.deepcopy, pickle.dumps, lambda x: copy.deepcopy({"in": [x]})]
+        makers += [lambda x, p=p: pickle.dumps(x, p) for p in range(pickle.HIGHEST_PROTOCOL + 1)]
+        for owner in self.owners:
+            for make in makers:
+                with self.subTest(owner=type(owner)):
+                    with self.assertRaisesRegex(TypeError, "cannot be copied or pickled: "):
+                        make(owner)
+        gc.collect()
+        self.assertEqual(self.lua.call("f"), 7)
+        self.assertEqual(self.reference(), 7)
+
+    def test_subclass_of_a_state_is_refused_as_well(self):
+        class Game(rlua.State):
+            pass
+        with Game(memory=MIB) as game, self.assertRaises(TypeError):
+            copy.deepcopy(game)
+
+    def test_resource_type_is_shared_like_a_class(self):
+        self.assertIs(copy.copy(self.texture), self.texture)
+        self.assertIs(copy.deepcopy([self.texture])[0], self.texture)
+        with self.assertRaisesRegex(TypeError, "pickled"):
+            pickle.dumps(self.texture)
+
+    def test_follow_keeps_the_state_that_an_object_holds(self):
+        class World:
+            pass
+        world = World()
+        world.lua, world.reference, world.texture = self.lua, self.reference, self.texture
+        world.nested, world.n = {"vms": [self.lua, self.lua.globals]}, 1
+        self.lua.follow(world)
+        self.lua.snap()
+        world.n, world.lua = 2, None
+        self.lua.rollback()
+        gc.collect()
+        self.assertEqual(world.n, 1)
+        self.assertIs(world.lua, self.lua)
+        self.assertIs(world.reference, self.reference)
+        self.assertIs(world.texture, self.texture)
+        self.assertIs(world.nested["vms"][0], self.lua)
+        self.assertEqual(world.lua.call("f"), 7)
+        with self.assertRaises(TypeError):      # outside of a snap as before
+            copy.deepcopy(world)
+
+    def test_follow_keeps_the_state_that_a_closure_holds(self):
+        lua, n = self.lua, 0
+
+        def count():
+            nonlocal n
+            n += lua.call("f")
+            return n
+        self.lua.globals["count"] = count
+        self.lua.follow(count)
+        self.lua.snap()
+        for _ in range(2):
+            self.assertEqual(self.lua.call("count"), 7)
+            self.lua.rollback()
+            gc.collect()
+        self.assertEqual(n, 0)
+
+    def test_errors_can_be_copied(self):
+        with self.assertRaises(rlua.LuaError) as caught:
+            self.lua.execute("error({code = 7})")
+        for again in (copy.copy(caught.exception), copy.deepcopy(caught.exception),
+                      pickle.loads(pickle.dumps(caught.exception))):
+            self.assertEqual(again.value, {"code": 7})
+            self.assertEqual(str(again), str(caught.exception))
 
 
 class Errors(OneState):
@@ -312,6 +460,63 @@ class Errors(OneState):
         self.assertEqual(str(caught.exception), "wrapped KeyError: 'k'")
         self.assertIsInstance(caught.exception.__cause__, KeyError)
 
+    def test_error_of_a_callable_has_the_script_s_position(self):
+        def fail():
+            raise ValueError("nul\0 and \udc80")
+
+        self.lua.globals["fail"] = fail
+        _, text = self.lua.execute("return pcall(function()\n fail()\nend)", name="@ai.lua")
+        self.assertEqual(text, r"ai.lua:2: ValueError: nul\0 and \udc80")
+        with self.assertRaises(ValueError):
+            self.lua.execute("fail()")
+        with self.assertRaises(rlua.LuaError) as caught:
+            self.lua.execute("\nlocal _, e = pcall(function() fail() end)\nerror('so ' .. e, 0)")
+        self.assertRegex(str(caught.exception), "^so execute:2: ValueError")
+        self.assertIsInstance(caught.exception.__cause__, ValueError)
+
+    def test_argument_errors_name_function_argument_and_line(self):
+        def show(number):
+            if not isinstance(number, int):
+                raise rlua.ArgumentError(1, f"number expected, got {type(number).__name__}")
+
+        self.lua.globals["show"] = show
+        for argument, message in (("'x'", r"number expected, got str"),
+                                  ("print", r"a Lua function has no Python value; .*"),
+                                  ("cycle", r"a Lua table that contains itself .*")):
+            self.lua.execute("cycle = {}; cycle[1] = cycle")
+            _, text = self.lua.execute(f"return pcall(function()\n\n show({argument}) end)",
+                                       name="@ai.lua")
+            self.assertRegex(text, rf"^ai.lua:3: bad argument #1 to 'show' \({message}\)$")
+        with self.assertRaises(rlua.ArgumentError) as raised:
+            self.lua.execute("\n\nshow(1, print)", name="@ai.lua")
+        self.assertEqual(raised.exception.argument, 2)
+        self.assertIn("ai.lua:3: in ", raised.exception.traceback)
+        self.assertRegex(str(raised.exception), r"^bad argument #2 \(.*function")
+        again = pickle.loads(pickle.dumps(raised.exception))
+        self.assertEqual(str(again), str(raised.exception))
+
+    def test_script_error_that_a_callable_passes_on_keeps_its_position(self):
+        self.lua.globals["run"] = lambda code: self.lua.execute(code, name="=inner")
+        for code, message in (("\n\nerror('deep')", "inner:3: deep"), ("x = = 1", "inner:1: ")):
+            with self.assertRaises(rlua.LuaError) as caught:
+                self.lua.execute("run(...)", code, name="=outer")
+            self.assertEqual(str(caught.exception)[:len(message)], message)
+        self.assertEqual(self.lua.execute("return pcall(run, ...)", "error('deep')"),
+                         (False, "inner:1: deep"))
+
+    def test_exception_without_a_text_is_an_error_all_the_same(self):
+        class Odd(Exception):
+            def __str__(self):
+                raise ValueError
+
+        def fail():
+            raise Odd
+
+        self.lua.globals["fail"] = fail
+        with self.assertRaises(Odd):
+            self.lua.execute("fail()")
+        self.assertEqual(self.lua.execute("return pcall(fail)"), (False, "Odd"))
+
     def test_exception_crosses_two_layers_of_python_and_lua(self):
         def inner():
             raise LookupError("deep")
@@ -348,6 +553,63 @@ class Errors(OneState):
     def test_error_in_the_script_names_its_line(self):
         with self.assertRaisesRegex(rlua.LuaError, "^main:2: "):
             self.lua.execute("local x\nx.y = 1", name="=main")
+
+    def test_errors_carry_a_traceback_and_show_it(self):
+        self.lua.execute("function f() error('no', 0) end\nfunction g() f() end", name="=ai")
+        for action in (lambda: self.lua.execute("g()"), lambda: self.lua.call("g"),
+                       lambda: self.lua.ref("g")(),
+                       lambda: self.lua.execute("function f() error({}) end g()")):
+            with self.assertRaises(rlua.LuaError) as caught:
+                action()
+            self.assertTrue(caught.exception.traceback.startswith("stack traceback:\n"))
+            self.assertRegex(caught.exception.traceback, "ai:2: in .*'g'")
+            self.assertNotIn("traceback", str(caught.exception))
+            if sys.version_info >= (3, 11):
+                shown = "".join(traceback.format_exception(caught.exception))
+                self.assertIn("ai:2: in", shown)
+        with self.assertRaises(rlua.LuaSyntaxError) as caught:
+            self.lua.execute("x = = 1")
+        self.assertIsNone(caught.exception.traceback)
+        self.assertEqual(self.lua.execute("return pcall(g)")[0], False)
+
+    def test_exception_of_a_callable_has_a_traceback_once(self):
+        raised = ZeroDivisionError("no")
+
+        def fail():
+            raise raised
+
+        self.lua.globals["fail"] = fail
+        self.lua.globals["outer"] = lambda: self.lua.execute("fail()", name="=inner")
+        for _ in range(2):
+            for name in ("first", "second"):
+                with self.assertRaises(ZeroDivisionError) as caught:
+                    self.lua.execute("outer()", name="=" + name)
+                self.assertIs(caught.exception, raised)
+                self.assertIn("inner:1: in", raised.traceback)
+                self.assertIn(name + ":1: in", raised.traceback)
+                if sys.version_info >= (3, 11):
+                    self.assertEqual(raised.__notes__, [raised.traceback])
+
+    def test_exception_that_takes_no_traceback_comes_out_all_the_same(self):
+        class Closed(Exception):
+            traceback = property(lambda self: "mine")
+
+        def fail():
+            raise Closed
+
+        self.lua.globals["fail"] = fail
+        with self.assertRaises(Closed) as caught:
+            self.lua.execute("fail()")
+        self.assertEqual(caught.exception.traceback, "mine")
+
+    def test_traceback_survives_rollbacks_and_a_script_that_overflows_the_stack(self):
+        with rlua.State(snapshots=2) as lua:
+            lua.snap()
+            lua.rollback()
+            with self.assertRaises(rlua.LuaError) as caught:
+                lua.execute("local function f() return 1 + f() end f()")
+            self.assertIn("overflow", str(caught.exception))
+            self.assertIn("in upvalue 'f'", caught.exception.traceback)
 
     def test_syntax_error_has_its_own_class(self):
         with self.assertRaisesRegex(rlua.LuaSyntaxError, "near"):
@@ -541,6 +803,26 @@ class Life(OneState):
         gc.collect()
         self.assertIsNone(gone())
 
+    def test_process_can_end_while_another_thread_runs_lua(self):
+        program = """
+import threading, time, rlua
+def play():
+    lua = rlua.State(memory=1 << 20, snapshots=2)
+    lua.globals["started"] = started.set
+    lua.follow(play)
+    lua.execute("started() while true do x = {} end")
+started = threading.Event()
+threading.Thread(target=play, daemon=True).start()
+started.wait()
+time.sleep(0.01)
+print("bye")
+"""
+        path = os.path.dirname(rlua.__file__)
+        for _ in range(3):
+            ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
+                                   env=dict(os.environ, PYTHONPATH=path), timeout=60, check=False)
+            self.assertEqual((ended.returncode, ended.stdout, ended.stderr), (0, "bye\n", ""))
+
     def test_finalizers_may_call_python_at_close(self):
         seen = []
         lua = rlua.State(memory=MIB)
@@ -552,6 +834,8 @@ class Life(OneState):
     def test_bad_options_are_refused(self):
         for options, error in (({"memory": -1}, rlua.BadArgument),
                                ({"tracker": "magic"}, rlua.BadArgument),
+                               ({"gc_pause": 5000}, rlua.BadArgument),
+                               ({"gc_step_size": 1 << 40}, rlua.BadArgument),
                                ({"memory": 64}, (rlua.OutOfMemory, rlua.BadArgument))):
             with self.subTest(options=options), self.assertRaises(error):
                 rlua.State(**options)

@@ -7,11 +7,17 @@ use super::Arena;
 use super::classes::{Shape, class_of_shape, shape, units_of_shape};
 use super::layout::*;
 use super::runs::bin_of;
+use crate::error::Flaw;
 
-type Found<T> = std::result::Result<T, String>;
+type Found<T> = std::result::Result<T, Flaw>;
 
-fn ensure(holds: bool, what: impl FnOnce() -> String) -> Found<()> {
-    if holds { Ok(()) } else { Err(what()) }
+/// Goes on where a condition holds; else this is what is broken.
+macro_rules! ensure {
+    ($holds:expr, $($what:tt)*) => {
+        if !$holds {
+            return Err(Flaw::damaged(format_args!($($what)*)));
+        }
+    };
 }
 
 impl Arena {
@@ -22,11 +28,13 @@ impl Arena {
         // SAFETY: reads stay below `committed_bytes`: every offset is tested before it is followed.
         unsafe {
             let header = self.header().read();
-            ensure(header.magic == MAGIC, || "A1: the header's magic is gone".into())?;
-            ensure(
-                header.top <= header.limit && header.top as usize <= self.committed_bytes(),
-                || format!("A2: top {:#x} lies beyond the limit or the commit", header.top),
-            )?;
+            ensure!(header.magic == MAGIC, "A1: the header's magic is gone");
+            ensure!(
+                (FIRST as u64..=header.limit).contains(&header.top)
+                    && header.top as usize <= self.committed_bytes(),
+                "A2: top {:#x} lies beyond the limit or the commit",
+                header.top
+            );
             let runs = self.check_tiling(header.top as usize)?;
             self.check_bins(&header, &runs)?;
             self.check_slabs(&header, &runs)
@@ -41,24 +49,27 @@ impl Arena {
         unsafe {
             while run < top {
                 let stride = self.stride(run);
-                ensure((*self.head(run)).prev_stride as usize == before, || {
-                    format!("A2: run {run:#x} does not know the stride before it")
-                })?;
-                ensure(
+                ensure!(
+                    (*self.head(run)).prev_stride as usize == before,
+                    "A2: run {run:#x} does not know the stride before it"
+                );
+                ensure!(
                     stride >= GRAIN && stride.is_multiple_of(GRAIN) && stride <= top - run,
-                    || format!("A2: run {run:#x} has stride {stride:#x}"),
-                )?;
-                ensure(!(before_free && self.is_free(run)), || {
-                    format!("A2: run {run:#x} and the one before are both free")
-                })?;
-                runs.try_reserve(1).map_err(|_| "not known: no memory for the check".to_owned())?;
+                    "A2: run {run:#x} has stride {stride:#x}"
+                );
+                ensure!(
+                    !(before_free && self.is_free(run)),
+                    "A2: run {run:#x} and the one before are both free"
+                );
+                runs.try_reserve(1).map_err(|_| Flaw::NoMemory)?;
                 runs.push(run);
                 (before, before_free) = (stride, self.is_free(run));
                 run += stride;
             }
-            ensure(!before_free && (*self.head(top)).prev_stride as usize == before, || {
-                "A2: the run at the top is free, or the top does not know its stride".into()
-            })?;
+            ensure!(
+                !before_free && (*self.head(top)).prev_stride as usize == before,
+                "A2: the run at the top is free, or the top does not know its stride"
+            );
         }
         Ok(runs)
     }
@@ -73,31 +84,29 @@ impl Arena {
                 for cut in 0..CUTS {
                     let (mut run, mut prev) = (header.free_runs[level][cut], 0);
                     let bit = header.cut_bits[level] >> cut & 1 == 1;
-                    ensure(bit == (run != 0), || {
-                        format!("A2: bin {level}.{cut} and its bit differ")
-                    })?;
+                    ensure!(bit == (run != 0), "A2: bin {level}.{cut} and its bit differ");
                     while run != 0 {
                         let at = run as usize;
-                        ensure(
+                        ensure!(
                             runs.binary_search(&at).is_ok()
                                 && self.is_free(at)
                                 && bin_of(self.stride(at)) == (level, cut),
-                            || format!("A2: bin {level}.{cut} lists {run:#x}"),
-                        )?;
+                            "A2: bin {level}.{cut} lists {run:#x}"
+                        );
                         let links = self.base.add(at).cast::<FreeLinks>().read();
-                        ensure(links.prev == prev, || {
-                            format!("A2: free run {run:#x} has a wrong neighbour")
-                        })?;
+                        ensure!(links.prev == prev, "A2: free run {run:#x} has a wrong neighbour");
                         listed += 1;
                         (prev, run) = (run, links.next);
                     }
                 }
                 let bit = header.level_bits >> level & 1 == 1;
-                ensure(bit == (header.cut_bits[level] != 0), || {
-                    format!("A2: level {level} and its bit differ")
-                })?;
+                ensure!(
+                    bit == (header.cut_bits[level] != 0),
+                    "A2: level {level} and its bit differ"
+                );
             }
-            ensure(listed == free, || "A2: a free run is in no bin".into())
+            ensure!(listed == free, "A2: a free run is in no bin");
+            Ok(())
         }
     }
 
@@ -105,7 +114,7 @@ impl Arena {
     /// one `next`, so one that is listed twice makes a ring, which the count ends.
     unsafe fn check_slabs(&self, header: &Header, runs: &[usize]) -> Found<()> {
         let is_run = |offset: usize| runs.binary_search(&offset).is_ok();
-        ensure(is_run(header.map as usize), || "A2: the slab map is no run".into())?;
+        ensure!(is_run(header.map as usize), "A2: the slab map is no run");
         let (mut open, mut unit, mut counts) = (0, 0, [0; CLASSES]);
         // SAFETY: the map has `map_units` bytes; slabs are followed only where a run starts.
         unsafe {
@@ -115,30 +124,32 @@ impl Arena {
                     continue;
                 }
                 let at = unit * UNIT;
-                ensure(is_run(at), || format!("A2: slab {at:#x} is no run"))?;
+                ensure!(is_run(at), "A2: slab {at:#x} is no run");
                 unit += self.check_slab(header, at)?;
                 open += self.has_room(at) as usize;
                 counts[class_of_shape((*self.slab(at)).shape)] += 1;
             }
-            ensure(counts == header.slab_counts, || "A2: slabs are miscounted".into())?;
+            ensure!(counts == header.slab_counts, "A2: slabs are miscounted");
             for class in 0..CLASSES {
                 let (mut at, mut prev) = (header.slabs[class] as usize, 0);
                 while at != 0 {
                     let listed = open > 0 && is_run(at) && self.slab_of(at) == at;
-                    ensure(listed && self.has_room(at), || {
-                        format!("A2: class {class} lists {at:#x}, twice or without a free block")
-                    })?;
+                    ensure!(
+                        listed && self.has_room(at),
+                        "A2: class {class} lists {at:#x}, twice or without a free block"
+                    );
                     let slab = self.slab(at).read();
-                    ensure(
+                    ensure!(
                         class_of_shape(slab.shape) == class && (prev == 0 || slab.prev == prev),
-                        || format!("A2: slab {at:#x} is in the wrong list or place"),
-                    )?;
+                        "A2: slab {at:#x} is in the wrong list or place"
+                    );
                     open -= 1;
                     (prev, at) = (at as u32, slab.next as usize);
                 }
             }
         }
-        ensure(open == 0, || "A2: a slab with a free block is in no list".into())
+        ensure!(open == 0, "A2: a slab with a free block is in no list");
+        Ok(())
     }
 
     unsafe fn has_room(&self, at: usize) -> bool {
@@ -154,30 +165,32 @@ impl Arena {
             let slab = self.slab(at).read();
             let Shape { size, end } = shape(slab.shape);
             let units = units_of_shape(slab.shape);
-            ensure(self.stride(at) >= units * UNIT, || format!("A2: slab {at:#x} is cut short"))?;
+            ensure!(self.stride(at) >= units * UNIT, "A2: slab {at:#x} is cut short");
             for place in 0..units {
                 let tag = self.base.add(header.map as usize + at / UNIT + place).read();
-                ensure(tag as usize == place + 1, || format!("A2: the map cuts slab {at:#x}"))?;
+                ensure!(tag as usize == place + 1, "A2: the map cuts slab {at:#x}");
             }
             let (size, end) = (size as usize, end as usize);
             let on_grid = |offset: usize| {
                 offset >= SLAB_FIRST && offset < end && (offset - SLAB_FIRST).is_multiple_of(size)
             };
             let fresh = slab.fresh as usize;
-            ensure(fresh == end || on_grid(fresh), || format!("A2: slab {at:#x}: fresh part"))?;
+            ensure!(fresh == end || on_grid(fresh), "A2: slab {at:#x}: fresh part");
             let mut seen = [false; 4 * UNIT / 8];
             let (mut free, mut listed) = (slab.free as usize, 0);
             while free != 0 {
-                ensure(on_grid(free) && free < fresh && !seen[free / 8], || {
-                    format!("A2: slab {at:#x} lists block {free:#x} as free, wrongly or twice")
-                })?;
+                ensure!(
+                    on_grid(free) && free < fresh && !seen[free / 8],
+                    "A2: slab {at:#x} lists block {free:#x} as free, wrongly or twice"
+                );
                 seen[free / 8] = true;
                 listed += 1;
                 free = self.base.add(at + free).cast::<u16>().read() as usize;
             }
-            ensure((fresh - SLAB_FIRST) / size - listed == slab.used as usize, || {
-                format!("A2: slab {at:#x} does not count its blocks")
-            })?;
+            ensure!(
+                (fresh - SLAB_FIRST) / size - listed == slab.used as usize,
+                "A2: slab {at:#x} does not count its blocks"
+            );
             Ok(units)
         }
     }

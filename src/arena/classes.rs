@@ -35,11 +35,10 @@ const SIZE: [u16; CLASSES] = sizes();
 /// indexes and no bounds check, let alone a panic, is left in the allocation function.
 static CLASS_OF: [u8; 2 * MAX_SMALL / 8] = class_of();
 
-/// The class for a block of `size` bytes.
-///
-/// pre: `size <= MAX_SMALL`.
+/// The class for a block of `size` bytes, at most [`MAX_SMALL`].
 #[inline(always)]
 pub fn class_for(size: usize) -> usize {
+    debug_assert!(size <= MAX_SMALL);
     let eighths = size.div_ceil(8);
     CLASS_OF[eighths & (CLASS_OF.len() - 1)] as usize & (CLASSES - 1)
 }

@@ -13,12 +13,16 @@
 //! - A3 *total*: never panics, never asks the system's allocator; NULL when the limit is reached;
 //!   a shrink never fails.
 //! - A4 *reproducible*: the same requests give the same offsets, on every machine.
+//! - Z1 *zero*: memory that the top rises over is zero, up to the end of the last page. So a page's
+//!   bytes depend on what was requested and written since it came into use, not on what lay there
+//!   before, and the same inputs give the same bytes again after a restore.
 //!
 //! Every operation is O(1), but for the moves that growing blocks and the slab map need.
 //!
 //! # Not here
 //! Who wrote a page ([`crate::tracker`]) and what the blocks mean (`crate::lua`).
 
+mod blocks;
 mod check;
 pub mod classes;
 pub mod layout;
@@ -47,6 +51,8 @@ pub struct Arena {
     base: *mut u8,
     /// Retired when the arena is dropped.
     region: ManuallyDrop<Region>,
+    /// The most that `used_bytes` has been. Outside the region, since it must not fall in a
+    /// restore: bytes beyond it were never written (Z1).
     peak_bytes: usize,
 }
 
@@ -82,7 +88,6 @@ impl Arena {
             if map == 0 {
                 return Err(Error::NoMemoryForVm { limit_bytes });
             }
-            ptr::write_bytes(base.add(map), 0, FIRST_MAP_UNITS);
             (*header).map = map as u32;
             (*header).map_units = FIRST_MAP_UNITS as u32;
         }
@@ -142,7 +147,7 @@ impl Arena {
 
     #[inline(always)]
     unsafe fn free(&mut self, block: *mut u8) -> *mut u8 {
-        let offset = block as usize - self.base as usize;
+        let offset = block.addr().wrapping_sub(self.base.addr());
         // SAFETY: the block is one of ours (the caller).
         unsafe {
             match self.slab_of(offset) {
@@ -174,7 +179,7 @@ impl Arena {
     /// has to grow and cannot.
     #[inline(never)]
     unsafe fn resize(&mut self, block: *mut u8, size: usize) -> *mut u8 {
-        let offset = block as usize - self.base as usize;
+        let offset = block.addr().wrapping_sub(self.base.addr());
         // SAFETY: the block is one of ours (the caller); the copy stays in both blocks.
         unsafe {
             let slab = self.slab_of(offset);
@@ -184,7 +189,7 @@ impl Arena {
                 // A block that shrinks to half moves down where there is room below: what stays
                 // behind at a former peak would keep the arena that large.
                 let sinks = size <= held / 2 && {
-                    let lower = self.find(stride_for(size));
+                    let lower = self.find(stride_for(size)); // far below the limit
                     lower != 0 && lower < offset
                 };
                 if !sinks && self.resize_run(offset, size) {

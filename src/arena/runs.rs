@@ -10,22 +10,39 @@
 
 use super::Arena;
 use super::layout::*;
+use crate::units::PAGE_SIZE;
+use std::ptr;
 
-/// Bytes that a run for `bytes` of payload takes, head included.
+/// Bytes that a run for `bytes` of payload takes, head included; absurdly many for absurdly many.
 #[inline]
 pub fn stride_for(bytes: usize) -> usize {
-    (bytes + HEAD).next_multiple_of(GRAIN)
+    bytes.saturating_add(HEAD + GRAIN - 1) & !(GRAIN - 1)
 }
 
-/// The bin of free runs of `stride` bytes.
+/// The bin of free runs of `stride` bytes: below [`LEVELS`] and [`CUTS`] for any number, so that
+/// no index is out of bounds (A3). No run has 4 GiB, so the last level's bins are as exact as the
+/// others.
 #[inline]
 pub fn bin_of(stride: usize) -> (usize, usize) {
     if stride < 128 {
-        (0, stride / GRAIN)
-    } else {
-        let log = stride.ilog2() as usize;
-        (log - 6, (stride >> (log - 3)) - CUTS)
+        return (0, stride / GRAIN);
     }
+    let log = stride.ilog2() as usize;
+    ((log - 6).min(LEVELS - 1), (stride >> (log - 3)) & (CUTS - 1))
+}
+
+/// Whether a whole page is zero.
+///
+/// # Safety
+/// `page` is a page's first byte, committed, and nothing else touches it during the call.
+unsafe fn is_zero_page(page: *const u8) -> bool {
+    const WORDS: usize = 32;
+    let groups = page.cast::<[u64; WORDS]>();
+    (0..PAGE_SIZE / size_of::<[u64; WORDS]>()).all(|group| {
+        // SAFETY: inside the page. A raw read, no reference (R3).
+        let words = unsafe { groups.add(group).read() };
+        words.iter().fold(0, |all, word| all | word) == 0
+    })
 }
 
 /// All functions below share one contract.
@@ -146,12 +163,26 @@ impl Arena {
         }
     }
 
+    /// Bytes that a run for `bytes` of payload takes, or `None` where it cannot fit. A limit of
+    /// 4 GiB leaves no run of 4 GiB, so strides and offsets of runs have 32 bits.
+    #[inline]
+    unsafe fn fitting_stride(&self, bytes: usize) -> Option<usize> {
+        let stride = stride_for(bytes);
+        // SAFETY: the contract above.
+        let most = unsafe { (*self.header()).limit } - FIRST as u64;
+        (stride as u64 <= most).then_some(stride)
+    }
+
     /// Moves the top up to `end`. False at the limit, or when the system refuses memory.
     unsafe fn raise_top(&mut self, end: usize) -> bool {
         // SAFETY: the contract above.
         unsafe {
             if end as u64 > (*self.header()).limit || self.region.commit_to(end).is_err() {
                 return false;
+            }
+            let top = (*self.header()).top as usize;
+            if top < self.peak_bytes {
+                self.clear_below(top, end);
             }
             (*self.header()).top = end as u64;
             (*self.head(end)).stride_free = 0;
@@ -160,14 +191,38 @@ impl Arena {
         true
     }
 
+    /// Makes zero what the top rises over (Z1). Where it comes to a page that is not used yet, all
+    /// of that page: the next rise may end in the same page, after a snapshot.
+    ///
+    /// Pages that are zero already are only read. A large block that its owner hardly touches comes
+    /// to hardly more memory when it comes again.
+    #[cold]
+    #[inline(never)]
+    unsafe fn clear_below(&mut self, top: usize, end: usize) {
+        let end = if end.div_ceil(PAGE_SIZE) > top.div_ceil(PAGE_SIZE) {
+            end.next_multiple_of(PAGE_SIZE)
+        } else {
+            end
+        };
+        let (mut at, end) = (top, end.min(self.peak_bytes));
+        while at < end {
+            let next = (at + 1).next_multiple_of(PAGE_SIZE).min(end);
+            // SAFETY: below the peak, so committed; nothing lives at or above the top.
+            unsafe {
+                let start = self.base.add(at);
+                if next - at < PAGE_SIZE || !is_zero_page(start) {
+                    ptr::write_bytes(start, 0, next - at);
+                }
+            }
+            at = next;
+        }
+    }
+
     /// A run with room for `bytes`, or 0 when there is none below the limit.
     pub(super) unsafe fn alloc_run(&mut self, bytes: usize) -> usize {
         // SAFETY: the contract above.
         unsafe {
-            if bytes as u64 > (*self.header()).limit {
-                return 0;
-            }
-            let stride = stride_for(bytes);
+            let Some(stride) = self.fitting_stride(bytes) else { return 0 };
             let found = self.find(stride);
             if found != 0 {
                 self.unlink(found);
@@ -246,10 +301,8 @@ impl Arena {
     pub(super) unsafe fn resize_run(&mut self, run: usize, bytes: usize) -> bool {
         // SAFETY: the contract above.
         unsafe {
-            if bytes as u64 > (*self.header()).limit {
-                return false;
-            }
-            let (stride, held) = (stride_for(bytes), self.stride(run));
+            let Some(stride) = self.fitting_stride(bytes) else { return false };
+            let held = self.stride(run);
             if stride <= held {
                 if held - stride >= GRAIN {
                     self.set_run(run, stride, false);

@@ -216,14 +216,15 @@ impl Arena {
     unsafe fn cover(&mut self, units: usize) -> bool {
         // SAFETY: the contract above.
         unsafe {
-            let held = (*self.header()).map_units as usize;
-            units <= held || self.move_map(units.max(held * 2))
+            let (held, limit) = ((*self.header()).map_units as usize, (*self.header()).limit);
+            let ahead = (held * 2).min(limit as usize / UNIT);
+            // Near the limit, what is needed may be there when what is nice is not.
+            units <= held || ahead > units && self.move_map(ahead) || self.move_map(units)
         }
     }
 
-    /// Moves the map to another run. False, and nothing changed, when there is none.
-    ///
-    /// pre: no slab lies at or above `units`.
+    /// Moves the map to another run. False, and nothing changed, when there is none. No slab lies
+    /// at or above `units`.
     unsafe fn move_map(&mut self, units: usize) -> bool {
         // SAFETY: the contract above; both maps hold what is copied.
         unsafe {

@@ -1,19 +1,19 @@
 //! Failures of what a host keeps with the VM: memory, references, resources, participants.
 
-use super::Status;
+use super::{Name, Status};
 use std::fmt;
 
 /// A failure, with what its sentence needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the Display below says what each carries
 pub enum HostError {
-    StaleRef { slot: u32 },
+    StaleRef { reference: u64 },
     NoMemory { wanted_bytes: usize },
     NotOurBlock { function: &'static str },
     NoRoom { what: &'static str },
-    TypeDiffers { name: String },
-    NotThisResource { wanted: String },
-    DeadResource { name: String },
+    TypeDiffers { name: Name },
+    NotThisResource { wanted: Name },
+    DeadResource { name: Name },
     Participant { place: usize, answer: i32 },
     NoSuchParticipant,
 }
@@ -36,10 +36,10 @@ impl HostError {
 impl fmt::Display for HostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            HostError::StaleRef { slot } => write!(
+            HostError::StaleRef { reference } => write!(
                 f,
-                "the reference in slot {slot} is gone: it was released, or made after the \
-                 snapshot that was restored"
+                "the reference {reference:#x} is gone: it was released, or made after the snapshot \
+                 that was restored"
             ),
             HostError::NoMemory { wanted_bytes } => write!(
                 f,

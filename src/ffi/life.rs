@@ -1,14 +1,14 @@
 //! Life of a VM: open, look at, check, close.
 
 use crate::error::{Error, Result, Status};
-use crate::ffi::{fail, note, with_idle, with_vm};
+use crate::ffi::sized::{self, Sized};
 use crate::lua::{self, lua_State};
 use crate::units::MIN_SENSIBLE_BYTES;
+use crate::vm::config::{Config, Pacing};
 use crate::vm::registry::{self, Owner};
-use crate::vm::{self, Config, Pacing, Vm, host};
+use crate::vm::{Vm, guard, timeline};
 use std::ffi::c_int;
-use std::mem::offset_of;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::catch_unwind;
 use std::ptr;
 
 /// Which way a VM finds the pages that were written since the last snapshot.
@@ -21,12 +21,15 @@ pub enum rlua_Tracker {
     Compare = 1,
     /// Linux userfaultfd (6.7 and later): the kernel tells. Half a microsecond per written page.
     Uffd = 2,
-    /// Windows write watch.
-    WriteWatch = 3,
 }
 
 /// How a VM is made. Fill with zeros, set `size`, then what differs from the default.
+///
+/// All structs that begin with their size follow one rule: a smaller size, of an older header, is
+/// accepted, and what it lacks counts as zero or is not written; of a larger one, what the library
+/// does not know must be zero, or is left alone.
 #[repr(C)]
+#[derive(Clone, Copy)]
 pub struct rlua_Config {
     /// sizeof(rlua_Config).
     pub size: usize,
@@ -56,8 +59,9 @@ pub struct rlua_Config {
     pub reserved: i32,
 }
 
-/// What a VM holds. Set `size` before the call; the call fills the rest.
+/// What a VM holds. Set `size` before the call; the call fills the rest, as far as that reaches.
 #[repr(C)]
+#[derive(Clone, Copy)]
 pub struct rlua_Info {
     /// sizeof(rlua_Info).
     pub size: usize,
@@ -83,14 +87,18 @@ pub struct rlua_Info {
     pub dirty_pages: usize,
     /// The rlua_Tracker in use.
     pub tracker: i32,
-    /// 1 when objects lie at the same offsets from a 4 GiB boundary in every process, so that
-    /// hashes of addresses, and with them the order of `pairs`, are the same everywhere.
-    pub reproducible: i32,
+    /// 0.
+    pub reserved: i32,
+    /// The highest label that was ever captured; a rollback does not lower it. A frame up to it is
+    /// re-simulated. 0 before the first.
+    pub highest_frame: i64,
 }
 
 /// Opens and enters a VM; a panic on the way is an error, not the host's end.
 fn open(config: &Config) -> Result<*mut lua_State> {
-    let opened = catch_unwind(|| Vm::open(config).and_then(registry::enter));
+    // SAFETY: what is entered was just made.
+    let enter = |vm| unsafe { registry::enter(vm) };
+    let opened = catch_unwind(|| Vm::open(config).and_then(enter));
     opened.unwrap_or(Err(Error::Poisoned))
 }
 
@@ -114,7 +122,7 @@ pub extern "C" fn rlua_new_rollback(memory_size: usize, max_snapshots: usize) ->
         pacing: Pacing::ROLLBACK,
     };
     open(&config).unwrap_or_else(|error| {
-        fail(None, &error);
+        guard::fail(None, &error);
         ptr::null_mut()
     })
 }
@@ -131,12 +139,12 @@ pub extern "C" fn rlua_new_rollback(memory_size: usize, max_snapshots: usize) ->
 /// Both pointers are NULL or point to structs of their type.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rlua_open(config: *const rlua_Config, out: *mut *mut lua_State) -> c_int {
-    if config.is_null() || out.is_null() {
-        return fail(None, &Error::NullArg { name: "config or out" });
+    if out.is_null() {
+        return guard::fail(None, &Error::NullArg { name: "out" });
     }
     // SAFETY: not NULL, so a place for one pointer, by the contract above.
     unsafe { out.write(ptr::null_mut()) };
-    // SAFETY: not NULL; `size` is read before anything that a smaller struct may not have.
+    // SAFETY: NULL or whole, by the contract above.
     let opened = unsafe { read_config(config) }.and_then(|config| open(&config));
     match opened {
         Ok(main) => {
@@ -144,27 +152,21 @@ pub unsafe extern "C" fn rlua_open(config: *const rlua_Config, out: *mut *mut lu
             unsafe { out.write(main) };
             Status::Ok as c_int
         }
-        Err(error) => fail(None, &error),
+        Err(error) => guard::fail(None, &error),
     }
 }
 
-/// Size of the smallest struct that was ever published: a host built against an older header passes
-/// a smaller one, and the fields it does not have are 0.
-const CONFIG_BYTES_MIN: usize = offset_of!(rlua_Config, gc_step_multiplier);
+// SAFETY: repr(C); integers.
+unsafe impl Sized for rlua_Config {}
 
+/// # Safety
+/// `config` is NULL or points to as many bytes as its size says.
 unsafe fn read_config(config: *const rlua_Config) -> Result<Config> {
-    // SAFETY: the first field is there in every version of the struct.
-    let found = unsafe { (*config).size };
-    let expected = size_of::<rlua_Config>();
-    if !(CONFIG_BYTES_MIN..=expected).contains(&found) {
-        return Err(Error::BadConfigSize { found, expected });
+    // SAFETY: by the contract above.
+    let config = unsafe { sized::read("config", config)? };
+    if config.reserved != 0 {
+        return Err(Error::Reserved { name: "config" });
     }
-    // SAFETY: zero is valid for every field; the host says that `found` bytes are there.
-    let config = unsafe {
-        let mut whole: rlua_Config = std::mem::zeroed();
-        ptr::copy_nonoverlapping(config.cast::<u8>(), ptr::from_mut(&mut whole).cast(), found);
-        whole
-    };
     Ok(Config {
         memory_bytes: config.memory_size,
         max_snapshots: config.max_snapshots,
@@ -213,7 +215,7 @@ pub extern "C" fn luaL_newstate() -> *mut lua_State {
                 memory_bytes /= 2;
             }
             Err(error) => {
-                fail(None, &error);
+                guard::fail(None, &error);
                 return ptr::null_mut();
             }
         }
@@ -222,8 +224,9 @@ pub extern "C" fn luaL_newstate() -> *mut lua_State {
 
 /// lua_close: closes variables, runs finalizers, discards the participants' tokens, releases every
 /// resource in the order of creation, then frees the arena and the snapshots. A state of
-/// lua_newstate is closed as in stock Lua. Refused, with a sentence for rlua_last_error, while Lua
-/// is running in the VM; ignored for NULL and for a VM that is closed already.
+/// lua_newstate is closed as in stock Lua. Refused, with a sentence for rlua_last_error, while the
+/// VM is in use (rlua_recover ends that where it is by mistake); ignored for NULL and for a VM that
+/// is closed already.
 ///
 /// @param L  A thread of the VM.
 ///
@@ -232,29 +235,14 @@ pub extern "C" fn luaL_newstate() -> *mut lua_State {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lua_close(L: *mut lua_State) {
     match registry::find(L) {
-        Owner::Live(vm) => {
-            // SAFETY: live. A poisoned VM is closed without running anything in it.
-            unsafe {
-                let finalized = vm::when_idle(vm, |vm| {
-                    host::finalize(vm);
-                    Ok(())
-                });
-                match finalized {
-                    Ok(()) | Err(Error::Poisoned) => {
-                        // Whatever a panic there leaves undone, the VM goes.
-                        let _ = catch_unwind(AssertUnwindSafe(|| host::close(vm)));
-                        drop(registry::leave(vm));
-                    }
-                    Err(_) => note(Some(vm), format_args!("{}", Error::BusyClose)),
-                }
-            }
-        }
+        // SAFETY: live, by the contract above.
+        Owner::Live(vm) => unsafe { guard::close(vm) },
         Owner::Foreign if !L.is_null() => {
             // SAFETY: a state of another allocator, by the contract above.
             unsafe { lua::rlua_c_close_stock(L) }
         }
         Owner::Foreign | Owner::Closed => {
-            fail(None, &Error::NotRollback);
+            guard::fail(None, &Error::NotRollback);
         }
     }
 }
@@ -264,8 +252,8 @@ pub unsafe extern "C" fn lua_close(L: *mut lua_State) {
 /// Cost: a few loads.
 ///
 /// @param L     A thread of the VM.
-/// @param info  The caller's; `size` must be sizeof(rlua_Info).
-/// @return      RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BAD_CONFIG (`size`).
+/// @param info  The caller's; `size` is its sizeof(rlua_Info), which may be another version's.
+/// @return      RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY (another OS thread), BAD_CONFIG (`size`).
 ///
 /// # Safety
 /// `L` is NULL, foreign, or a thread of a VM that no other thread closes during the call; `info`
@@ -273,20 +261,11 @@ pub unsafe extern "C" fn lua_close(L: *mut lua_State) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rlua_info(L: *mut lua_State, info: *mut rlua_Info) -> c_int {
     // SAFETY: by the contract above.
-    unsafe {
-        with_vm(L, |vm| {
-            if info.is_null() {
-                return Err(Error::NullArg { name: "info" });
-            }
-            let (found, expected) = ((*info).size, size_of::<rlua_Info>());
-            if found != expected {
-                return Err(Error::BadConfigSize { found, expected });
-            }
-            info.write(describe(vm));
-            Ok(())
-        })
-    }
+    unsafe { guard::look(L, |vm| sized::write("info", info, describe(vm))) }
 }
+
+// SAFETY: repr(C); integers.
+unsafe impl Sized for rlua_Info {}
 
 fn describe(vm: &Vm) -> rlua_Info {
     let (arena, history) = (vm.arena(), vm.history());
@@ -304,7 +283,8 @@ fn describe(vm: &Vm) -> rlua_Info {
         newest_frame: frames.map_or(0, |(_, newest)| newest.0),
         dirty_pages: history.dirty_pages(),
         tracker: vm.tracker_id(),
-        reproducible: 1,
+        reserved: 0,
+        highest_frame: history.highest_frame().map_or(0, |frame| frame.0),
     }
 }
 
@@ -315,12 +295,12 @@ fn describe(vm: &Vm) -> rlua_Info {
 ///
 /// @param L  A thread of the VM.
 /// @return   RLUA_OK, or CORRUPT with a sentence that names the broken invariant, or NULL_ARG,
-///           NOT_ROLLBACK, BUSY, POISONED.
+///           NOT_ROLLBACK, BUSY, POISONED, NO_MEMORY (nothing is known then).
 ///
 /// # Safety
 /// `L` is NULL, foreign, or a thread of a VM that no other thread uses during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rlua_check(L: *mut lua_State) -> c_int {
     // SAFETY: by the contract above.
-    unsafe { with_idle(L, |vm| (*vm).check()) }
+    unsafe { guard::work(L, |vm| timeline::check(vm)) }
 }

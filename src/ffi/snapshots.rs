@@ -1,14 +1,13 @@
 //! Snapshots: capture, restore, discard.
 
 use crate::error::Error;
-use crate::ffi::{with_held, with_idle, with_vm};
 use crate::lua::lua_State;
 use crate::units::Frame;
-use crate::vm::host;
+use crate::vm::{guard, timeline};
 use std::ffi::c_int;
 
-/// Captures the VM's whole state, labelled one above the newest snapshot (0 when none is held).
-/// The oldest snapshot goes when the history is full.
+/// Captures the VM's whole state, labelled one above the newest snapshot (0 when none is held);
+/// rlua_newest_frame tells the label. The oldest snapshot goes when the history is full.
 ///
 /// Cost: the tracker's search, a comparison of each page that may have been written since the last
 /// capture or restore, and a copy of the 64-byte lines that differ.
@@ -23,13 +22,14 @@ use std::ffi::c_int;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rlua_snap(L: *mut lua_State) -> c_int {
     // SAFETY: by the contract above.
-    unsafe { with_held(L, |vm| host::capture(vm, None)) }
+    unsafe { guard::work(L, |vm| timeline::capture(vm, None)) }
 }
 
-/// Captures the VM's whole state under the label `frame`, as rlua_snap does otherwise.
+/// Captures the VM's whole state under the label `frame`, as rlua_snap does otherwise. The newest
+/// snapshot's label again replaces that snapshot: what was held under it is gone.
 ///
 /// @param L      Any thread of a VM of ours.
-/// @param frame  Label, above the newest snapshot's label.
+/// @param frame  Label, not below the newest snapshot's.
 /// @return       RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, DISABLED, BAD_FRAME,
 ///               NO_MEMORY, PARTICIPANT. After an error nothing has changed.
 ///
@@ -38,7 +38,7 @@ pub unsafe extern "C" fn rlua_snap(L: *mut lua_State) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rlua_snap_frame(L: *mut lua_State, frame: i64) -> c_int {
     // SAFETY: by the contract above.
-    unsafe { with_held(L, |vm| host::capture(vm, Some(Frame(frame)))) }
+    unsafe { guard::work(L, |vm| timeline::capture(vm, Some(Frame(frame)))) }
 }
 
 /// Puts the VM's whole state back to the n-th newest snapshot. Newer snapshots are dropped, the
@@ -61,7 +61,7 @@ pub unsafe extern "C" fn rlua_snap_frame(L: *mut lua_State, frame: i64) -> c_int
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rlua_rollback(L: *mut lua_State, n: usize) -> c_int {
     // SAFETY: by the contract above.
-    unsafe { with_idle(L, |vm| host::restore(vm, n)) }
+    unsafe { guard::work(L, |vm| timeline::restore(vm, n)) }
 }
 
 /// Puts the VM's whole state back to the snapshot labelled `frame`, as rlua_rollback does.
@@ -76,7 +76,7 @@ pub unsafe extern "C" fn rlua_rollback(L: *mut lua_State, n: usize) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rlua_rollback_to(L: *mut lua_State, frame: i64) -> c_int {
     // SAFETY: by the contract above.
-    unsafe { with_idle(L, |vm| host::restore_to(vm, Frame(frame))) }
+    unsafe { guard::work(L, |vm| timeline::restore_to(vm, Frame(frame))) }
 }
 
 /// Drops the snapshots older than a confirmed frame: those whose label is below `frame`.
@@ -90,35 +90,7 @@ pub unsafe extern "C" fn rlua_rollback_to(L: *mut lua_State, frame: i64) -> c_in
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rlua_discard_before(L: *mut lua_State, frame: i64) -> c_int {
     // SAFETY: by the contract above.
-    unsafe {
-        with_idle(L, |vm| {
-            host::discard_before(vm, Frame(frame));
-            Ok(())
-        })
-    }
-}
-
-/// Tells how many snapshots are held. May be called while Lua is running.
-///
-/// @param L      Any thread of a VM of ours.
-/// @param count  Receives the count.
-/// @return       RLUA_OK, or NULL_ARG, NOT_ROLLBACK.
-///
-/// # Safety
-/// `L` is NULL, foreign, or a thread of a VM that no other thread closes during the call; `count`
-/// is NULL or points to a size_t.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn rlua_snapshot_count(L: *mut lua_State, count: *mut usize) -> c_int {
-    // SAFETY: by the contract above.
-    unsafe {
-        with_vm(L, |vm| {
-            if count.is_null() {
-                return Err(Error::NullArg { name: "count" });
-            }
-            count.write(vm.history().count());
-            Ok(())
-        })
-    }
+    unsafe { guard::work(L, |vm| timeline::discard_before(vm, Frame(frame))) }
 }
 
 /// Changes how many snapshots are kept. Where more are held, the oldest go; 0 turns them off.
@@ -132,5 +104,54 @@ pub unsafe extern "C" fn rlua_snapshot_count(L: *mut lua_State, count: *mut usiz
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rlua_set_max_snapshots(L: *mut lua_State, max_snapshots: usize) -> c_int {
     // SAFETY: by the contract above.
-    unsafe { with_idle(L, |vm| host::set_max_snapshots(vm, max_snapshots)) }
+    unsafe { guard::work(L, |vm| timeline::set_max_snapshots(vm, max_snapshots)) }
+}
+
+/// Tells how many snapshots are held. May be called while Lua is running.
+///
+/// @param L      Any thread of a VM of ours.
+/// @param count  Receives the count.
+/// @return       RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY (another OS thread).
+///
+/// # Safety
+/// `L` is NULL, foreign, or a thread of a VM that no other thread closes during the call; `count`
+/// is NULL or points to a size_t.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rlua_snapshot_count(L: *mut lua_State, count: *mut usize) -> c_int {
+    // SAFETY: by the contract above.
+    unsafe {
+        guard::look(L, |vm| {
+            if count.is_null() {
+                return Err(Error::NullArg { name: "count" });
+            }
+            count.write(vm.history().count());
+            Ok(())
+        })
+    }
+}
+
+/// Tells the newest snapshot's label: what a snap has just given, and where a rollback has just
+/// gone. May be called while Lua is running.
+///
+/// @param L      Any thread of a VM of ours.
+/// @param frame  Receives the label.
+/// @return       RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY (another OS thread), NO_SNAPSHOT (none is
+///               held).
+///
+/// # Safety
+/// `L` is NULL, foreign, or a thread of a VM that no other thread closes during the call; `frame`
+/// is NULL or points to an int64_t.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rlua_newest_frame(L: *mut lua_State, frame: *mut i64) -> c_int {
+    // SAFETY: by the contract above.
+    unsafe {
+        guard::look(L, |vm| {
+            if frame.is_null() {
+                return Err(Error::NullArg { name: "frame" });
+            }
+            let (_, newest) = vm.history().frames().ok_or(Error::NoSnapshot)?;
+            frame.write(newest.0);
+            Ok(())
+        })
+    }
 }

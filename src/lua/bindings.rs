@@ -1,8 +1,9 @@
-//! The C functions of `life.c` and `shim.c`, and Lua's names for types.
+//! What C and Rust know of each other: `internal.h`, in Rust. `tests/bindings.rs` compares the two.
 
-#![allow(non_camel_case_types, missing_docs)] // Lua's names; life.c and shim.c tell what each does
+#![allow(non_camel_case_types, non_snake_case, missing_docs)] // Lua's names; internal.h tells what each is
 
 use std::ffi::{c_char, c_int, c_void};
+use std::sync::atomic::AtomicUsize;
 
 /// A thread of a VM. Never looked into from Rust.
 #[repr(C)]
@@ -16,10 +17,7 @@ pub type lua_Alloc = unsafe extern "C" fn(*mut c_void, *mut c_void, usize, usize
 /// As `rlua_HostFunction` in the header.
 pub type HostFunction = unsafe extern "C" fn(*mut lua_State, *mut c_void) -> c_int;
 
-/// As `lua_CFunction`, not NULL.
-pub type lua_CFunction = unsafe extern "C" fn(*mut lua_State) -> c_int;
-
-/// A method of a resource type; a list of them ends with a NULL name.
+/// As `rlua_Method` in the header: a list of them ends with a NULL name.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Method {
@@ -27,12 +25,55 @@ pub struct Method {
     pub function: Option<HostFunction>,
 }
 
-/// What shim.c answers before it does anything: an argument without meaning.
+/// As `rlua_Hold`: the word to clear when a protected call ends, or NULL.
+#[repr(C)]
+pub struct Hold {
+    pub word: *const AtomicUsize,
+}
+
+/// As `rlua_Hooks`: the ways from C into Rust.
+#[repr(C)]
+pub struct Hooks {
+    pub enter: unsafe extern "C" fn(L: *mut lua_State, hold: *mut Hold) -> c_int,
+    pub seize: unsafe extern "C" fn(L: *mut lua_State, hold: *mut Hold) -> c_int,
+    pub same: unsafe extern "C" fn(L: *mut lua_State, other: *mut lua_State) -> c_int,
+    pub null: unsafe extern "C" fn(
+        L: *mut lua_State,
+        function: *const c_char,
+        argument: *const c_char,
+    ) -> c_int,
+    pub refuse: unsafe extern "C" fn(
+        L: *mut lua_State,
+        function: *const c_char,
+        why: *const c_char,
+    ) -> c_int,
+    pub full: unsafe extern "C" fn(L: *mut lua_State, function: *const c_char) -> c_int,
+    pub failed:
+        unsafe extern "C" fn(L: *mut lua_State, function: *const c_char, status: c_int) -> c_int,
+    pub collected: unsafe extern "C" fn(L: *mut lua_State, handle: *mut c_void, id: u64),
+    pub exiting: unsafe extern "C" fn(main: *mut lua_State, finalized: c_int),
+}
+
+/// As `rlua_BlockBytes`.
+pub type BlockBytes = unsafe extern "C" fn(ud: *mut c_void, address: *const c_void) -> usize;
+
+/// [`rlua_c_ref`] before it does anything: no value on the stack.
 pub const REFUSED_ARGUMENT: c_int = -1;
-/// What shim.c answers before it does anything: no room on the stack.
+/// [`rlua_c_pushresource`] before it does anything: no room on the stack.
 pub const REFUSED_STACK: c_int = -2;
 
+/// [`rlua_c_check`]: nothing is wrong.
+pub const CHECK_OK: c_int = 0;
+/// [`rlua_c_check`]: the heap is damaged, and `why` says where.
+pub const CHECK_CORRUPT: c_int = 1;
+/// [`rlua_c_check`]: there was no memory to find out.
+pub const CHECK_NO_MEMORY: c_int = 2;
+/// Bytes of the sentence that [`rlua_c_check`] can write.
+pub const CHECK_ROOM: usize = 160;
+
 unsafe extern "C" {
+    pub fn rlua_c_set_hooks(hooks: *const Hooks);
+
     pub fn rlua_c_open(alloc: lua_Alloc, ud: *mut c_void, seed: *const u32) -> *mut lua_State;
     pub fn rlua_c_pace(
         main: *mut lua_State,
@@ -44,113 +85,16 @@ unsafe extern "C" {
     pub fn rlua_c_is_idle(main: *mut lua_State) -> c_int;
     pub fn rlua_c_finalize(main: *mut lua_State);
     pub fn rlua_c_close_stock(L: *mut lua_State);
-
     pub fn rlua_c_error_text(L: *mut lua_State, length: *mut usize) -> *const c_char;
-    pub fn rlua_c_openlibs(L: *mut lua_State) -> c_int;
-    pub fn rlua_c_loadbuffer(
-        L: *mut lua_State,
-        text: *const c_char,
-        length: usize,
-        name: *const c_char,
-        mode: *const c_char,
-    ) -> c_int;
-    pub fn rlua_c_loadfile(L: *mut lua_State, name: *const c_char) -> c_int;
-    pub fn rlua_c_call(L: *mut lua_State, nargs: c_int, nresults: c_int, msgh: c_int) -> c_int;
-    pub fn rlua_c_resume(
-        L: *mut lua_State,
-        from: *mut lua_State,
-        nargs: c_int,
-        nresults: *mut c_int,
-    ) -> c_int;
-    pub fn rlua_c_getglobal(L: *mut lua_State, name: *const c_char) -> c_int;
-    pub fn rlua_c_setglobal(L: *mut lua_State, name: *const c_char) -> c_int;
-    pub fn rlua_c_getfield(L: *mut lua_State, index: c_int, key: *const c_char) -> c_int;
-    pub fn rlua_c_setfield(L: *mut lua_State, index: c_int, key: *const c_char) -> c_int;
-    pub fn rlua_c_geti(L: *mut lua_State, index: c_int, key: lua_Integer) -> c_int;
-    pub fn rlua_c_seti(L: *mut lua_State, index: c_int, key: lua_Integer) -> c_int;
-    pub fn rlua_c_gettable(L: *mut lua_State, index: c_int) -> c_int;
-    pub fn rlua_c_settable(L: *mut lua_State, index: c_int) -> c_int;
-    pub fn rlua_c_next(L: *mut lua_State, index: c_int, more: *mut c_int) -> c_int;
-    pub fn rlua_c_createtable(L: *mut lua_State, narr: c_int, nrec: c_int) -> c_int;
-    pub fn rlua_c_tolstring(
-        L: *mut lua_State,
-        index: c_int,
-        text: *mut *const c_char,
-        length: *mut usize,
-    ) -> c_int;
-    pub fn rlua_c_pushlstring(L: *mut lua_State, text: *const c_char, length: usize) -> c_int;
-    pub fn rlua_c_pushinteger(L: *mut lua_State, value: lua_Integer) -> c_int;
-    pub fn rlua_c_pushnumber(L: *mut lua_State, value: lua_Number) -> c_int;
-    pub fn rlua_c_pushboolean(L: *mut lua_State, value: c_int) -> c_int;
-    pub fn rlua_c_pushnil(L: *mut lua_State) -> c_int;
-    pub fn rlua_c_pushvalue(L: *mut lua_State, index: c_int) -> c_int;
-    pub fn rlua_c_gc(L: *mut lua_State, what: c_int, data: c_int) -> c_int;
-    pub fn rlua_c_pushfunction(
-        L: *mut lua_State,
-        function: HostFunction,
+    pub fn rlua_c_recover(main: *mut lua_State);
+    pub fn rlua_c_check(
+        main: *mut lua_State,
+        used_bytes: usize,
+        block_bytes: BlockBytes,
         ud: *mut c_void,
-        name: *const c_char,
+        why: *mut c_char,
     ) -> c_int;
 
-    pub fn rlua_c_newuserdata(
-        L: *mut lua_State,
-        size: usize,
-        nuvalue: c_int,
-        block: *mut *mut c_void,
-    ) -> c_int;
-    pub fn rlua_c_newthread(L: *mut lua_State, thread: *mut *mut lua_State) -> c_int;
-    pub fn rlua_c_pushcclosure(
-        L: *mut lua_State,
-        function: lua_CFunction,
-        upvalues: c_int,
-    ) -> c_int;
-    pub fn rlua_c_loadfilex(L: *mut lua_State, name: *const c_char, mode: *const c_char) -> c_int;
-    pub fn rlua_c_requiref(
-        L: *mut lua_State,
-        name: *const c_char,
-        open: lua_CFunction,
-        global: c_int,
-    ) -> c_int;
-    pub fn rlua_c_len(L: *mut lua_State, index: c_int) -> c_int;
-    pub fn rlua_c_concat(L: *mut lua_State, count: c_int) -> c_int;
-    pub fn rlua_c_compare(
-        L: *mut lua_State,
-        first: c_int,
-        second: c_int,
-        op: c_int,
-        result: *mut c_int,
-    ) -> c_int;
-    pub fn rlua_c_arith(L: *mut lua_State, op: c_int) -> c_int;
-    pub fn rlua_c_pushtostring(L: *mut lua_State, index: c_int) -> c_int;
-    pub fn rlua_c_traceback(
-        L: *mut lua_State,
-        of: *mut lua_State,
-        text: *const c_char,
-        level: c_int,
-    ) -> c_int;
-    pub fn rlua_c_rawget(L: *mut lua_State, index: c_int) -> c_int;
-    pub fn rlua_c_rawgeti(L: *mut lua_State, index: c_int, key: lua_Integer) -> c_int;
-    pub fn rlua_c_rawset(L: *mut lua_State, index: c_int) -> c_int;
-    pub fn rlua_c_rawseti(L: *mut lua_State, index: c_int, key: lua_Integer) -> c_int;
-    pub fn rlua_c_getsubtable(L: *mut lua_State, index: c_int, name: *const c_char) -> c_int;
-    pub fn rlua_c_newmetatable(L: *mut lua_State, name: *const c_char, made: *mut c_int) -> c_int;
-    pub fn rlua_c_getmetatable(L: *mut lua_State, name: *const c_char) -> c_int;
-    pub fn rlua_c_setmetatable(L: *mut lua_State, name: *const c_char) -> c_int;
-    pub fn rlua_c_testudata(
-        L: *mut lua_State,
-        index: c_int,
-        name: *const c_char,
-        block: *mut *mut c_void,
-    ) -> c_int;
-    pub fn rlua_c_settop(L: *mut lua_State, index: c_int) -> c_int;
-    pub fn rlua_c_toclose(L: *mut lua_State, index: c_int) -> c_int;
-    pub fn rlua_c_closeslot(L: *mut lua_State, index: c_int) -> c_int;
-    pub fn rlua_c_xmove(from: *mut lua_State, to: *mut lua_State, count: c_int) -> c_int;
-
-    pub fn rlua_c_set_hooks(
-        on_collect: unsafe extern "C" fn(*mut lua_State, *mut c_void, u64),
-        on_exit: unsafe extern "C" fn(*mut lua_State, c_int),
-    );
     pub fn rlua_c_alloc(L: *mut lua_State, size: usize) -> *mut c_void;
     pub fn rlua_c_is_block(memory: *mut c_void) -> c_int;
     pub fn rlua_c_realloc(L: *mut lua_State, memory: *mut c_void, size: usize) -> *mut c_void;

@@ -33,15 +33,37 @@
 #define GC_ROUNDS 2
 
 /* lgc.c calls its singlestep with the argument L, and defines it with the parameter lua_State *L:
- * so a macro can tell the two apart, and take the calls only. */
+ * so a macro can tell the two apart, and take the calls only. The same for markmt. */
 static lu_mem rlua_singlestep(lua_State *L);
+static void mark_roots(global_State *g);
 #define singlestep(first_word) singlestep_##first_word)
 #define singlestep_lua_State stock_singlestep(lua_State
 #define singlestep_L rlua_singlestep(L
+#define markmt(first_word) markmt_##first_word)
+#define markmt_global_State stock_markmt(global_State
+#define markmt_g mark_roots(g
 #include "lgc.c"
 #undef singlestep
 #undef singlestep_lua_State
 #undef singlestep_L
+#undef markmt
+#undef markmt_global_State
+#undef markmt_g
+
+/* Roots of our own beside the metatables of the basic types, which every kind of collection marks
+ * at its start and in its atomic phase: tables that no script can reach. */
+static void mark_roots(global_State *g) {
+  rlua_Private *own = rlua_private(g->mainthread);
+  stock_markmt(g);
+  markobjectN(g, own->refs);
+  markobjectN(g, own->types);
+}
+
+/* What `sliced` keeps of a table's address: no pointer, which could dangle. Two tables of a state
+ * whose allocator is the host's may look alike; then a slice begins in the wrong place (G1). */
+static unsigned int low_bits(const Table *h) {
+  return (unsigned int)(size_t)h;
+}
 
 /* The slots of both parts, by one index: a table's array first. */
 static unsigned int slots(const Table *h) {
@@ -85,11 +107,11 @@ static lu_mem mark_slice(global_State *g, rlua_Private *own) {
   Table *h = gco2t(g->gray);
   unsigned int array = luaH_realasize(h), end = slots(h), i;
   lu_mem work = GC_SLICE_WORK;
-  if (own->sliced == h && own->unsliced < end) end = own->unsliced;
-  own->sliced = h;
+  if (own->sliced == low_bits(h) && own->unsliced < end) end = own->unsliced;
+  own->sliced = low_bits(h);
   own->unsliced = end > GC_SLICE ? end - GC_SLICE : 0;
   if (own->unsliced == 0) { /* the last one (G1) */
-    own->sliced = NULL;
+    own->sliced = 0;
     put_off(g);
   }
   /* From here on, what gets gray lies above the table, and is marked before its next slice. */
@@ -121,13 +143,13 @@ static lu_mem mark(global_State *g, rlua_Private *own) {
   lua_assert(g->gckind == KGC_INC && !g->gcstopem);
   if (o == NULL && g->grayagain != NULL && own->rounds < GC_ROUNDS) {
     own->rounds++;
-    own->sliced = NULL;
+    own->sliced = 0;
     g->gray = g->grayagain; /* all of it is gray, so it may be traversed again */
     g->grayagain = NULL;
     return 1;
   }
   if (o == NULL || o->tt != LUA_VTABLE || !is_large(g, gco2t(o))) return 0;
-  if (own->sliced == NULL || own->sliced == gco2t(o)) return mark_slice(g, own);
+  if (own->sliced == 0 || own->sliced == low_bits(gco2t(o))) return mark_slice(g, own);
   if (own->rounds == GC_ROUNDS) return 0;
   put_off(g); /* inside the table that is in slices: its turn is in the next round */
   return 1;
@@ -141,7 +163,7 @@ static lu_mem rlua_singlestep(lua_State *L) {
     lu_mem work = mark(g, own);
     if (work != 0) return work;
   } else if (g->gcstate == GCSpause) {
-    own->sliced = NULL;
+    own->sliced = 0;
     own->rounds = 0;
   }
   return stock_singlestep(L);

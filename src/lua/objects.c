@@ -1,178 +1,229 @@
 /* objects.c: protected calls that make objects, combine values, and work below metamethods.
  *
- * The same shape as shim.c, behind which it is included: an rlua_c_X runs lua_X (or luaL_X)
- * protected, answers Lua's status, and refuses what Lua leaves undefined before anything happens.
- * The public functions are in ffi/objects.rs.
+ * Part of the one translation unit, behind protect.h. Contracts: objects.h.
  */
 
-/* -- making ------------------------------------------------------------------------------- */
+/* -- making ------------------------------------------------------------------------------------ */
 
-#define MAX_USER_VALUES 32767 /* lua_newuserdatauv asserts less than SHRT_MAX */
+#define MAX_USER_VALUES 32766 /* lua_newuserdatauv asserts less than SHRT_MAX */
 
 BODY(newuserdata_body) {
   ARGS->block = lua_newuserdatauv(L, ARGS->length, ARGS->count);
 }
-RLUA_INTERNAL int rlua_c_newuserdata(lua_State *L, size_t size, int nuvalue, void **block) {
+
+int rlua_newuserdata(lua_State *L, size_t size, int nuvalue, void **block) {
+  if (block != NULL) *block = NULL;
+  ENTER;
+  REFUSE_IF(nuvalue < 0 || nuvalue > MAX_USER_VALUES, "nuvalue = %d is outside 0 to %d", nuvalue,
+            MAX_USER_VALUES);
+  ROOM(3);
   Args args = {.length = size, .count = nuvalue};
-  if (nuvalue < 0 || nuvalue >= MAX_USER_VALUES) return REFUSED_ARGUMENT;
-  int status = protect(L, newuserdata_body, &args, 0);
-  *block = status == LUA_OK ? args.block : NULL;
-  return status;
+  int status = PROTECT(newuserdata_body, 0);
+  if (status == LUA_OK && block != NULL) *block = args.block;
+  FINISH(status);
 }
 
 BODY(newthread_body) {
   ARGS->block = lua_newthread(L);
 }
-RLUA_INTERNAL int rlua_c_newthread(lua_State *L, lua_State **thread) {
+
+int rlua_newthread(lua_State *L, lua_State **thread) {
+  if (thread != NULL) *thread = NULL;
+  ENTER;
+  NOT_NULL(thread);
+  ROOM(3);
   Args args = {0};
-  int status = protect(L, newthread_body, &args, 0);
-  *thread = status == LUA_OK ? args.block : NULL;
-  return status;
+  int status = PROTECT(newthread_body, 0);
+  if (status == LUA_OK) *thread = args.block;
+  FINISH(status);
 }
 
 BODY(pushcclosure_body) {
   lua_pushcclosure(L, ARGS->function, ARGS->count);
 }
-RLUA_INTERNAL int rlua_c_pushcclosure(lua_State *L, lua_CFunction function, int upvalues) {
-  Args args = {.function = function, .count = upvalues};
-  if (upvalues < 0 || upvalues > MAXUPVAL) return REFUSED_ARGUMENT;
-  return protect(L, pushcclosure_body, &args, upvalues);
-}
 
-BODY(loadfilex_body) {
-  ARGS->status = luaL_loadfilex(L, ARGS->name, ARGS->mode);
-}
-RLUA_INTERNAL int rlua_c_loadfilex(lua_State *L, const char *name, const char *mode) {
-  Args args = {.name = name, .mode = mode};
-  return protect_load(L, loadfilex_body, &args);
+int rlua_pushcclosure(lua_State *L, lua_CFunction function, int upvalues) {
+  ENTER;
+  NOT_NULL(function);
+  REFUSE_IF(upvalues < 0 || upvalues > MAXUPVAL, "upvalues = %d is outside 0 to %d", upvalues,
+            MAXUPVAL);
+  Args args = {.function = function, .count = upvalues};
+  RUN(pushcclosure_body, upvalues);
 }
 
 BODY(requiref_body) {
   luaL_requiref(L, ARGS->name, ARGS->function, ARGS->flag);
 }
-RLUA_INTERNAL int rlua_c_requiref(lua_State *L, const char *name, lua_CFunction open, int global) {
+
+int rlua_requiref(lua_State *L, const char *name, lua_CFunction open, int global) {
+  ENTER;
+  NOT_NULL(name);
+  NOT_NULL(open);
+  MAY_CALL;
   Args args = {.name = name, .function = open, .flag = global};
-  return protect(L, requiref_body, &args, 0);
+  RUN(requiref_body, 0);
 }
 
-/* -- combining ---------------------------------------------------------------------------- */
+/* -- combining --------------------------------------------------------------------------------- */
 
 BODY(len_body) {
   lua_len(L, ARGS->index);
 }
-RLUA_INTERNAL int rlua_c_len(lua_State *L, int index) {
+
+int rlua_len(lua_State *L, int index) {
+  ENTER;
+  INDEX(index);
   Args args = {.index = index};
-  return is_index(L, index) ? protect(L, len_body, &args, 0) : REFUSED_ARGUMENT;
+  RUN(len_body, 0);
 }
 
 BODY(concat_body) {
   lua_concat(L, ARGS->count);
 }
-RLUA_INTERNAL int rlua_c_concat(lua_State *L, int count) {
+
+int rlua_concat(lua_State *L, int count) {
+  ENTER;
+  REFUSE_IF(count < 0, "count = %d is negative", count);
   Args args = {.count = count};
-  return count < 0 ? REFUSED_ARGUMENT : protect(L, concat_body, &args, count);
+  RUN(concat_body, count);
 }
 
 BODY(compare_body) {
   ARGS->flag = lua_compare(L, ARGS->index, ARGS->count, ARGS->results);
 }
-RLUA_INTERNAL int rlua_c_compare(lua_State *L, int first, int second, int op, int *result) {
-  Args args = {.index = first, .count = second, .results = op};
+
+int rlua_compare(lua_State *L, int first, int second, int op, int *result) {
+  ENTER;
+  NOT_NULL(result);
   *result = 0;
-  if (op < LUA_OPEQ || op > LUA_OPLE) return REFUSED_ARGUMENT;
-  if (!is_index(L, first) || !is_index(L, second)) return REFUSED_ARGUMENT;
-  int status = protect(L, compare_body, &args, 0);
+  REFUSE_IF(op < LUA_OPEQ || op > LUA_OPLE, "op = %d is no comparison", op);
+  INDEX(first);
+  INDEX(second);
+  ROOM(3);
+  Args args = {.index = first, .count = second, .results = op};
+  int status = PROTECT(compare_body, 0);
   *result = status == LUA_OK && args.flag;
-  return status;
+  FINISH(status);
 }
 
 BODY(arith_body) {
   lua_arith(L, ARGS->flag);
 }
-RLUA_INTERNAL int rlua_c_arith(lua_State *L, int op) {
+
+int rlua_arith(lua_State *L, int op) {
+  ENTER;
+  REFUSE_IF(op < LUA_OPADD || op > LUA_OPBNOT, "op = %d is no operation", op);
+  int operands = op == LUA_OPUNM || op == LUA_OPBNOT ? 1 : 2;
   Args args = {.flag = op};
-  if (op < LUA_OPADD || op > LUA_OPBNOT) return REFUSED_ARGUMENT;
-  return protect(L, arith_body, &args, op == LUA_OPUNM || op == LUA_OPBNOT ? 1 : 2);
+  RUN(arith_body, operands);
 }
 
 BODY(pushtostring_body) {
   luaL_tolstring(L, ARGS->index, NULL);
 }
-RLUA_INTERNAL int rlua_c_pushtostring(lua_State *L, int index) {
+
+int rlua_pushtostring(lua_State *L, int index) {
+  ENTER;
+  INDEX(index);
+  if (lua_isnone(L, index)) return refuse_free(L, &hold, __func__, "index", index);
   Args args = {.index = index};
-  if (!is_index(L, index) || lua_isnone(L, index)) return REFUSED_ARGUMENT;
-  return protect(L, pushtostring_body, &args, 0);
+  RUN(pushtostring_body, 0);
 }
 
 BODY(traceback_body) {
   luaL_traceback(L, ARGS->block, ARGS->text, ARGS->count);
 }
-RLUA_INTERNAL int rlua_c_traceback(lua_State *L, lua_State *of, const char *text, int level) {
-  Args args = {.block = of, .text = text, .count = level};
-  return level < 0 ? REFUSED_ARGUMENT : protect(L, traceback_body, &args, 0);
+
+int rlua_traceback(lua_State *L, lua_State *of, const char *message, int level) {
+  ENTER;
+  NOT_NULL(of);
+  REFUSE_IF(!hooks.same(L, of), "of is no thread of the VM that L belongs to");
+  REFUSE_IF(level < 0, "level = %d is negative", level);
+  /* luaL_traceback counts on from the level, so one that no stack has must not be near the end. */
+  Args args = {.block = of, .text = message, .count = level < LUAI_MAXSTACK ? level : LUAI_MAXSTACK};
+  RUN(traceback_body, 0);
 }
 
-/* -- below metamethods -------------------------------------------------------------------- */
-
-static int is_table(lua_State *L, int index) {
-  return is_index(L, index) && lua_istable(L, index);
-}
+/* -- below metamethods ------------------------------------------------------------------------- */
 
 /* Neither reading below metamethods raises. */
-RLUA_INTERNAL int rlua_c_rawget(lua_State *L, int index) {
-  if (!is_table(L, index) || lua_gettop(L) < 1) return REFUSED_ARGUMENT;
+
+int rlua_rawget(lua_State *L, int index) {
+  ENTER;
+  TABLE(index);
+  TAKES(1);
   lua_rawget(L, index);
-  return LUA_OK;
+  FINISH(LUA_OK);
 }
-RLUA_INTERNAL int rlua_c_rawgeti(lua_State *L, int index, lua_Integer key) {
-  if (!is_table(L, index)) return REFUSED_ARGUMENT;
-  if (!lua_checkstack(L, 1)) return REFUSED_STACK;
+
+int rlua_rawgeti(lua_State *L, int index, lua_Integer key) {
+  ENTER;
+  TABLE(index);
+  ROOM(1);
   lua_rawgeti(L, index, key);
-  return LUA_OK;
+  FINISH(LUA_OK);
 }
 
 BODY(rawset_body) {
   lua_rawset(L, ARGS->index);
 }
-RLUA_INTERNAL int rlua_c_rawset(lua_State *L, int index) {
+
+int rlua_rawset(lua_State *L, int index) {
+  ENTER;
+  TABLE(index);
   Args args = {.index = index};
-  return is_table(L, index) ? protect(L, rawset_body, &args, 2) : REFUSED_ARGUMENT;
+  RUN(rawset_body, 2);
 }
 
 BODY(rawseti_body) {
   lua_rawseti(L, ARGS->index, ARGS->integer);
 }
-RLUA_INTERNAL int rlua_c_rawseti(lua_State *L, int index, lua_Integer key) {
+
+int rlua_rawseti(lua_State *L, int index, lua_Integer key) {
+  ENTER;
+  TABLE(index);
   Args args = {.index = index, .integer = key};
-  return is_table(L, index) ? protect(L, rawseti_body, &args, 1) : REFUSED_ARGUMENT;
+  RUN(rawseti_body, 1);
 }
 
 BODY(getsubtable_body) {
   ARGS->flag = luaL_getsubtable(L, ARGS->index, ARGS->name);
 }
-RLUA_INTERNAL int rlua_c_getsubtable(lua_State *L, int index, const char *name) {
+
+int rlua_getsubtable(lua_State *L, int index, const char *name) {
+  ENTER;
+  NOT_NULL(name);
+  INDEX(index);
   Args args = {.index = index, .name = name};
-  return is_index(L, index) ? protect(L, getsubtable_body, &args, 0) : REFUSED_ARGUMENT;
+  RUN(getsubtable_body, 0);
 }
 
-/* -- metatables --------------------------------------------------------------------------- */
+/* -- metatables -------------------------------------------------------------------------------- */
 
 BODY(newmetatable_body) {
   ARGS->flag = luaL_newmetatable(L, ARGS->name);
 }
-RLUA_INTERNAL int rlua_c_newmetatable(lua_State *L, const char *name, int *made) {
+
+int rlua_newmetatable(lua_State *L, const char *name, int *made) {
+  if (made != NULL) *made = 0;
+  ENTER;
+  NOT_NULL(name);
+  ROOM(3);
   Args args = {.name = name};
-  int status = protect(L, newmetatable_body, &args, 0);
-  *made = status == LUA_OK && args.flag;
-  return status;
+  int status = PROTECT(newmetatable_body, 0);
+  if (made != NULL) *made = status == LUA_OK && args.flag;
+  FINISH(status);
 }
 
 BODY(getmetatable_body) {
   luaL_getmetatable(L, ARGS->name);
 }
-RLUA_INTERNAL int rlua_c_getmetatable(lua_State *L, const char *name) {
+
+int rlua_getmetatable(lua_State *L, const char *name) {
+  ENTER;
+  NOT_NULL(name);
   Args args = {.name = name};
-  return protect(L, getmetatable_body, &args, 0);
+  RUN(getmetatable_body, 0);
 }
 
 /* A name that nobody gave leaves the value as it is. */
@@ -181,74 +232,32 @@ BODY(setmetatable_body) {
   if (ARGS->flag) lua_setmetatable(L, -2);
   else lua_pop(L, 1);
 }
-RLUA_INTERNAL int rlua_c_setmetatable(lua_State *L, const char *name) {
+
+int rlua_setmetatable(lua_State *L, const char *name) {
+  ENTER;
+  NOT_NULL(name);
+  TAKES(1);
+  ROOM(3);
   Args args = {.name = name};
-  if (lua_gettop(L) < 1) return REFUSED_ARGUMENT;
-  int status = protect(L, setmetatable_body, &args, 0);
-  return status == LUA_OK && !args.flag ? REFUSED_ARGUMENT : status;
+  int status = PROTECT(setmetatable_body, 0);
+  REFUSE_IF(status == LUA_OK && !args.flag, "name = \"%.80s\" names no metatable in the registry",
+            name);
+  FINISH(status);
 }
 
 BODY(testudata_body) {
   ARGS->block = luaL_testudata(L, ARGS->index, ARGS->name);
 }
-RLUA_INTERNAL int rlua_c_testudata(lua_State *L, int index, const char *name, void **block) {
+
+int rlua_testudata(lua_State *L, int index, const char *name, void **block) {
+  if (block != NULL) *block = NULL;
+  ENTER;
+  NOT_NULL(name);
+  NOT_NULL(block);
+  INDEX(index);
+  ROOM(3);
   Args args = {.index = index, .name = name};
-  *block = NULL;
-  if (!is_index(L, index)) return REFUSED_ARGUMENT;
-  int status = protect(L, testudata_body, &args, 0);
-  *block = status == LUA_OK ? args.block : NULL;
-  return status;
-}
-
-/* -- the stack and its variables ---------------------------------------------------------- */
-
-BODY(settop_body) {
-  lua_settop(L, ARGS->index);
-}
-/* Dropping slots may close variables, which runs Lua. */
-RLUA_INTERNAL int rlua_c_settop(lua_State *L, int index) {
-  int top = lua_gettop(L);
-  if (index < 0 && -(index + 1) > top) return REFUSED_ARGUMENT;
-  int wanted = index >= 0 ? index : top + index + 1;
-  if (wanted >= top || L->tbclist.p < L->ci->func.p + 1 + wanted) {
-    if (wanted > top && !lua_checkstack(L, wanted - top)) return REFUSED_STACK;
-    lua_settop(L, wanted);
-    return LUA_OK;
-  }
-  Args args = {.index = wanted};
-  return protect(L, settop_body, &args, top - wanted);
-}
-
-/* Whether an index names a slot of this frame. */
-static int is_slot(lua_State *L, int index) {
-  return index > LUA_REGISTRYINDEX && is_index(L, index) && lua_absindex(L, index) <= lua_gettop(L);
-}
-
-BODY(toclose_body) {
-  lua_toclose(L, ARGS->index);
-}
-RLUA_INTERNAL int rlua_c_toclose(lua_State *L, int index) {
-  Args args = {.index = index};
-  if (!is_slot(L, index)) return REFUSED_ARGUMENT;
-  if (L->tbclist.p >= index2stack(L, index)) return REFUSED_ARGUMENT;
-  return protect(L, toclose_body, &args, 0);
-}
-
-BODY(closeslot_body) {
-  lua_closeslot(L, ARGS->index);
-}
-RLUA_INTERNAL int rlua_c_closeslot(lua_State *L, int index) {
-  Args args = {.index = index};
-  if (!is_slot(L, index)) return REFUSED_ARGUMENT;
-  if (L->tbclist.p != index2stack(L, index)) return REFUSED_ARGUMENT;
-  return protect(L, closeslot_body, &args, 0);
-}
-
-/* Moving raises nothing, given room. The caller has seen that both are of one VM. */
-RLUA_INTERNAL int rlua_c_xmove(lua_State *from, lua_State *to, int count) {
-  if (count < 0 || lua_gettop(from) < count) return REFUSED_ARGUMENT;
-  if (from == to) return LUA_OK;
-  if (!lua_checkstack(to, count)) return REFUSED_STACK;
-  lua_xmove(from, to, count);
-  return LUA_OK;
+  int status = PROTECT(testudata_body, 0);
+  if (status == LUA_OK) *block = args.block;
+  FINISH(status);
 }

@@ -15,7 +15,8 @@
 //! ```
 //!
 //! The held numbers are a run that ends with the epoch: a capture drops from its front, a restore
-//! from its back. So what a drop makes unreachable lies at the front of the list of deaths, and
+//! from its back. A snapshot that is captured anew keeps its number: what was born or died since it
+//! counts as born or died before it. So what a drop makes unreachable lies at the front of the list of deaths, and
 //! what a restore makes unreachable or alive again lies at the backs of the two lists: afterwards
 //! no entry knows a number that will be given again. No operation looks at anything else: a capture
 //! with 10,000 living resources looks at none of them, it counts one up.
@@ -29,11 +30,11 @@
 //!   that outlived its entry (closed early, then collected) finds nothing.
 //!
 //! # Not here
-//! The handle's userdata (`host.c`), and calling `release` (`crate::vm`).
+//! The handle's userdata (`resources.c`), and calling `release` (`crate::vm`).
 
 #![forbid(unsafe_code)]
 
-use crate::error::{HostError, Result};
+use crate::error::{Flaw, HostError, Result};
 use std::ffi::c_void;
 use std::ops::Range;
 
@@ -250,6 +251,35 @@ impl Resources {
         self.epoch += 1;
     }
 
+    /// The newest snapshot was captured anew: what was born since it is in it now, and what died
+    /// since it is not.
+    pub fn replaced(&mut self) {
+        debug_assert!(!self.held().is_empty(), "there is a newest snapshot");
+        let before = self.epoch - 1;
+        let mut index = self.births.last;
+        while let Some(entry) = self.entries.get_mut(index as usize) {
+            if entry.born < self.epoch {
+                break;
+            }
+            entry.born = before;
+            index = entry.births.before;
+        }
+        let mut index = self.deaths.last;
+        while let Some(entry) = self.entries.get_mut(index as usize) {
+            if entry.died < self.epoch {
+                break;
+            }
+            entry.died = before;
+            let (this, in_older) = (index, entry.born < before && self.oldest <= before);
+            index = entry.deaths.before;
+            if !in_older && !self.closing {
+                let released = self.vacate(this);
+                self.released.push(released);
+            }
+        }
+        self.sort_released();
+    }
+
     /// The `count` oldest snapshots were dropped.
     pub fn discarded(&mut self, count: usize) {
         self.oldest += count as u64;
@@ -315,26 +345,37 @@ impl Resources {
     }
 
     /// Verifies H2 and the lists. It does not verify H1: that takes a look into the arena.
-    pub fn check(&self, held: usize) -> std::result::Result<(), String> {
+    pub fn check(&self, held: usize) -> std::result::Result<(), Flaw> {
         let noted = self.held();
         if noted.end - noted.start != held as u64 {
-            return Err(format!("H1: {noted:?} are noted, {held} snapshots are held"));
+            return Err(Flaw::damaged(format_args!(
+                "H1: {noted:?} are noted, {held} snapshots are held"
+            )));
         }
         let (mut index, mut before, mut count) = (self.births.first, (0, 0), 0);
         while let Some(entry) = self.entries.get(index as usize) {
             let now = (entry.born, entry.sequence);
             if count > self.entries.len() || count > 0 && (now.0 < before.0 || now.1 <= before.1) {
-                return Err(format!("H2: birth {} is out of order", entry.sequence));
+                return Err(Flaw::damaged(format_args!(
+                    "H2: birth {} is out of order",
+                    entry.sequence
+                )));
             }
             (before, index, count) = (now, entry.births.after, count + 1);
         }
         if count != self.count() {
-            return Err(format!("H2: {count} births are listed, {} resources exist", self.count()));
+            return Err(Flaw::damaged(format_args!(
+                "H2: {count} births are listed, {} resources exist",
+                self.count()
+            )));
         }
         let (mut index, mut before, mut count) = (self.deaths.first, 0, 0);
         while let Some(entry) = self.entries.get(index as usize) {
             if count > self.entries.len() || entry.died < before || entry.died == ALIVE {
-                return Err(format!("H2: death of {} is out of order", entry.sequence));
+                return Err(Flaw::damaged(format_args!(
+                    "H2: death of {} is out of order",
+                    entry.sequence
+                )));
             }
             (before, index, count) = (entry.died, entry.deaths.after, count + 1);
         }

@@ -1,7 +1,10 @@
 //! Lines: what two versions of a page differ in, 64 bytes at a time.
 //!
-//! A frame that touches 1 % of a world's entities writes to 8 % of its pages, but to 0.4 % of its
+//! A frame that touches a few of a world's entities writes to many more of its pages than of its
 //! lines. So a page is compared where it was written, and only the lines that differ are kept.
+//!
+//! # Not here
+//! Copying ([`super::undo`]).
 
 use crate::units::PAGE_SIZE;
 
@@ -81,13 +84,13 @@ fn is_zero(words: Line) -> bool {
 /// the page before, and its address may not be in the TLB.
 #[inline(always)]
 pub fn prefetch(page: *const u8) {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
     for line in 0..8 {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a hint, at any address.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(page.wrapping_add(line * LINE_BYTES).cast()) }
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
     let _ = page;
 }
 
@@ -99,30 +102,6 @@ pub fn each(mask: Mask) -> impl Iterator<Item = usize> {
         rest &= rest.wrapping_sub(1);
         (line < LINES_PER_PAGE).then_some(line)
     })
-}
-
-/// Copies one line, from a place to the same or another.
-///
-/// # Safety
-/// Both are whole lines, aligned to 8 bytes, that nothing else touches during the call.
-#[inline(always)]
-pub unsafe fn copy_line(from: *const u8, to: *mut u8) {
-    // SAFETY: the caller's contract.
-    unsafe { to.cast::<Line>().write(from.cast::<Line>().read()) }
-}
-
-/// Makes the second page equal to the first; answers the lines that were not.
-///
-/// # Safety
-/// As for [`differing`]; nothing else touches either during the call.
-pub unsafe fn put_back(from: *const u8, to: *mut u8) -> Mask {
-    // SAFETY: the caller's contract.
-    unsafe {
-        let mask = differing(from, to);
-        each(mask)
-            .for_each(|line| copy_line(from.add(line * LINE_BYTES), to.add(line * LINE_BYTES)));
-        mask
-    }
 }
 
 #[cfg(test)]
@@ -160,9 +139,7 @@ mod tests {
             // SAFETY: two pages of ours, which differ in these lines.
             unsafe {
                 assert_eq!(differing(one.0.as_ptr(), other.0.as_ptr()), expected);
-                assert_eq!(put_back(one.0.as_ptr(), other.0.as_mut_ptr()), expected);
             }
-            assert_eq!(one.0, other.0);
         }
     }
 }

@@ -23,17 +23,19 @@
 //! # Not here
 //! Blocks and Lua objects. Idleness (V1) is checked by `crate::vm`.
 
+mod check;
 mod lines;
+mod replace;
 mod store;
 mod undo;
 
 use crate::error::{Error, Result};
-use crate::tracker::{Live, PagePtr, PageSet, Tracker};
+use crate::pages::{Live, PagePtr, PageSet};
+use crate::tracker::Tracker;
 use crate::units::{Frame, PAGE_SIZE};
 use std::collections::VecDeque;
-use std::ptr;
 use store::PageStore;
-use undo::Undo;
+use undo::{Undo, copy_line, copy_page, equalize};
 
 /// Small, so that a history of untouched captures is one or two cache lines.
 struct Snapshot {
@@ -41,6 +43,15 @@ struct Snapshot {
     used_pages: u32,
     /// What the next newer snapshot replaced: an index into the logs. None in the newest.
     log: u32,
+}
+
+/// What a capture did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Captured {
+    /// There is one snapshot more; the oldest went if the history was full.
+    Added,
+    /// The newest snapshot had the label, and holds what is live now.
+    Replaced,
 }
 
 /// Where nothing was replaced.
@@ -55,6 +66,7 @@ pub struct History {
     snapshots: VecDeque<Snapshot>,
     max_snapshots: usize,
     dirty_pages: usize,
+    highest: Option<Frame>,
     mirror: Vec<PagePtr>,
     store: PageStore,
     /// Pages that a capture or a restore looks at, and then those that it changed.
@@ -69,16 +81,6 @@ pub struct History {
 // SAFETY: the page pointers are the store's, which the history owns.
 unsafe impl Send for History {}
 
-/// Copies one page.
-///
-/// # Safety
-/// Both are whole pages, one of them outside the region; nothing writes the source meanwhile.
-#[inline]
-unsafe fn copy_page(from: *const u8, to: *mut u8) {
-    // SAFETY: the caller's contract. A raw copy, not a slice: Lua aliases the region (R3).
-    unsafe { ptr::copy_nonoverlapping(from, to, PAGE_SIZE) }
-}
-
 impl History {
     /// A history that keeps up to `max_snapshots`.
     pub fn new(max_snapshots: usize) -> History {
@@ -90,6 +92,7 @@ impl History {
             pages: PageSet::default(),
             undone: PageSet::default(),
             dirty_pages: 0,
+            highest: None,
             logs: Vec::new(),
             spare: Vec::new(),
         }
@@ -126,41 +129,104 @@ impl History {
         self.store.used_pages() * PAGE_SIZE
     }
 
-    /// Captures the live pages under a label above the newest one.
+    /// The highest label that was ever captured under. Never falls.
+    pub fn highest_frame(&self) -> Option<Frame> {
+        self.highest
+    }
+
+    /// The label of the next capture: the wanted one, which may be the newest snapshot's again, or
+    /// the one after it.
+    pub fn label(&self, wanted: Option<Frame>) -> Result<Frame> {
+        if self.max_snapshots == 0 {
+            return Err(Error::Disabled);
+        }
+        let newest = self.snapshots.back().map(|newest| newest.frame.0);
+        match (wanted, newest) {
+            (Some(Frame(wanted)), Some(newest)) if wanted < newest => {
+                Err(Error::BadFrame { wanted, newest })
+            }
+            (Some(frame), _) => Ok(frame),
+            (None, Some(newest)) => newest.checked_add(1).map(Frame).ok_or(Error::NoMoreFrames),
+            (None, None) => Ok(Frame(0)),
+        }
+    }
+
+    /// Captures the live pages under a label that [`label`](Self::label) allows.
+    ///
+    /// Where the region is `untouched` in the tracker's interval, and there is a snapshot, that one
+    /// is what the region holds: it is noted once more, and neither a page of the region nor one of
+    /// ours is looked at. `live` is not asked then.
     ///
     /// After an error nothing has changed.
     ///
     /// # Safety
-    /// Nothing writes to the region during the call.
+    /// Nothing writes to the region during the call. `untouched` is what the tracker answered, and
+    /// nothing was written since.
     pub unsafe fn capture(
         &mut self,
-        live: Live,
+        live: impl FnOnce() -> Live,
+        untouched: bool,
         tracker: &mut dyn Tracker,
         frame: Frame,
-    ) -> Result<()> {
-        if self.max_snapshots == 0 {
-            return Err(Error::Disabled);
-        }
-        self.pages.clear();
-        self.pages.resize(live.used_pages)?;
-        self.undone.resize(live.used_pages)?;
-        // SAFETY: the caller's contract.
-        unsafe { tracker.find(live, &mut self.pages)? };
-        self.reserve_for_capture(live)?;
-        // SAFETY: the caller's contract; memory is reserved, but for the changed lines.
-        unsafe {
-            self.extend_mirror(live);
-            if let Err(error) = self.keep_changes(live) {
-                let held = self.snapshots.back().map_or(0, |newest| newest.used_pages as usize);
-                self.mirror.drain(held..).for_each(|page| self.store.give(page));
-                return Err(error);
+    ) -> Result<Captured> {
+        let frame = self.label(Some(frame))?;
+        let newest = self.snapshots.back().map(|newest| (newest.frame, newest.used_pages));
+        let replaces = newest.is_some_and(|(newest, _)| newest == frame);
+        match newest {
+            Some((_, used_pages)) if untouched => {
+                if !replaces {
+                    self.reserve_snapshots(1)?;
+                    self.push(frame, used_pages);
+                }
+                self.dirty_pages = 0;
             }
+            // SAFETY: the caller's contract.
+            _ if replaces => unsafe { self.replace_newest(live(), tracker)? },
+            // SAFETY: the caller's contract.
+            _ => unsafe { self.add(live(), tracker, frame)? },
         }
-        self.dirty_pages = self.pages.count();
-        self.push(frame, live.used_pages as u32);
-        // SAFETY: the caller's contract; the live pages equal the newest snapshot.
-        unsafe { tracker.captured(live, &self.pages) };
+        self.highest = self.highest.max(Some(frame));
+        Ok(if replaces { Captured::Replaced } else { Captured::Added })
+    }
+
+    /// Adds a snapshot of the live pages. After an error nothing has changed.
+    unsafe fn add(&mut self, live: Live, tracker: &mut dyn Tracker, frame: Frame) -> Result<()> {
+        // SAFETY: the contract of capture().
+        unsafe {
+            self.find(live, live.used_pages, tracker)?;
+            self.reserve_mirror(live.used_pages)?;
+            self.reserve_snapshots(match self.snapshots.len() {
+                // At once, so that the captures that follow allocate nothing.
+                0 => self.max_snapshots.min(SNAPSHOTS_AHEAD),
+                _ => 1,
+            })?;
+            match self.snapshots.len() {
+                0 => {
+                    self.extend_mirror(live);
+                    self.pages.insert_range(0, live.used_pages);
+                }
+                held => self.move_changes(live, held - 1)?,
+            }
+            self.push(frame, live.used_pages as u32);
+            self.finish(live, tracker);
+        }
         Ok(())
+    }
+
+    /// Finds the pages that may have been written; both sets have room for `widest` pages.
+    unsafe fn find(&mut self, live: Live, widest: usize, tracker: &mut dyn Tracker) -> Result<()> {
+        self.pages.clear();
+        self.pages.resize(widest)?;
+        self.undone.resize(widest)?;
+        // SAFETY: the contract of capture().
+        unsafe { tracker.find(live, &mut self.pages) }
+    }
+
+    /// The live pages equal the newest snapshot, and the changed or new ones are in the set.
+    unsafe fn finish(&mut self, live: Live, tracker: &mut dyn Tracker) {
+        self.dirty_pages = self.pages.count();
+        // SAFETY: the contract of capture().
+        unsafe { tracker.captured(live, &self.pages) };
     }
 
     /// Adds a snapshot, for which there is room; the oldest goes when the history is full.
@@ -171,31 +237,15 @@ impl History {
         self.snapshots.push_back(Snapshot { frame, used_pages, log: NO_LOG });
     }
 
-    /// Captures a region that is what the newest snapshot holds, under a label above it: none of
-    /// its pages and none of ours is looked at. Answers whether it could; if not, nothing has
-    /// changed.
-    ///
-    /// pre: nothing was written in the tracker's interval, which has begun.
-    pub fn repeat(&mut self, frame: Frame) -> Result<bool> {
-        let Some(newest) = self.snapshots.back() else { return Ok(false) };
-        let used_pages = newest.used_pages;
-        self.snapshots.try_reserve(1).map_err(|_| Error::NoMemoryForPages { wanted_pages: 1 })?;
-        self.push(frame, used_pages);
-        self.dirty_pages = 0;
-        Ok(true)
+    fn reserve_snapshots(&mut self, more: usize) -> Result<()> {
+        self.snapshots.try_reserve(more).map_err(|_| Error::NoMemoryForPages { wanted_pages: 1 })
     }
 
-    fn reserve_for_capture(&mut self, live: Live) -> Result<()> {
-        let out_of_memory = |wanted_pages| move |_| Error::NoMemoryForPages { wanted_pages };
-        let grown = live.used_pages.saturating_sub(self.mirror.len());
+    /// Makes sure that the mirror can grow to `used_pages` without asking for memory.
+    fn reserve_mirror(&mut self, used_pages: usize) -> Result<()> {
+        let grown = used_pages.saturating_sub(self.mirror.len());
         self.store.reserve(grown)?;
-        self.mirror.try_reserve(grown).map_err(out_of_memory(grown))?;
-        let more = match self.snapshots.len() {
-            // At once, so that the captures that follow allocate nothing.
-            0 => self.max_snapshots.min(SNAPSHOTS_AHEAD),
-            _ => 1,
-        };
-        self.snapshots.try_reserve(more).map_err(out_of_memory(1))
+        self.mirror.try_reserve(grown).map_err(|_| Error::NoMemoryForPages { wanted_pages: grown })
     }
 
     fn take_log(&mut self) -> Result<u32> {
@@ -216,35 +266,37 @@ impl History {
         }
     }
 
-    /// Copies the pages that the mirror does not have yet.
+    /// Copies the pages that the mirror does not have yet; they are reserved.
     unsafe fn extend_mirror(&mut self, live: Live) {
         for index in self.mirror.len()..live.used_pages {
             let copy = self.store.take();
-            // SAFETY: the caller's contract; the copy is a page of the store.
+            // SAFETY: the contract of capture(); the copy is a page of the store.
             unsafe { copy_page(live.page(index), copy) };
             self.mirror.push(copy);
         }
     }
 
-    /// Moves what the suspected pages differ in into the mirror, and what was there into the
-    /// newest snapshot's log. In the set stay the pages that did differ, and those that are new.
+    /// Moves what the suspected pages differ in into the mirror, and what was there into the log of
+    /// the snapshot `at`, which the mirror holds. In the set stay the pages that did differ, and
+    /// those that are new.
     ///
     /// After an error, which only missing memory is, the mirror is what it was.
-    unsafe fn keep_changes(&mut self, live: Live) -> Result<()> {
-        let Some(newest) = self.snapshots.back() else {
-            self.pages.insert_range(0, live.used_pages);
-            return Ok(());
-        };
-        let kept = live.used_pages.min(newest.used_pages as usize);
+    unsafe fn move_changes(&mut self, live: Live, at: usize) -> Result<()> {
+        let held = self.mirror.len();
+        let kept = live.used_pages.min(held);
         let log = self.take_log()?;
+        // SAFETY: the contract of capture(); the mirror's pages are the store's.
+        let moved = unsafe {
+            // First, since these pages are reserved, and those of the log are not.
+            self.extend_mirror(live);
+            let (pages, undo) = (&self.pages, &mut self.logs[log as usize]);
+            undo.exchange_all(pages, kept, live, &self.mirror, &mut self.store)
+        };
         let undo = &mut self.logs[log as usize];
-        // SAFETY: the caller's contract; the mirror's pages are the store's.
-        let moved =
-            unsafe { undo.exchange_all(&self.pages, kept, live, &self.mirror, &mut self.store) };
-        let cut = self.mirror.len() - live.used_pages;
-        if let Err(error) = moved.and_then(|()| undo.reserve_cut(cut)) {
+        if let Err(error) = moved.and_then(|()| undo.reserve_cut(held - kept)) {
             // SAFETY: as above; the log holds what it took from this mirror.
             unsafe { undo.put_back(&self.mirror, |_, _, _| {}) };
+            self.mirror.drain(held..).for_each(|page| self.store.give(page));
             self.give_log(log);
             return Err(error);
         }
@@ -254,8 +306,8 @@ impl History {
         self.pages.insert_range(kept, live.used_pages);
         if undo.is_empty() {
             self.give_log(log);
-        } else if let Some(newest) = self.snapshots.back_mut() {
-            newest.log = log;
+        } else {
+            self.snapshots[at].log = log;
         }
         Ok(())
     }
@@ -304,7 +356,7 @@ impl History {
                 self.drop_newest(restored);
             }
             for page in self.pages.iter().take_while(|page| page.get() < restored.used_pages) {
-                lines::put_back(self.mirror[page.get()], live.page(page.get()));
+                equalize(self.mirror[page.get()], live.page(page.get()));
             }
             tracker.restored(restored);
         }
@@ -331,7 +383,7 @@ impl History {
         let write = |index: usize, offset: usize, line: *const u8| {
             if index < restored.used_pages && !pages.contains(index) {
                 // SAFETY: the caller's contract: the page is committed.
-                unsafe { lines::copy_line(line, restored.page(index).add(offset)) };
+                unsafe { copy_line(line, restored.page(index).add(offset)) };
             }
         };
         // SAFETY: the log holds what the dropped snapshot took from this mirror.
@@ -369,107 +421,7 @@ impl History {
         }
         self.max_snapshots = max_snapshots;
     }
-
-    /// Verifies S1 and S2. It does not verify S3: that takes a copy made at the capture.
-    pub fn check(&self) -> std::result::Result<(), String> {
-        let newest_pages = self.snapshots.back().map_or(0, |newest| newest.used_pages as usize);
-        if self.mirror.len() != newest_pages {
-            return Err("S1: the mirror's length is not the newest snapshot's".into());
-        }
-        let mut pages = Vec::new();
-        let free = self.store.free_pages();
-        let total = self.store.used_pages() + free.len();
-        let no_memory = |_| "not known: no memory for the check".to_owned();
-        pages.try_reserve(total).map_err(no_memory)?;
-        let logs = self.snapshots.iter().filter(|snapshot| snapshot.log != NO_LOG);
-        if logs.clone().count() + self.spare.len() != self.logs.len() {
-            return Err("S2: a log is in two places or nowhere".into());
-        }
-        for snapshot in logs {
-            let undo = &self.logs[snapshot.log as usize];
-            undo.check(snapshot.used_pages as usize)?;
-            if pages.len() + undo.pages().count() > total {
-                return Err("S2: a page is in two places".into());
-            }
-            pages.extend(undo.pages());
-        }
-        if pages.len() + self.mirror.len() + free.len() != total {
-            return Err("S2: a page is in two places or nowhere".into());
-        }
-        pages.extend(self.mirror.iter().chain(free));
-        pages.sort_unstable();
-        if pages.windows(2).any(|pair| pair[0] == pair[1]) || pages.contains(&ptr::null_mut()) {
-            return Err("S2: a page is in two places".into());
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::lines::LINE_BYTES;
-    use super::*;
-    use crate::tracker::Compare;
-
-    #[repr(C, align(4096))]
-    #[derive(Clone, Copy, PartialEq, Debug)]
-    struct Page([u8; PAGE_SIZE]);
-
-    const ZERO: Page = Page([0; PAGE_SIZE]);
-
-    fn capture(history: &mut History, pages: &mut [Page], frame: i64) -> Result<()> {
-        let live = Live { base: pages.as_mut_ptr().cast(), used_pages: pages.len() };
-        // SAFETY: the pages are the test's, which does nothing meanwhile.
-        unsafe { history.capture(live, &mut Compare, Frame(frame)) }
-    }
-
-    fn restore(history: &mut History, pages: &mut [Page], n: usize) {
-        let live = Live { base: pages.as_mut_ptr().cast(), used_pages: pages.len() };
-        // SAFETY: as above; there are as many pages as in any snapshot.
-        unsafe { history.restore(live, &mut Compare, n) }.unwrap();
-    }
-
-    #[test]
-    fn without_memory_a_capture_changes_nothing() {
-        const USED: usize = 40;
-        let mut pages = vec![ZERO; USED];
-        let mut history = History::new(8);
-        capture(&mut history, &mut pages[..USED - 1], 0).unwrap();
-        let first = pages.clone();
-        // Each capture finds less memory than it needs, at another place, until there is enough.
-        for limit in 0.. {
-            for (at, page) in pages.iter_mut().enumerate() {
-                page.0[at * LINE_BYTES..][..1500].fill(9);
-            }
-            let second = pages.clone();
-            history.store.limit_pages = Some(history.store.used_pages() + limit);
-            let captured = capture(&mut history, &mut pages, 1).is_ok();
-            history.check().unwrap();
-            assert_eq!(pages, second, "limit {limit}");
-            assert_eq!(history.count(), if captured { 2 } else { 1 }, "limit {limit}");
-            restore(&mut history, &mut pages, if captured { 2 } else { 1 });
-            assert_eq!(pages[..USED - 1], first[..USED - 1], "limit {limit}");
-            history.check().unwrap();
-            if captured {
-                assert!(limit > 10, "a log of {limit} pages: too few to be refused often");
-                break;
-            }
-        }
-    }
-
-    #[test]
-    fn a_log_keeps_lines_not_pages() {
-        let mut pages = vec![ZERO; 100];
-        let mut history = History::new(20);
-        for frame in 0..20 {
-            pages.iter_mut().for_each(|page| page.0[frame * 100] += 1);
-            capture(&mut history, &mut pages, frame as i64).unwrap();
-        }
-        // One line of each page: 100 lines a capture, in two pages.
-        assert_eq!(history.held_bytes(), (100 + 19 * 2) * PAGE_SIZE);
-        restore(&mut history, &mut pages, 20);
-        let sum = |page: &Page| page.0.iter().map(|&byte| usize::from(byte)).sum::<usize>();
-        assert!(pages.iter().all(|page| sum(page) == 1));
-        assert_eq!(history.held_bytes(), 100 * PAGE_SIZE);
-    }
-}
+mod tests;

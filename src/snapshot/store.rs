@@ -4,7 +4,7 @@
 //! given back is reused first, while the cache still holds it.
 
 use crate::error::{Error, Result};
-use crate::tracker::PagePtr;
+use crate::pages::PagePtr;
 use crate::units::PAGE_SIZE;
 use std::alloc::{self, Layout};
 

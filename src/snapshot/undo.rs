@@ -1,4 +1,5 @@
-//! Undo log: what one capture replaced in the mirror.
+//! Undo log: what one capture replaced in the mirror. Every byte that a capture or a restore copies
+//! is copied here.
 //!
 //! ```text
 //!  changes   page 3: lines 0, 9     page 7: line 2
@@ -6,11 +7,48 @@
 //!  cut       pages that the mirror lost at its end, as a whole
 //! ```
 
-use super::lines::{self, LINE_BYTES, LINES_PER_PAGE, Mask};
+use super::lines::{self, LINE_BYTES, LINES_PER_PAGE, Mask, each};
 use super::store::PageStore;
-use crate::error::{Error, Result};
-use crate::tracker::{Live, PagePtr, PageSet};
-use crate::units::PageIndex;
+use crate::error::{Error, Flaw, Result};
+use crate::pages::{Live, PageIndex, PagePtr, PageSet};
+use crate::units::PAGE_SIZE;
+use std::ptr;
+
+type Line = [u64; LINE_BYTES / 8];
+
+/// Copies one page.
+///
+/// # Safety
+/// Both are whole pages, one of them outside the region; nothing else touches them meanwhile.
+#[inline]
+pub unsafe fn copy_page(from: *const u8, to: *mut u8) {
+    // SAFETY: the caller's contract. A raw copy, not a slice: Lua aliases the region (R3).
+    unsafe { ptr::copy_nonoverlapping(from, to, PAGE_SIZE) }
+}
+
+/// Copies one line.
+///
+/// # Safety
+/// Both are whole lines, aligned to 8 bytes, that nothing else touches during the call.
+#[inline(always)]
+pub unsafe fn copy_line(from: *const u8, to: *mut u8) {
+    // SAFETY: the caller's contract.
+    unsafe { to.cast::<Line>().write(from.cast::<Line>().read()) }
+}
+
+/// Makes the second page equal to the first; answers the lines that were not.
+///
+/// # Safety
+/// Both are whole pages, aligned as pages are, that nothing else touches during the call.
+pub unsafe fn equalize(from: *const u8, to: *mut u8) -> Mask {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let mask = lines::differing(from, to);
+        each(mask)
+            .for_each(|line| copy_line(from.add(line * LINE_BYTES), to.add(line * LINE_BYTES)));
+        mask
+    }
+}
 
 /// Lines of one page.
 struct Change {
@@ -57,13 +95,13 @@ impl Undo {
         }
         self.changes.try_reserve(1).map_err(|_| Error::NoMemoryForPages { wanted_pages: 1 })?;
         self.changes.push(Change { page, mask });
-        for line in lines::each(mask) {
+        for line in each(mask) {
             let offset = line * LINE_BYTES;
             // SAFETY: inside the pages; the log has room for the mask's lines.
             unsafe {
                 let place = self.line(self.line_count);
-                lines::copy_line(mirrored.add(offset), place);
-                lines::copy_line(live.add(offset), mirrored.add(offset));
+                copy_line(mirrored.add(offset), place);
+                copy_line(live.add(offset), mirrored.add(offset));
             }
             self.line_count += 1;
         }
@@ -135,15 +173,51 @@ impl Undo {
         let mut at = 0;
         for change in &self.changes {
             let index = change.page.get();
-            for line in lines::each(change.mask) {
+            for line in each(change.mask) {
                 let from = self.line(at);
                 let offset = line * LINE_BYTES;
                 // SAFETY: inside the mirror's page, and the log's.
-                unsafe { lines::copy_line(from, mirror[index].add(offset)) };
+                unsafe { copy_line(from, mirror[index].add(offset)) };
                 also(index, offset, from);
                 at += 1;
             }
         }
+    }
+
+    /// Makes room for [`swap`](Self::swap), there and back, where the mirror has up to
+    /// `most_pages` pages.
+    pub fn reserve_swap(&mut self, mirror: &mut Vec<PagePtr>, most_pages: usize) -> Result<()> {
+        let more = most_pages.saturating_sub(mirror.len());
+        mirror
+            .try_reserve(more)
+            .and_then(|()| self.cut.try_reserve(most_pages.saturating_sub(self.cut.len())))
+            .map_err(|_| Error::NoMemoryForPages { wanted_pages: most_pages })
+    }
+
+    /// Exchanges the log with the mirror: the mirror becomes what the older snapshot holds, of
+    /// `used_pages` pages, and the log leads to what the mirror was. Again, and both are as before.
+    ///
+    /// # Safety
+    /// The log leads from this mirror; nothing else touches its pages during the call.
+    pub unsafe fn swap(&mut self, mirror: &mut Vec<PagePtr>, used_pages: usize) {
+        let mut at = 0;
+        for change in &self.changes {
+            for line in each(change.mask) {
+                // SAFETY: inside the mirror's page, and the log's.
+                unsafe {
+                    let ours = self.line(at).cast::<Line>();
+                    let theirs = mirror[change.page.get()].add(line * LINE_BYTES).cast::<Line>();
+                    ptr::swap(ours, theirs);
+                }
+                at += 1;
+            }
+        }
+        if mirror.len() > used_pages {
+            self.cut(mirror, used_pages);
+        } else {
+            self.uncut(mirror);
+        }
+        debug_assert_eq!(mirror.len(), used_pages);
     }
 
     /// Gives the pages back to the store; keeps its own memory.
@@ -164,17 +238,39 @@ impl Undo {
     }
 
     /// Verifies the log of a snapshot of `used_pages` pages.
-    pub fn check(&self, used_pages: usize) -> std::result::Result<(), String> {
+    pub fn check(&self, used_pages: usize) -> std::result::Result<(), Flaw> {
         let lines: usize =
             self.changes.iter().map(|change| change.mask.count_ones() as usize).sum();
         if lines != self.line_count || lines.div_ceil(LINES_PER_PAGE) != self.log.len() {
-            return Err("S2: an undo log's lines are not those of its changes".into());
+            return Err(Flaw::Damaged(
+                "S2: an undo log's lines are not those of its changes".into(),
+            ));
         }
         let rising = self.changes.windows(2).all(|pair| pair[0].page < pair[1].page);
         let inside = self.changes.last().is_none_or(|last| last.page.get() < used_pages);
         if !rising || !inside || self.changes.iter().any(|change| change.mask == 0) {
-            return Err("S2: an undo log's changes are misplaced".into());
+            return Err(Flaw::Damaged("S2: an undo log's changes are misplaced".into()));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[repr(align(4096))]
+    struct Page([u8; PAGE_SIZE]);
+
+    #[test]
+    fn equal_pages_after_equalize_whatever_differed() {
+        let one = Page([0; PAGE_SIZE]);
+        for set in [0, 1, 1 << 63, 0xf0f0 << 20, u64::MAX] {
+            let mut other = Page([0; PAGE_SIZE]);
+            each(set).for_each(|line| other.0[line * LINE_BYTES + 5] = 1);
+            // SAFETY: two pages of ours.
+            assert_eq!(unsafe { equalize(one.0.as_ptr(), other.0.as_mut_ptr()) }, set);
+            assert_eq!(one.0, other.0);
+        }
     }
 }

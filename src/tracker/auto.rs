@@ -3,17 +3,21 @@
 //! A choice changes what a capture costs, never what it keeps: both suspect every page that was
 //! written since the same moment, and a change of backend happens in a capture (T2).
 //!
-//! A VM starts with the watch. Comparing wins where a small VM's frames write to different pages
-//! each time. The costs below are of one machine; what matters is their ratio. The other choice
-//! has to look better by a margin for several captures in a row, so that a VM at the border does
-//! not flap.
+//! A small VM starts with comparing, since it may not live for long, and the watch has to be set
+//! up; a large one with the watch. Later, comparing wins where a small VM's frames write to
+//! different pages each time. The costs below are of one machine; what matters is their ratio. The
+//! other choice has to look better by a margin for several captures in a row, so that a VM at the
+//! border does not flap.
 
-use super::{Compare, Live, PageSet, Tracker, Uffd};
+use super::{Compare, Tracker, Uffd};
 use crate::error::Result;
+use crate::pages::{Live, PageSet};
+use crate::sys::written;
 use crate::units::PAGE_SIZE;
 
-/// Finding that the process has not faulted; else the system calls, and a look at each used page.
-const WATCH_IDLE_NS: u64 = 900;
+/// Asking whether any page was written; what finding and protecting such pages takes beside that;
+/// a look at each used page.
+const WATCH_ASK_NS: u64 = 700;
 const WATCH_CALLS_NS: u64 = 4000;
 const WATCH_PAGE_NS: u64 = 4;
 /// The fault of the first write to a protected page, finding it, comparing and protecting it.
@@ -29,6 +33,10 @@ const FAR_PAGES: usize = (8 << 20) / PAGE_SIZE;
 const PATIENCE: u32 = 3;
 const MARGIN_PERCENT: u64 = 115;
 
+/// Captures until the watch is tried again, where descriptors or memory had run out.
+const RETRY_AFTER: u32 = 1000;
+const NEVER: u32 = u32::MAX;
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Choice {
     Watch,
@@ -41,7 +49,10 @@ pub struct Auto {
     reserved_bytes: usize,
     choice: Choice,
     watch: Option<Uffd>,
-    watch_refused: bool,
+    /// Captures until the watch may be tried.
+    wait: u32,
+    /// Used pages of the last capture; 0 before the first.
+    used_pages: usize,
     /// What a capture costs with the watch: a running mean.
     watch_ns: u64,
     better_for: u32,
@@ -59,10 +70,11 @@ impl Auto {
         Auto {
             base,
             reserved_bytes,
-            choice: Choice::Watch,
+            choice: Choice::Compare,
             watch: None,
-            watch_refused: false,
-            watch_ns: WATCH_IDLE_NS,
+            wait: 0,
+            used_pages: 0,
+            watch_ns: WATCH_ASK_NS,
             better_for: 0,
         }
     }
@@ -72,28 +84,39 @@ impl Auto {
         self.watch.as_mut().filter(|_| self.choice == Choice::Watch)
     }
 
+    /// What a capture costs with the watch where nothing was written.
+    fn watch_idle_ns(&self) -> u64 {
+        WATCH_ASK_NS + self.used_pages as u64 * WATCH_PAGE_NS
+    }
+
     /// Learns from a capture; answers the choice for the next one.
     fn learn(&mut self, used_pages: usize) -> Choice {
-        let used = used_pages as u64;
+        let is_first = std::mem::replace(&mut self.used_pages, used_pages) == 0;
+        if is_first && used_pages > NEAR_PAGES {
+            return Choice::Watch;
+        }
         let compare_page_ns = match used_pages {
             _ if used_pages <= NEAR_PAGES => COMPARE_NEAR_NS,
             _ if used_pages <= FAR_PAGES => COMPARE_FAR_NS,
             _ => COMPARE_MEMORY_NS,
         };
         let watch_ns = match self.watch.as_ref().map_or((0, 0), Uffd::load) {
-            (0, 0) => WATCH_IDLE_NS,
+            (0, 0) => self.watch_idle_ns(),
             (faulted, hot) => {
                 let pages_ns = faulted as u64 * WATCH_FAULT_NS + hot as u64 * compare_page_ns;
-                WATCH_CALLS_NS + used * WATCH_PAGE_NS + pages_ns
+                WATCH_CALLS_NS + self.watch_idle_ns() + pages_ns
             }
         };
         self.watch_ns = (self.watch_ns * 3 + watch_ns) / 4;
-        let compare_ns = used * compare_page_ns;
+        let compare_ns = used_pages as u64 * compare_page_ns;
         let (now, other, change) = match self.choice {
             Choice::Watch => (self.watch_ns, compare_ns, Choice::Compare),
             Choice::Compare => (compare_ns, self.watch_ns, Choice::Watch),
         };
-        let better = other * MARGIN_PERCENT / 100 < now && !self.watch_refused;
+        let better = other * MARGIN_PERCENT / 100 < now && self.wait == 0;
+        if self.wait != NEVER {
+            self.wait = self.wait.saturating_sub(1);
+        }
         self.better_for = if better { self.better_for + 1 } else { 0 };
         if self.better_for < PATIENCE {
             return self.choice;
@@ -108,18 +131,19 @@ impl Auto {
             // SAFETY: the contract of new().
             self.watch = unsafe { Uffd::watch(self.base, self.reserved_bytes) }.ok();
         }
-        if let Some(watch) = &mut self.watch {
-            // SAFETY: the caller's contract.
-            if unsafe { watch.begin(live) }.is_err() {
-                self.choice = Choice::Compare;
-            }
+        // SAFETY: the caller's contract.
+        let begun = self.watch.as_mut().is_some_and(|watch| unsafe { watch.begin(live) }.is_ok());
+        if !begun {
+            let lasting = written::probe().is_err_and(|refusal| !refusal.passing);
+            self.wait = if lasting { NEVER } else { RETRY_AFTER };
+            self.choice = Choice::Compare;
         }
     }
 
     /// Sees whether the kernel still answers.
     fn check_watch(&mut self) {
         if self.choice == Choice::Watch && !self.watch.as_ref().is_some_and(Uffd::works) {
-            self.watch_refused = true;
+            self.wait = NEVER;
             self.choice = Choice::Compare;
         }
     }
@@ -152,9 +176,7 @@ impl Tracker for Auto {
         unsafe {
             match (before, self.choice, &mut self.watch) {
                 (Choice::Watch, Choice::Compare, Some(watch)) => watch.end(live),
-                (Choice::Compare, Choice::Watch, _) | (_, Choice::Watch, None) => {
-                    self.start_watch(live);
-                }
+                (Choice::Compare, Choice::Watch, _) => self.start_watch(live),
                 _ => {}
             }
         }
@@ -179,7 +201,7 @@ impl Tracker for Auto {
         let untouched = self.running_watch().is_some_and(|watch| watch.is_untouched());
         if untouched {
             // As learn() would: nothing was written, and nothing is cheaper.
-            self.watch_ns = (self.watch_ns * 3 + WATCH_IDLE_NS) / 4;
+            self.watch_ns = (self.watch_ns * 3 + self.watch_idle_ns()) / 4;
             self.better_for = 0;
         }
         untouched

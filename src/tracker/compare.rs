@@ -5,8 +5,9 @@
 //!
 //! T1 holds since nothing is left out, T2 since an interval that has no state has no gap.
 
-use super::{Live, PageSet, Tracker};
+use super::Tracker;
 use crate::error::Result;
+use crate::pages::{Live, PageSet};
 
 /// The comparing backend; it keeps no state.
 pub struct Compare;

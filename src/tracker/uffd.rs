@@ -9,18 +9,20 @@
 //!                 unchanged in two or more
 //! ```
 //!
-//! A write to a protected page faults, which costs as much as five comparisons; a game writes to
-//! much the same pages in each frame. So a page that is written again and again stays unprotected,
-//! and is compared. Where all that a frame writes to is hot, nothing faults, and a process without
-//! faults has written to no protected page: then there is no need to scan.
+//! A write to a protected page faults, which costs as much as several comparisons; a game writes
+//! to much the same pages in each frame. So a page that is written again and again stays
+//! unprotected, and is compared.
 //!
-//! T1 holds for cold pages by the kernel's word, which is tried out when the library first uses it,
-//! and for hot ones since they are suspected always. T2 holds since pages are protected in a
-//! capture, where nothing runs. Where the kernel stops answering, or in a forked child, which loses
-//! the protection, every page is suspected.
+//! T1 holds for cold pages by the kernel's word, page by page, which is tried out when the library
+//! first uses it, and for hot ones since they are suspected always. No sign from elsewhere stands
+//! in for the pages' own state: a count of the process's faults was one, and neither sees the
+//! writes of a child that shares the memory nor can be had under every seccomp filter. T2 holds
+//! since pages are protected in a capture, where nothing runs. Where the kernel stops answering, or
+//! in a forked child, which loses the protection, every page is suspected.
 
-use super::{Live, PageSet, Tracker};
+use super::Tracker;
 use crate::error::{Error, Result};
+use crate::pages::{Live, PageSet};
 use crate::sys::written;
 use crate::units::PAGE_SIZE;
 
@@ -48,8 +50,8 @@ pub struct Uffd {
     known_pages: usize,
     /// Used pages when the last `find` looked: what is to be known next.
     found_pages: usize,
-    /// Page faults of the process, counted before the last scan.
-    faults: u64,
+    /// Pages that may be protected.
+    protected_pages: usize,
     hot: PageSet,
     hot_pages: usize,
     /// Pages that faulted in the last interval.
@@ -115,7 +117,7 @@ impl Uffd {
     /// The range is one reservation, which outlives the tracker.
     pub unsafe fn watch(base: *mut u8, reserved_bytes: usize) -> Result<Uffd> {
         let unavailable = |why| Error::TrackerUnavailable { name: "uffd", why };
-        written::probe().map_err(unavailable)?;
+        written::probe().map_err(|refusal| unavailable(refusal.why))?;
         // SAFETY: the caller's contract.
         unsafe { written::register(base, reserved_bytes) }
             .map_err(|_| unavailable("the kernel does not register the region"))?;
@@ -124,7 +126,7 @@ impl Uffd {
             base,
             found_pages: 0,
             known_pages: 0,
-            faults: 0,
+            protected_pages: 0,
             hot: PageSet::default(),
             hot_pages: 0,
             faulted_pages: 0,
@@ -174,9 +176,8 @@ impl Uffd {
         let _ = unsafe { written::unprotect(live.base, live.used_pages) };
     }
 
-    /// Learns from a capture that another backend served, as if this one had.
-    ///
-    /// pre: reserved for the pages.
+    /// Learns from a capture that another backend served, as if this one had. There was a call of
+    /// [`reserve`](Self::reserve) for the pages.
     pub fn observe(&mut self, changed: &PageSet) {
         self.written.clear();
         for page in changed.iter().filter(|page| !self.hot.contains(page.get())) {
@@ -211,16 +212,6 @@ impl Uffd {
         self.hot_pages = hot.count();
     }
 
-    /// Whether the process has had no fault since the interval began: then no cold page was
-    /// written. In a forked child the count starts anew, so it must not be asked.
-    fn is_without_faults(&mut self) -> bool {
-        if written::probe().is_err() {
-            return false;
-        }
-        let before = std::mem::replace(&mut self.faults, written::faults());
-        before == self.faults
-    }
-
     /// Protects the cold pages in `written`, in few calls: a range ends before a hot page. An error
     /// ends the use of the kernel.
     unsafe fn protect(&mut self) {
@@ -246,7 +237,18 @@ impl Uffd {
         }
         protect(first, end);
         self.known_pages = self.found_pages;
+        self.protected_pages = self.protected_pages.max(self.found_pages);
         self.written.clear();
+    }
+}
+
+/// The memory may serve the next VM, whose writes are not to fault.
+impl Drop for Uffd {
+    fn drop(&mut self) {
+        if self.protected_pages > 0 {
+            // SAFETY: the region is registered, and there (the contract of watch).
+            let _ = unsafe { written::unprotect(self.base, self.protected_pages) };
+        }
     }
 }
 
@@ -255,11 +257,9 @@ impl Tracker for Uffd {
         self.reserve(live.used_pages)?;
         self.written.clear();
         self.found_pages = live.used_pages;
-        // A scan walks the page table of all used pages, 3 ns each.
-        let quiet = self.is_without_faults() && live.used_pages <= self.known_pages;
-        if self.works && !quiet {
-            // Until the next interval begins: should the capture fail, the next find scans again.
-            self.known_pages = 0;
+        // Until the next interval begins: should the capture fail, nothing is known.
+        self.known_pages = 0;
+        if self.works {
             let (hot, written) = (&self.hot, &mut self.written);
             let mut report = |first: usize, end: usize| {
                 let cold = (first..end).filter(|&page| !hot.contains(page));
@@ -317,9 +317,11 @@ impl Tracker for Uffd {
     }
 
     fn is_untouched(&mut self) -> bool {
-        // The count is not kept: whatever comes before the next find may write.
-        let begun = self.works && self.known_pages > 0 && self.hot_pages == 0;
-        begun && written::probe().is_ok() && written::faults() == self.faults
+        if !self.works || self.known_pages == 0 || self.hot_pages > 0 {
+            return false;
+        }
+        // SAFETY: the region is registered. An error is no answer; the next find meets it again.
+        unsafe { written::is_unwritten(self.base, self.known_pages) == Ok(true) }
     }
 
     fn id(&self) -> i32 {

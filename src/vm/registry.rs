@@ -1,18 +1,20 @@
 //! Registry: which VM an address belongs to, without touching the address.
 //!
-//! Each region has a 4 GiB slot of the address space to itself (R1), so a table indexed by the
-//! upper bits of a `lua_State *` finds its VM with one load. A foreign pointer, a closed VM's and
-//! garbage are told apart from ours before anything is read through them.
+//! Each region begins at a 4 GiB boundary (R1), so a table indexed by the upper bits of a
+//! `lua_State *` finds the only VM it can belong to with one load, and the VM's own extent tells
+//! whether it does: behind a region's end, the same 4 GiB may hold what is somebody else's. A
+//! foreign pointer, a closed VM's and garbage are told apart from ours before anything is read
+//! through them.
 
 use super::Vm;
 use crate::error::{Error, Result};
 use crate::lua::lua_State;
-use crate::region;
+use crate::sys;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// User addresses have at most 47 bits here: 2^15 slots of 2^32 bytes.
-const SLOTS: usize = 1 << 15;
+/// One a place that a region can lie at.
+const SLOTS: usize = sys::REGION_SLOTS;
 
 static VMS: [AtomicPtr<Vm>; SLOTS] = [const { AtomicPtr::new(ptr::null_mut()) }; SLOTS];
 
@@ -26,47 +28,64 @@ pub enum Owner {
     Foreign,
 }
 
-/// Left in a slot when its VM is closed: never a valid address of a VM.
-fn tombstone() -> *mut Vm {
-    ptr::without_provenance_mut(1)
+/// Left in a slot when its VM is closed: the extent that it had. Odd, as no address of a VM is.
+fn tombstone(reserved_bytes: usize) -> *mut Vm {
+    ptr::without_provenance_mut(reserved_bytes << 1 | 1)
 }
 
 fn slot(address: usize) -> Option<&'static AtomicPtr<Vm>> {
-    VMS.get(address / region::MAX_BYTES)
+    VMS.get(address / sys::REGION_ALIGNMENT)
 }
 
 /// Finds the owner of a thread's address.
 #[inline]
 pub fn find(thread: *mut lua_State) -> Owner {
-    let Some(slot) = slot(thread as usize) else { return Owner::Foreign };
+    let address = thread as usize;
+    let Some(slot) = slot(address) else { return Owner::Foreign };
     let vm = slot.load(Ordering::Acquire);
     if vm.is_null() {
-        Owner::Foreign
-    } else if vm == tombstone() {
-        Owner::Closed
-    } else {
-        Owner::Live(vm)
+        return Owner::Foreign;
     }
+    let tombstone = vm as usize;
+    let (owner, reserved_bytes) = match tombstone & 1 {
+        1 => (Owner::Closed, tombstone >> 1),
+        // SAFETY: live: it leaves the registry before it is freed, and the caller closes no VM that
+        // it asks about. The extent never changes.
+        _ => (Owner::Live(vm), unsafe { (*vm).arena.reserved_bytes() }),
+    };
+    if address % sys::REGION_ALIGNMENT < reserved_bytes { owner } else { Owner::Foreign }
 }
 
-/// Enters a VM; it is then owned by the registry.
-pub fn enter(vm: Box<Vm>) -> Result<*mut lua_State> {
-    let main = vm.main();
-    let slot = slot(main as usize)
-        .ok_or(Error::NoAddressSpace { wanted_bytes: vm.arena().limit_bytes() })?;
-    slot.store(Box::into_raw(vm), Ordering::Release);
-    Ok(main)
-}
-
-/// Takes a VM out, to be dropped.
+/// Enters a VM, which has to be closed from then on.
 ///
 /// # Safety
-/// `vm` is live and nothing else uses it any more.
-pub unsafe fn leave(vm: *mut Vm) -> Box<Vm> {
-    // SAFETY: the box made by enter().
-    let vm = unsafe { Box::from_raw(vm) };
-    if let Some(slot) = slot(vm.main() as usize) {
-        slot.store(tombstone(), Ordering::Release);
+/// `vm` is from [`Vm::open`].
+pub unsafe fn enter(vm: *mut Vm) -> Result<*mut lua_State> {
+    // SAFETY: live, by the contract above.
+    unsafe {
+        let main = (*vm).main;
+        match slot(main as usize) {
+            Some(slot) => {
+                slot.store(vm, Ordering::Release);
+                Ok(main)
+            }
+            None => {
+                let wanted_bytes = (*vm).arena.reserved_bytes();
+                Vm::free(vm);
+                Err(Error::NoAddressSpace { wanted_bytes })
+            }
+        }
     }
-    vm
+}
+
+/// Takes a VM out, to be freed.
+///
+/// # Safety
+/// `vm` is live.
+pub unsafe fn leave(vm: *mut Vm) {
+    // SAFETY: live, by the contract above.
+    let (main, reserved_bytes) = unsafe { ((*vm).main, (*vm).arena.reserved_bytes()) };
+    if let Some(slot) = slot(main as usize) {
+        slot.store(tombstone(reserved_bytes), Ordering::Release);
+    }
 }

@@ -1,7 +1,10 @@
 /* unit.c: the whole of Lua 5.4 and our C, as one translation unit.
  *
- * The order is that of dependence: a static definition comes before its use. Overrides that must
- * see a function's prototype, and must not touch its definition, stand between the files.
+ * Lua's headers have include guards: once a header was read, its macros can be replaced before the
+ * .c files that use them (overrides/, one header a concern). So no Lua source is patched or copied;
+ * vendor/README.md lists what differs from lua.org's Lua. The order is that of dependence: a static
+ * definition comes before its use. Overrides that must see a function's prototype, and must not
+ * touch its definition, stand between the files.
  */
 #define LUA_CORE
 #define LUA_LIB
@@ -15,9 +18,15 @@
 #include <string.h>
 #include <time.h>
 
-#include "overrides.h"
+#include "overrides/linkage.h"
+#include "overrides/determinism.h"
+#include "overrides/private.h"
+#include "overrides/entries.h"
+#include "overrides/userdata.h"
+#include "overrides/speed.h"
 
-/* Stock functions that life.c replaces: they keep their code under another, internal, name. */
+/* Stock functions that Rust replaces (ffi/life.rs): they keep their code under another, internal,
+ * name. */
 #include "lauxlib.h"
 #include "lualib.h"
 #define lua_close stock_lua_close
@@ -107,7 +116,7 @@ static void rlua_enter_warning(lua_State *L, const char *message, int tocont) {
 #include "lauxlib.c"
 #include "lbaselib.c"
 #include "lcorolib.c"
-#include "ldblib.c"
+#include "upvalues.c" /* with ldblib.c */
 #include "liolib.c"
 #include "lmathlib.c"
 #include "loadlib.c"
@@ -125,7 +134,16 @@ static void rlua_close_at_exit(lua_State *L);
 #include "linit.c"
 
 #undef luaL_newstate
+#include "protect.h"
 #include "life.c"
-#include "shim.c"
+#include "calls.c"
+#include "values.c"
+#include "functions.c"
 #include "objects.c"
-#include "host.c"
+#include "stack.c"
+#include "memory.c"
+#include "references.c"
+#include "resources.c"
+#include "recover.c"
+#include "walk.c"
+#include "check.c"

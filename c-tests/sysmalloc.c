@@ -1,0 +1,500 @@
+/* sysmalloc.c: where the system has no memory for the library itself, a call fails with a status
+ * and a sentence, changes nothing, and the process lives.
+ * Method: this program interposes malloc and its like (and, in tests of their own, mmap and
+ * mprotect), and runs a scenario that calls every public function. The n-th allocation fails, for
+ * every n until the scenario passes without one; then the same with all from the n-th on. Each n
+ * is a process of its own, so that what a process does once is done each time. A call that failed
+ * must answer so, leave a whole VM with the same values, and succeed when memory is back.
+ * Not here: the VM's own limit (limits.c), the limits of the process (nomemory.c). Not run under
+ * valgrind and sanitizers, whose malloc is their own. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "harness.h"
+
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+static const char *const public_functions[] = {
+#define PUBLIC(name) #name,
+#include "functions.inc"
+};
+
+/* -- what fails ------------------------------------------------------------------------------- */
+
+enum Kind { MALLOC, MAP };
+
+static struct {
+    int armed, kind, from_then_on;
+    long n, calls, refused;
+} failing;
+
+static int refuse(int kind) {
+    if (!failing.armed || failing.kind != kind) return 0;
+    failing.calls++;
+    if (failing.from_then_on ? failing.calls < failing.n : failing.calls != failing.n) return 0;
+    failing.refused++;
+    errno = ENOMEM;
+    return 1;
+}
+
+extern void *__libc_malloc(size_t);
+extern void *__libc_calloc(size_t, size_t);
+extern void *__libc_realloc(void *, size_t);
+extern void *__libc_memalign(size_t, size_t);
+
+void *malloc(size_t size) { return refuse(MALLOC) ? NULL : __libc_malloc(size); }
+void *calloc(size_t count, size_t size) {
+    return refuse(MALLOC) ? NULL : __libc_calloc(count, size);
+}
+void *realloc(void *block, size_t size) {
+    return refuse(MALLOC) ? NULL : __libc_realloc(block, size);
+}
+void *reallocarray(void *block, size_t count, size_t size) {
+    if (size && count > SIZE_MAX / size) return NULL;
+    return refuse(MALLOC) ? NULL : __libc_realloc(block, count * size);
+}
+void *memalign(size_t alignment, size_t size) {
+    return refuse(MALLOC) ? NULL : __libc_memalign(alignment, size);
+}
+void *aligned_alloc(size_t alignment, size_t size) { return memalign(alignment, size); }
+int posix_memalign(void **block, size_t alignment, size_t size) {
+    void *made = memalign(alignment, size);
+    if (!made) return ENOMEM;
+    *block = made;
+    return 0;
+}
+
+static void *map(void *at, size_t size, int prot, int flags, int file, off_t offset) {
+    if (refuse(MAP)) return MAP_FAILED;
+    return (void *)syscall(SYS_mmap, at, size, prot, flags, file, offset);
+}
+void *mmap(void *at, size_t size, int prot, int flags, int file, off_t offset) {
+    return map(at, size, prot, flags, file, offset);
+}
+void *mmap64(void *at, size_t size, int prot, int flags, int file, off_t offset) {
+    return map(at, size, prot, flags, file, offset);
+}
+int mprotect(void *at, size_t size, int prot) {
+    return refuse(MAP) ? -1 : (int)syscall(SYS_mprotect, at, size, prot);
+}
+
+/* -- one call --------------------------------------------------------------------------------- */
+
+/* Where a child is, for the parent that survives it. */
+typedef struct Place {
+    char call[160], problem[200];
+    long refused;
+    unsigned char called[COUNT_OF(public_functions)];
+} Place;
+
+static Place *place;
+
+#define PROBLEM(...)                                                  \
+    do {                                                              \
+        snprintf(place->problem, sizeof place->problem, __VA_ARGS__); \
+        _exit(9);                                                     \
+    } while (0)
+
+static void begin(const char *call) {
+    size_t i;
+    for (i = 0; i < COUNT_OF(public_functions); i++) {
+        const char *at = strstr(call, public_functions[i]);
+        if (at && at[strlen(public_functions[i])] == '(') place->called[i] = 1;
+    }
+    snprintf(place->call, sizeof place->call, "%s", call);
+    failing.armed = 1;
+}
+
+/* Tells how many allocations were refused during the call. */
+static long end(long before) {
+    failing.armed = 0;
+    return failing.refused - before;
+}
+
+static lua_State *L;
+static int expected_n; /* global n, once it is set */
+
+/* The VM is whole and has its values. */
+static void see_whole(void) {
+    int status;
+    if (!L) return;
+    status = rlua_check(L);
+    if (status != RLUA_OK && status != RLUA_BUSY) PROBLEM("then rlua_check: %s", rlua_last_error(L));
+    if (!expected_n) return;
+    lua_getglobal(L, "n");
+    if (lua_tointeger(L, -1) != expected_n)
+        PROBLEM("then n is %lld, not %d", (long long)lua_tointeger(L, -1), expected_n);
+    lua_pop(L, 1);
+}
+
+static void see_refusal(int status, long refused, int height) {
+    if (!refused) PROBLEM("%d without a refused allocation: %s", status, rlua_last_error(NULL));
+    if (status != RLUA_NO_MEMORY && status != RLUA_ERR_MEM && status != RLUA_ERR_FILE)
+        PROBLEM("answered %d (%s): %s", status, rlua_strerror(status), rlua_last_error(NULL));
+    if (strlen(rlua_last_error(NULL)) < 8) PROBLEM("%d without a sentence", status);
+    if (status >= RLUA_ERR_RUN) lua_pop(L, 1);
+    if (L && lua_gettop(L) != height && status < RLUA_ERR_RUN)
+        PROBLEM("refused with %d; the height was %d and is %d", status, height, lua_gettop(L));
+    see_whole();
+}
+
+/* Calls with the failing memory; after a refusal again, without. */
+#define TRY(call)                                                                  \
+    do {                                                                           \
+        int height_ = L ? lua_gettop(L) : 0, status_;                              \
+        long before_ = failing.refused, refused_;                                  \
+        begin(#call);                                                              \
+        status_ = (call);                                                          \
+        refused_ = end(before_);                                                   \
+        if (status_ == RLUA_OK) break;                                             \
+        see_refusal(status_, refused_, height_);                                   \
+        status_ = (call);                                                          \
+        if (status_ != RLUA_OK) PROBLEM("again, with memory: %d: %s", status_,     \
+                                        rlua_last_error(NULL));                    \
+    } while (0)
+
+/* The same for what answers NULL or 0. */
+#define TRY_MAKE(made, call)                                                         \
+    do {                                                                             \
+        int height_ = L ? lua_gettop(L) : 0;                                         \
+        long before_ = failing.refused, refused_;                                    \
+        begin(#call);                                                                \
+        (made) = (call);                                                             \
+        refused_ = end(before_);                                                     \
+        if (made) break;                                                             \
+        see_refusal(RLUA_NO_MEMORY, refused_, height_);                              \
+        (made) = (call);                                                             \
+        if (!(made)) PROBLEM("again, with memory: %s", rlua_last_error(NULL));       \
+    } while (0)
+
+/* What is refused anyway is refused in the same way, or for want of memory. */
+#define TRY_REFUSED(call, expected)                                                    \
+    do {                                                                               \
+        int status_;                                                                   \
+        begin(#call);                                                                  \
+        status_ = (call);                                                              \
+        failing.armed = 0;                                                             \
+        if (status_ != (expected) && status_ != RLUA_NO_MEMORY && status_ != RLUA_ERR_MEM) \
+            PROBLEM("answered %d, not %d", status_, expected);                         \
+        if (strlen(rlua_last_error(NULL)) < 8) PROBLEM("%d without a sentence", status_); \
+        see_whole();                                                                   \
+    } while (0)
+
+#define TRY_PLAIN(call)          \
+    do {                         \
+        begin(#call);            \
+        (void)(call);            \
+        failing.armed = 0;       \
+    } while (0)
+
+/* -- the scenario ----------------------------------------------------------------------------- */
+
+static int nothing(lua_State *thread, void *ud) {
+    (void)thread;
+    (void)ud;
+    return 0;
+}
+static int nothing_c(lua_State *thread) {
+    (void)thread;
+    return 0;
+}
+#ifdef RLUA_VERSION
+static int raising(lua_State *thread, void *ud) {
+    failing.armed = 0; /* the call around it is armed: these push a message in the VM */
+    begin("rlua_error(thread, x) and rlua_argerror(thread, 1, x)");
+    return ud ? rlua_error(thread, "on purpose") : rlua_argerror(thread, 1, "on purpose");
+}
+#endif
+
+static int releases;
+static void release(lua_State *thread, void *object, void *ud) {
+    (void)thread;
+    (void)object;
+    (void)ud;
+    releases++;
+}
+static int capture(void *ud, int64_t frame, void **token) {
+    (void)ud;
+    *token = (void *)(uintptr_t)(frame + 1);
+    return 0;
+}
+static void restore(void *ud, void *token) {
+    (void)ud;
+    (void)token;
+}
+
+static const rlua_Method methods[] = {{"m", nothing}, {NULL, NULL}};
+static const rlua_ResourceType type = {sizeof type, "t", release, NULL, methods};
+static const rlua_ResourceType other = {sizeof other, "t", release, &releases, methods};
+static const rlua_Participant participant = {sizeof participant, capture, restore, restore};
+
+static void set_n(int n) {
+    expected_n = 0;
+    TRY(rlua_pushinteger(L, n));
+    TRY(rlua_setglobal(L, "n"));
+    expected_n = n;
+}
+
+static void open_all(lua_State **made) {
+    rlua_Config config;
+    lua_State *bad;
+    memset(&config, 0, sizeof config);
+    TRY_REFUSED(rlua_open(&config, &bad), RLUA_BAD_CONFIG);
+    config.size = sizeof config;
+    config.memory_size = 4 * MIB;
+    config.max_snapshots = 3;
+    TRY(rlua_open(&config, &made[0]));
+    TRY_MAKE(made[1], rlua_new_rollback(1 * MIB, 2));
+    TRY_MAKE(made[2], luaL_newstate());
+    TRY_PLAIN(rlua_version());
+    TRY_PLAIN(rlua_strerror(3));
+    TRY_PLAIN(rlua_last_error(NULL));
+}
+
+static void values(void) {
+    const char *text;
+    size_t length;
+    int flag;
+    void *block;
+    lua_State *thread;
+    TRY(rlua_openlibs(L));
+    set_n(1);
+    TRY(rlua_dostring(L, "t = {} for i = 1, 100 do t[i] = {i} end"));
+    TRY(rlua_loadbuffer(L, "return 1", 8, "=x", "t"));
+    TRY(rlua_call(L, 0, 1, 0));
+    TRY(rlua_getglobal(L, "t"));
+    TRY(rlua_getfield(L, -1, "x"));
+    TRY(rlua_setfield(L, -2, "y"));
+    TRY(rlua_geti(L, -1, 1));
+    TRY(rlua_seti(L, -2, 2));
+    TRY(rlua_pushinteger(L, 3));
+    TRY(rlua_gettable(L, -2));
+    TRY(rlua_pushnumber(L, 1.5));
+    TRY(rlua_pushboolean(L, 1));
+    TRY(rlua_settable(L, -4));
+    TRY(rlua_createtable(L, 100, 100));
+    TRY(rlua_pushlstring(L, "abc", 3));
+    TRY(rlua_pushnil(L));
+    TRY(rlua_next(L, -3, &flag));
+    TRY(rlua_tolstring(L, -1, &text, &length));
+    TRY(rlua_gc(L, LUA_GCCOLLECT, 0));
+    TRY(rlua_settop(L, 0));
+    TRY(rlua_pushfunction(L, nothing, &L, "nothing"));
+    TRY(rlua_newuserdata(L, 100, 1, &block));
+    TRY(rlua_pushvalue(L, 1));
+    TRY(rlua_pushcclosure(L, nothing_c, 1));
+    TRY(rlua_newthread(L, &thread));
+    TRY(rlua_loadfile(L, "/dev/null", NULL));
+    TRY(rlua_xmove(L, thread, 1));
+    TRY(rlua_resume(thread, L, 0, &flag));
+    TRY(rlua_dofile(L, "/dev/null"));
+    TRY(rlua_requiref(L, "string", luaopen_string, 0));
+    TRY(rlua_settop(L, 0));
+}
+
+static void more_values(void) {
+    int flag;
+    void *block;
+    TRY(rlua_pushlstring(L, "text", 4));
+    TRY(rlua_len(L, 1));
+    TRY(rlua_pushvalue(L, 1));
+    TRY(rlua_concat(L, 2));
+    TRY(rlua_compare(L, 1, 2, LUA_OPEQ, &flag));
+    TRY(rlua_pushinteger(L, 4));
+    TRY(rlua_arith(L, LUA_OPUNM));
+    TRY(rlua_pushtostring(L, -1));
+    TRY(rlua_traceback(L, L, "m", 0));
+    TRY(rlua_getglobal(L, "t"));
+    TRY(rlua_rawgeti(L, -1, 1));
+    TRY(rlua_rawseti(L, -2, 5));
+    TRY(rlua_pushinteger(L, 5));
+    TRY(rlua_rawget(L, -2));
+    TRY(rlua_pushinteger(L, 7));
+    TRY(rlua_pushinteger(L, 8));
+    TRY(rlua_rawset(L, -4));
+    TRY(rlua_getsubtable(L, -2, "sub"));
+    TRY(rlua_newmetatable(L, "meta", &flag));
+    TRY(rlua_getmetatable(L, "meta"));
+    TRY(rlua_createtable(L, 0, 0));
+    TRY(rlua_setmetatable(L, "meta"));
+    TRY(rlua_testudata(L, -1, "meta", &block));
+    TRY(rlua_settop(L, 0));
+    TRY(rlua_dostring(L, "return setmetatable({}, {__close = function() end})"));
+    TRY(rlua_toclose(L, -1));
+    TRY(rlua_pushnil(L));
+    TRY(rlua_settop(L, 1));
+    TRY(rlua_closeslot(L, 1));
+    TRY(rlua_settop(L, 0));
+#ifdef RLUA_VERSION
+    TRY(rlua_pushfunction(L, raising, NULL, "raising"));
+    TRY_REFUSED(rlua_call(L, 0, 0, RLUA_TRACEBACK), RLUA_ERR_RUN);
+    TRY(rlua_pushfunction(L, raising, &L, "raising"));
+    TRY_REFUSED(rlua_call(L, 0, 0, 0), RLUA_ERR_RUN);
+    lua_settop(L, 0);
+#endif
+}
+
+static void kept_by_the_host(void) {
+    void *block = NULL, *bigger = NULL, *object;
+    rlua_Ref ref = 0, kept[20];
+    int i;
+    TRY_MAKE(block, rlua_alloc(L, 1000));
+    TRY_MAKE(bigger, rlua_realloc(L, block, 90000));
+    TRY(rlua_free(L, bigger));
+    for (i = 0; i < 20; i++) {
+        TRY(rlua_pushinteger(L, i));
+        TRY_MAKE(kept[i], rlua_ref(L));
+    }
+    ref = kept[7];
+    TRY(rlua_getref(L, ref));
+    TRY(rlua_unref(L, ref));
+    TRY_REFUSED(rlua_getref(L, ref), RLUA_STALE);
+    TRY(rlua_settop(L, 0));
+    for (i = 0; i < 10; i++) TRY(rlua_pushresource(L, &releases, &type));
+    TRY_REFUSED(rlua_pushresource(L, &releases, &other), RLUA_BAD_ARG);
+    TRY(rlua_toresource(L, 1, &type, &object));
+    TRY(rlua_closeresource(L, 1, &type));
+    if (releases != 1) PROBLEM("%d releases, not 1", releases);
+    TRY(rlua_settop(L, 0));
+}
+
+static void history(void) {
+    rlua_Info info;
+    size_t count;
+    int i;
+    memset(&info, 0, sizeof info);
+    info.size = sizeof info;
+    TRY(rlua_snap(L));
+    TRY(rlua_add_participant(L, &participant, NULL));
+    for (i = 2; i < 8; i++) {
+        TRY(rlua_pushresource(L, &releases, &type));
+        set_n(i);
+        TRY(rlua_dostring(L, "for i = 1, 100 do t[i] = {i, tostring(i)} end"));
+        TRY(rlua_snap_frame(L, 10 * i));
+    }
+#ifdef RLUA_VERSION
+    {
+        int64_t frame;
+        TRY(rlua_newest_frame(L, &frame));
+        TRY(rlua_snap_frame(L, 70));
+    }
+#endif
+    TRY_REFUSED(rlua_snap_frame(L, 1), RLUA_BAD_FRAME);
+    TRY_REFUSED(rlua_rollback(L, 99), RLUA_NO_SNAPSHOT);
+    TRY(rlua_info(L, &info));
+    TRY(rlua_snapshot_count(L, &count));
+    expected_n = 0; /* the rollback changes it */
+    TRY(rlua_rollback_to(L, 60));
+    expected_n = 6;
+    see_whole();
+    set_n(9);
+    expected_n = 0;
+    TRY(rlua_rollback(L, 1));
+    expected_n = 6;
+    see_whole();
+    TRY(rlua_discard_before(L, 60));
+    TRY(rlua_set_max_snapshots(L, 40));
+    for (i = 0; i < 20; i++) {
+        set_n(i + 20);
+        TRY(rlua_snap(L));
+    }
+    TRY(rlua_check(L));
+    TRY(rlua_remove_participant(L, &participant, NULL));
+#ifdef RLUA_VERSION
+    TRY(rlua_recover(L));
+#endif
+}
+
+static void scenario(void *unused) {
+    lua_State *vms[3] = {NULL, NULL, NULL}, *more[6] = {NULL};
+    size_t i, count;
+    int round;
+    (void)unused;
+    L = NULL;
+    open_all(vms);
+    L = vms[0];
+    values();
+    more_values();
+    kept_by_the_host();
+    history();
+    L = NULL;
+    for (round = 0; round < 2; round++) {
+        for (i = 0; i < COUNT_OF(more); i++) TRY_MAKE(more[i], rlua_new_rollback(1 * MIB, 1));
+        for (i = 0; i < COUNT_OF(more); i++) {
+            TRY_PLAIN(lua_close(more[i]));
+            if (rlua_snapshot_count(more[i], &count) != RLUA_NOT_ROLLBACK)
+                PROBLEM("a VM is not closed");
+        }
+    }
+    for (i = 0; i < COUNT_OF(vms); i++) TRY_PLAIN(lua_close(vms[i]));
+    /* One handle was closed; six were made again or dropped; nine lived to the end. */
+    if (releases != 16) PROBLEM("%d resources of 16 were released", releases);
+    place->refused = failing.refused;
+}
+
+/* -- every n ---------------------------------------------------------------------------------- */
+
+typedef struct Variant {
+    int kind, from_then_on;
+    const char *tracker;
+} Variant;
+
+static const Variant *variant;
+
+static void nth(void *n) {
+    /* What the runtime has to say of a death is told by the name of the call. */
+    if (!freopen("/dev/null", "w", stderr)) _exit(8);
+    if (variant->tracker) setenv("RLUA_TRACKER", variant->tracker, 1);
+    else unsetenv("RLUA_TRACKER");
+    failing.kind = variant->kind;
+    failing.from_then_on = variant->from_then_on;
+    failing.n = *(long *)n;
+    scenario(NULL);
+}
+
+/* Fails once with all that was found; the same call is told once. */
+static void every_n(const Variant *chosen) {
+    char told[40][160];
+    int found = 0, different = 0, status, i;
+    long n;
+    size_t f;
+    variant = chosen;
+    place = (Place *)map(NULL, sizeof *place, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                         -1, 0);
+    CHECK(place != MAP_FAILED);
+    for (n = 1; n < 5000; n++) {
+        place->refused = 0;
+        place->problem[0] = 0;
+        status = in_child(nth, &n);
+        if (status == 0 && place->refused == 0) break;
+        if (status == 0) continue;
+        found++;
+        for (i = 0; i < different && strcmp(told[i], place->call) != 0; i++) {}
+        if (i < different || different == 40) continue;
+        strcpy(told[different++], place->call);
+        fprintf(stderr, "     n = %ld, %s: %s (status %d)\n", n, place->call,
+                place->problem[0] ? place->problem : "the process died", status);
+        if (found > 200) break;
+    }
+    if (found) FAIL("%d of the first %ld n, in %d different calls", found, n, different);
+    printf("     %ld allocations\n", n - 1);
+    CHECK(n > 3);
+    for (f = 0; f < COUNT_OF(public_functions); f++)
+        if (!place->called[f]) FAIL("%s is not in the scenario", public_functions[f]);
+}
+
+#define EVERY(name, kind, from_then_on, tracker)                      \
+    TEST(name) {                                                      \
+        static const Variant chosen = {kind, from_then_on, tracker};  \
+        every_n(&chosen);                                             \
+    }
+
+EVERY(one_allocation_fails, MALLOC, 0, NULL)
+EVERY(one_allocation_fails_with_a_tracker_by_name, MALLOC, 0, "compare")
+EVERY(one_allocation_fails_with_userfaultfd, MALLOC, 0, "uffd")
+EVERY(all_allocations_fail_from_some_one_on, MALLOC, 1, NULL)
+EVERY(all_allocations_fail_with_a_tracker_by_name, MALLOC, 1, "compare")
+EVERY(one_mapping_fails, MAP, 0, NULL)
+EVERY(all_mappings_fail_from_some_one_on, MAP, 1, NULL)
+EVERY(one_mapping_fails_with_comparison, MAP, 0, "compare")

@@ -1,0 +1,127 @@
+/* internal.h: what C and Rust know of each other.
+ *
+ * bindings.rs says the same in Rust; tests/bindings.rs compares the two: functions, their
+ * parameters, structs, constants. So a declaration is one line, or goes on in lines that begin
+ * with blanks, and types are those that the test knows.
+ *
+ * Not here: the public functions (calls.h), and what only C shares (overrides/private.h).
+ */
+#ifndef rlua_internal_h
+#define rlua_internal_h
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lua.h"
+
+#include "calls.h"
+#include "objects.h"
+
+#define RLUA_INTERNAL __attribute__((visibility("hidden")))
+
+/* -- constants ------------------------------------------------------------------------------- */
+
+/* The library's answers that C gives by itself; rlua_Status in the header. */
+#define STATUS_OK 0
+#define STATUS_NULL_ARG 1
+#define STATUS_NOT_ROLLBACK 2
+
+/* Below every status of Lua: what rlua_c_ref and rlua_c_pushresource answer before they do anything.
+ * No value on the stack; no room on it. */
+#define REFUSED_ARGUMENT (-1)
+#define REFUSED_STACK (-2)
+
+/* What rlua_c_check answers. */
+#define CHECK_OK 0
+#define CHECK_CORRUPT 1
+#define CHECK_NO_MEMORY 2
+
+/* Bytes that a sentence of rlua_c_check can take, the zero at its end included. */
+#define CHECK_ROOM 160
+
+_Static_assert(LUA_OK == STATUS_OK, "a status that is good is good in both");
+_Static_assert(REFUSED_ARGUMENT < LUA_OK && REFUSED_STACK < LUA_OK, "no status of Lua is negative");
+
+/* -- hooks: the ways from C into Rust -------------------------------------------------------- */
+
+/* What a protected call holds of its VM: the word to clear when it ends, or NULL where an outer
+ * call on this OS thread holds the VM. */
+typedef struct rlua_Hold {
+  _Atomic(size_t) *word;
+} rlua_Hold;
+
+/* Statuses are the library's. Those that answer one have noted the sentence that goes with it. */
+typedef struct rlua_Hooks {
+  /* Takes the VM of L for this OS thread; STATUS_OK, or a status and nothing is held. */
+  int (*enter)(lua_State *L, rlua_Hold *hold);
+  /* The same, from whoever holds it: for rlua_recover. */
+  int (*seize)(lua_State *L, rlua_Hold *hold);
+  /* Whether both are threads of one live VM. */
+  int (*same)(lua_State *L, lua_State *other);
+  /* NULL_ARG: the argument of that name is NULL. */
+  int (*null)(lua_State *L, const char *function, const char *argument);
+  /* BAD_ARG, and why. */
+  int (*refuse)(lua_State *L, const char *function, const char *why);
+  /* NO_MEMORY: the Lua stack cannot grow. */
+  int (*full)(lua_State *L, const char *function);
+  /* The status that goes with Lua's, whose error value is on top; of LUA_YIELD too. */
+  int (*failed)(lua_State *L, const char *function, int status);
+  /* A handle of a resource was collected or closed. */
+  void (*collected)(lua_State *L, void *handle, uint64_t id);
+  /* os.exit closes the VM: called before the finalizers (0) and after them (1). */
+  void (*exiting)(lua_State *main, int finalized);
+} rlua_Hooks;
+
+RLUA_INTERNAL void rlua_c_set_hooks(const rlua_Hooks *hooks);
+
+/* -- life.c ---------------------------------------------------------------------------------- */
+
+RLUA_INTERNAL lua_State *rlua_c_open(lua_Alloc alloc, void *ud, const uint32_t *seed);
+RLUA_INTERNAL void rlua_c_pace(lua_State *main, int pause, int step_multiplier, int step_size,
+                               uint32_t sweep_divisor);
+RLUA_INTERNAL int rlua_c_is_idle(lua_State *main);
+RLUA_INTERNAL void rlua_c_finalize(lua_State *main);
+RLUA_INTERNAL void rlua_c_close_stock(lua_State *L);
+
+/* -- calls.c --------------------------------------------------------------------------------- */
+
+RLUA_INTERNAL const char *rlua_c_error_text(lua_State *L, size_t *length);
+
+/* -- recover.c ------------------------------------------------------------------------------- */
+
+RLUA_INTERNAL void rlua_c_recover(lua_State *main);
+
+/* -- walk.c, check.c ------------------------------------------------------------------------- */
+
+/* Bytes of the live block that starts at an address, or 0 when none does. */
+typedef size_t (*rlua_BlockBytes)(void *ud, const void *address);
+
+RLUA_INTERNAL int rlua_c_check(lua_State *main, size_t used_bytes, rlua_BlockBytes block_bytes,
+                               void *ud, char *why);
+
+/* -- memory.c -------------------------------------------------------------------------------- */
+
+RLUA_INTERNAL void *rlua_c_alloc(lua_State *L, size_t size);
+RLUA_INTERNAL int rlua_c_is_block(void *memory);
+RLUA_INTERNAL void *rlua_c_realloc(lua_State *L, void *memory, size_t size);
+RLUA_INTERNAL void rlua_c_free(lua_State *L, void *memory);
+
+/* -- references.c ---------------------------------------------------------------------------- */
+
+RLUA_INTERNAL int rlua_c_ref(lua_State *L, uint32_t serial, uint64_t *reference);
+RLUA_INTERNAL int rlua_c_getref(lua_State *L, uint64_t reference);
+RLUA_INTERNAL int rlua_c_unref(lua_State *L, uint64_t reference);
+
+/* -- resources.c ----------------------------------------------------------------------------- */
+
+/* As rlua_Method in the header. */
+typedef struct Method {
+  const char *name;
+  rlua_HostFunction function;
+} Method;
+
+RLUA_INTERNAL void *rlua_c_handle(lua_State *L, int index, uint64_t *id);
+RLUA_INTERNAL int rlua_c_pushresource(lua_State *L, const char *name, const Method *methods,
+                                      void *ud, uint64_t id, void **handle);
+
+#endif

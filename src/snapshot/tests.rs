@@ -1,0 +1,188 @@
+//! Histories over pages of the test's, without a region.
+
+use super::lines::LINE_BYTES;
+use super::*;
+use crate::tracker::Compare;
+
+#[repr(C, align(4096))]
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Page([u8; PAGE_SIZE]);
+
+const ZERO: Page = Page([0; PAGE_SIZE]);
+
+fn capture(history: &mut History, pages: &mut [Page], frame: i64) -> Result<Captured> {
+    let live = Live { base: pages.as_mut_ptr().cast(), used_pages: pages.len() };
+    // SAFETY: the pages are the test's, which does nothing meanwhile.
+    unsafe { history.capture(|| live, false, &mut Compare, Frame(frame)) }
+}
+
+fn restore(history: &mut History, pages: &mut [Page], n: usize) {
+    let live = Live { base: pages.as_mut_ptr().cast(), used_pages: pages.len() };
+    // SAFETY: as above; there are as many pages as in any snapshot.
+    unsafe { history.restore(live, &mut Compare, n) }.unwrap();
+}
+
+#[test]
+fn without_memory_a_capture_changes_nothing() {
+    const USED: usize = 40;
+    let mut pages = vec![ZERO; USED];
+    let mut history = History::new(8);
+    capture(&mut history, &mut pages[..USED - 1], 0).unwrap();
+    let first = pages.clone();
+    // Each capture finds less memory than it needs, at another place, until there is enough.
+    for limit in 0.. {
+        for (at, page) in pages.iter_mut().enumerate() {
+            page.0[at * LINE_BYTES..][..1500].fill(9);
+        }
+        let second = pages.clone();
+        history.store.limit_pages = Some(history.store.used_pages() + limit);
+        let captured = capture(&mut history, &mut pages, 1).is_ok();
+        history.check().unwrap();
+        assert_eq!(pages, second, "limit {limit}");
+        assert_eq!(history.count(), if captured { 2 } else { 1 }, "limit {limit}");
+        restore(&mut history, &mut pages, if captured { 2 } else { 1 });
+        assert_eq!(pages[..USED - 1], first[..USED - 1], "limit {limit}");
+        history.check().unwrap();
+        if captured {
+            assert!(limit > 10, "a log of {limit} pages: too few to be refused often");
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_log_keeps_lines_not_pages() {
+    let mut pages = vec![ZERO; 100];
+    let mut history = History::new(20);
+    for frame in 0..20 {
+        pages.iter_mut().for_each(|page| page.0[frame * 100] += 1);
+        capture(&mut history, &mut pages, frame as i64).unwrap();
+    }
+    // One line of each page: 100 lines a capture, in two pages.
+    assert_eq!(history.held_bytes(), (100 + 19 * 2) * PAGE_SIZE);
+    restore(&mut history, &mut pages, 20);
+    let sum = |page: &Page| page.0.iter().map(|&byte| usize::from(byte)).sum::<usize>();
+    assert!(pages.iter().all(|page| sum(page) == 1));
+    assert_eq!(history.held_bytes(), 100 * PAGE_SIZE);
+}
+
+/// Writes lines of some pages; which ones and what depends on the seed.
+fn scribble(pages: &mut [Page], seed: usize) {
+    for (at, page) in pages.iter_mut().enumerate() {
+        if (at * 7 + seed).is_multiple_of(3) {
+            page.0[(at * 5 + seed * 11) % 60 * LINE_BYTES..][..1 + seed * 37 % 200]
+                .fill(seed as u8);
+        }
+    }
+}
+
+#[test]
+fn a_capture_under_the_newest_label_replaces_that_snapshot_alone() {
+    // Used pages of the older snapshot, of the newest, and of what replaces it; 0: no older one.
+    let sizes = [3, 8, 20];
+    for older in [0, 3, 8, 20] {
+        for (newest, replacing) in sizes.iter().flat_map(|&n| sizes.iter().map(move |&r| (n, r))) {
+            let mut pages = vec![ZERO; 20];
+            let mut history = History::new(4);
+            scribble(&mut pages, 1);
+            if older > 0 {
+                capture(&mut history, &mut pages[..older], 5).unwrap();
+            }
+            let first = pages.clone();
+            scribble(&mut pages, 2);
+            capture(&mut history, &mut pages[..newest], 6).unwrap();
+            for seed in 3..6 {
+                scribble(&mut pages, seed);
+                let captured = capture(&mut history, &mut pages[..replacing], 6).unwrap();
+                assert_eq!(captured, Captured::Replaced);
+                history.check().unwrap();
+            }
+            let last = pages.clone();
+            scribble(&mut pages, 7);
+            restore(&mut history, &mut pages, 1);
+            assert_eq!(pages[..replacing], last[..replacing], "{older} {newest} {replacing}");
+            if older > 0 {
+                restore(&mut history, &mut pages, 2);
+                assert_eq!(pages[..older], first[..older], "{older} {newest} {replacing}");
+            }
+            assert_eq!(history.count(), 1);
+            assert_eq!(history.highest_frame(), Some(Frame(6)));
+            history.check().unwrap();
+        }
+    }
+}
+
+#[test]
+fn without_memory_a_replacement_changes_nothing() {
+    for (older, newest, replacing) in [(40, 40, 40), (30, 40, 35), (40, 30, 40), (20, 30, 40)] {
+        let mut refused = 0;
+        for limit in 0.. {
+            let mut pages = vec![ZERO; 40];
+            let mut history = History::new(4);
+            scribble(&mut pages, 1);
+            capture(&mut history, &mut pages[..older], 0).unwrap();
+            let first = pages.clone();
+            scribble(&mut pages, 2);
+            capture(&mut history, &mut pages[..newest], 1).unwrap();
+            let second = pages.clone();
+            pages.iter_mut().for_each(|page| page.0.fill(9));
+            let live = pages.clone();
+            history.store.limit_pages = Some(history.store.used_pages() + limit);
+            let replaced = capture(&mut history, &mut pages[..replacing], 1).is_ok();
+            history.check().unwrap();
+            assert_eq!(pages, live);
+            pages.iter_mut().for_each(|page| page.0[77] = 1);
+            restore(&mut history, &mut pages, 1);
+            let expected = if replaced { &live[..replacing] } else { &second[..newest] };
+            assert_eq!(&pages[..expected.len()], expected, "limit {limit}");
+            restore(&mut history, &mut pages, 2);
+            assert_eq!(pages[..older], first[..older], "limit {limit}");
+            history.check().unwrap();
+            if replaced {
+                break;
+            }
+            refused += 1;
+        }
+        assert!(refused > 10, "memory was refused {refused} times");
+    }
+}
+
+#[test]
+fn labels_rise_or_repeat_the_newest() {
+    let mut pages = vec![ZERO; 2];
+    let mut history = History::new(2);
+    assert_eq!(history.label(None), Ok(Frame(0)));
+    assert_eq!(history.label(Some(Frame(-7))), Ok(Frame(-7)));
+    capture(&mut history, &mut pages, 10).unwrap();
+    assert_eq!(history.label(None), Ok(Frame(11)));
+    assert_eq!(history.label(Some(Frame(10))), Ok(Frame(10)));
+    let lower = Err(Error::BadFrame { wanted: 9, newest: 10 });
+    assert_eq!(history.label(Some(Frame(9))), lower);
+    assert!(capture(&mut history, &mut pages, 9).is_err());
+    capture(&mut history, &mut pages, i64::MAX).unwrap();
+    assert_eq!(history.label(None), Err(Error::NoMoreFrames));
+    restore(&mut history, &mut pages, 2);
+    assert_eq!(history.label(None), Ok(Frame(11)));
+    assert_eq!(history.highest_frame(), Some(Frame(i64::MAX)));
+    history.set_max_snapshots(0);
+    assert_eq!(history.label(None), Err(Error::Disabled));
+}
+
+#[test]
+fn an_untouched_region_is_not_looked_at() {
+    let mut pages = vec![ZERO; 2];
+    let mut history = History::new(4);
+    let live = Live { base: pages.as_mut_ptr().cast(), used_pages: 2 };
+    // SAFETY: the pages are the test's.
+    unsafe {
+        // Without a snapshot there is nothing to repeat.
+        history.capture(|| live, true, &mut Compare, Frame(1)).unwrap();
+        assert_eq!(history.dirty_pages(), 2);
+        for (frame, captured) in [(2, Captured::Added), (2, Captured::Replaced)] {
+            let answer = history.capture(|| unreachable!(), true, &mut Compare, Frame(frame));
+            assert_eq!((answer, history.dirty_pages()), (Ok(captured), 0));
+        }
+    }
+    assert_eq!(history.count(), 2);
+    history.check().unwrap();
+}

@@ -1,0 +1,73 @@
+//! Config: how a VM is made.
+
+use crate::error::{Error, Result};
+use crate::region;
+
+/// The most snapshots that a VM keeps: a bound on nonsense, not on memory.
+pub const MAX_SNAPSHOTS: usize = 1 << 20;
+
+/// How fast the incremental collector works; 0 in a field leaves Lua's own value.
+#[derive(Clone, Copy, Debug)]
+pub struct Pacing {
+    /// Percent of the live bytes at which the next cycle starts.
+    pub pause: i32,
+    /// Work per byte that is allocated, in percent.
+    pub step_multiplier: i32,
+    /// Logarithm of the bytes that are allocated between two steps.
+    pub step_size: i32,
+    /// Divides the work of a step while it sweeps; 1 is Lua's own.
+    pub sweep_divisor: u32,
+}
+
+impl Pacing {
+    /// Lua's own.
+    pub const STOCK: Pacing =
+        Pacing { pause: 0, step_multiplier: 0, step_size: 0, sweep_divisor: 0 };
+
+    /// For rollback: a cycle is spread over many frames. Lua's own pacing marks and sweeps within
+    /// a frame or two and writes to nearly every page then; docs/BENCHMARKS.md compares both.
+    pub const ROLLBACK: Pacing =
+        Pacing { pause: 200, step_multiplier: 4, step_size: 12, sweep_divisor: 8 };
+}
+
+/// How a VM is made.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The state never exceeds this; 0 is the maximum.
+    pub memory_bytes: usize,
+    /// Snapshots kept; 0 keeps none.
+    pub max_snapshots: usize,
+    /// Seed of string hashes; `None` takes a random one, as stock Lua does.
+    pub seed: Option<u64>,
+    /// `rlua_Tracker`; 0 chooses.
+    pub tracker: i32,
+    /// Of the collector.
+    pub pacing: Pacing,
+}
+
+impl Config {
+    /// The limit in bytes, where the rest of the config makes sense, too.
+    pub(super) fn limit_bytes(&self) -> Result<usize> {
+        see_max_snapshots(self.max_snapshots)?;
+        Ok(match self.memory_bytes {
+            0 => region::MAX_BYTES,
+            bytes => bytes,
+        })
+    }
+
+    /// Lua's seed has 32 bits; every bit of ours counts.
+    pub(super) fn folded_seed(&self) -> Option<u32> {
+        self.seed.map(|seed| {
+            let mixed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            (mixed >> 32) as u32 ^ mixed as u32
+        })
+    }
+}
+
+/// Sees that a number of snapshots is no nonsense.
+pub(super) fn see_max_snapshots(wanted: usize) -> Result<()> {
+    match wanted > MAX_SNAPSHOTS {
+        true => Err(Error::TooManySnapshots { wanted, max: MAX_SNAPSHOTS }),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,227 @@
+//! Timeline: a VM's captures, restores and drops, and its end, in the order that the host's own
+//! code sees:
+//!
+//! ```text
+//!  capture:  participants capture, in order -> lines are copied -> [settle]
+//!  restore:  lines are put back -> participants restore, in order -> [settle]
+//!  discard:  snapshots go -> [settle]
+//!  close:    finalizers -> [settle] of everything
+//!  settle:   tokens of dropped snapshots are discarded, oldest first, then resources are released
+//! ```
+//!
+//! Each sees to V1 first and changes nothing after an error. Callbacks run with the VM marked as
+//! working: what needs V1 answers BUSY, protected calls work.
+//!
+//! # Not here
+//! Who may enter, and the call of settle ([`super::guard`]); which lines are copied
+//! (`crate::snapshot`).
+
+use super::config::see_max_snapshots;
+use super::guard::{Working, see_idle};
+use super::{Vm, live, participants, resources};
+use crate::error::{Error, Result};
+use crate::lua;
+use crate::snapshot::Captured;
+use crate::units::Frame;
+
+/// Captures under `frame`, or under the label after the newest one. The newest label again replaces
+/// that snapshot.
+///
+/// V1: a VM that was not written to is what it was when it was last captured or restored: idle, and
+/// equal to the newest snapshot. So its region is not looked at: a first look at a page that is
+/// neither in the cache nor in the TLB costs as much as all the rest.
+///
+/// # Safety
+/// `vm` is live and held, and no reference to it is (V3). So for all functions here.
+pub unsafe fn capture(vm: *mut Vm, frame: Option<Frame>) -> Result<()> {
+    // SAFETY: the contract above.
+    unsafe {
+        // Participants may run Lua before the copy: then it is asked after them.
+        let alone = (*vm).participants.is_empty();
+        let mut untouched = alone && (*vm).tracker.get().is_untouched();
+        if !untouched {
+            see_idle(vm)?;
+        }
+        let frame = (*vm).history.label(frame)?;
+        let tokens = participants::capture(vm, frame)?;
+        if !alone {
+            untouched = (*vm).tracker.get().is_untouched();
+        }
+        match (*vm).capture_arena(frame, untouched) {
+            Ok(captured) => (*vm).note_capture(captured, tokens),
+            Err(error) => {
+                participants::discard(&tokens);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Puts back the n-th newest snapshot; newer ones are dropped.
+///
+/// # Safety
+/// As for [`capture`].
+pub unsafe fn restore(vm: *mut Vm, n: usize) -> Result<()> {
+    // SAFETY: the contract above.
+    unsafe {
+        see_idle(vm)?;
+        (*vm).restore_arena(n)?;
+        let target = (*vm).note_restore(n);
+        participants::restore(vm, target);
+        Ok(())
+    }
+}
+
+/// Puts back the snapshot with that label; newer ones are dropped.
+///
+/// # Safety
+/// As for [`capture`].
+pub unsafe fn restore_to(vm: *mut Vm, frame: Frame) -> Result<()> {
+    // SAFETY: the contract above.
+    unsafe {
+        see_idle(vm)?;
+        let history = &(*vm).history;
+        let n = history.steps_to(frame).ok_or_else(|| {
+            let range = history.frames().map(|(oldest, newest)| (oldest.0, newest.0));
+            Error::NoSuchFrame { wanted: frame.0, range }
+        })?;
+        restore(vm, n)
+    }
+}
+
+/// Drops what is older than a confirmed frame.
+///
+/// # Safety
+/// As for [`capture`].
+pub unsafe fn discard_before(vm: *mut Vm, frame: Frame) -> Result<()> {
+    // SAFETY: the contract above.
+    unsafe {
+        see_idle(vm)?;
+        (*vm).history.discard_before(frame);
+        (*vm).note_discards(0);
+    }
+    Ok(())
+}
+
+/// Changes how many snapshots are kept; the oldest go.
+///
+/// # Safety
+/// As for [`capture`].
+pub unsafe fn set_max_snapshots(vm: *mut Vm, max_snapshots: usize) -> Result<()> {
+    see_max_snapshots(max_snapshots)?;
+    // SAFETY: the contract above.
+    unsafe {
+        see_idle(vm)?;
+        (*vm).history.set_max_snapshots(max_snapshots);
+        (*vm).note_discards(0);
+    }
+    Ok(())
+}
+
+impl Vm {
+    /// Captures the arena.
+    fn capture_arena(&mut self, frame: Frame, untouched: bool) -> Result<Captured> {
+        let Vm { arena, tracker, history, .. } = self;
+        // SAFETY: Idle (V1): nothing writes to the region.
+        unsafe { history.capture(|| live(arena), untouched, tracker.get(), frame) }
+    }
+
+    /// Puts the arena back to the n-th newest snapshot.
+    fn restore_arena(&mut self, n: usize) -> Result<()> {
+        let Vm { arena, tracker, history, .. } = self;
+        // SAFETY: Idle (V1), and the commit never falls (R2).
+        unsafe { history.restore(live(arena), tracker.get(), n) }
+    }
+
+    /// Tells what follows the snapshots what the history did.
+    fn note_capture(&mut self, captured: Captured, tokens: participants::Given) {
+        match captured {
+            Captured::Replaced => self.outside.table.replaced(),
+            Captured::Added => {
+                self.note_discards(1);
+                self.outside.table.captured();
+            }
+        }
+        let number = self.outside.table.held().end - 1;
+        self.participants.keep(number, tokens);
+    }
+
+    /// Tells what follows the snapshots which of them are newest now; answers its number.
+    fn note_restore(&mut self, n: usize) -> u64 {
+        self.outside.table.restored(n);
+        let target = self.outside.table.held().end - 1;
+        self.participants.drop_above(target);
+        target
+    }
+
+    /// Tells what follows the snapshots which of the oldest are gone; `unnoted` is how many were
+    /// captured since the last note.
+    fn note_discards(&mut self, unnoted: usize) {
+        let noted = self.outside.table.held();
+        let oldest = noted.end - (self.history.count() - unnoted) as u64;
+        if oldest > noted.start {
+            self.outside.table.discarded((oldest - noted.start) as usize);
+            self.participants.drop_below(oldest);
+        }
+    }
+}
+
+/// Walks everything and verifies the invariants.
+///
+/// # Safety
+/// As for [`capture`].
+pub unsafe fn check(vm: *mut Vm) -> Result<()> {
+    // SAFETY: the contract above.
+    unsafe {
+        see_idle(vm)?;
+        (*vm).check()
+    }
+}
+
+/// Discards the tokens of dropped snapshots, oldest first, then releases what nobody can reach.
+///
+/// # Safety
+/// As for [`capture`]; the VM is marked as working.
+pub unsafe fn settle(vm: *mut Vm) {
+    // SAFETY: the contract above.
+    unsafe {
+        participants::settle(vm);
+        resources::settle(vm);
+    }
+}
+
+/// Runs finalizers and closes variables, as lua_close does first.
+///
+/// # Safety
+/// As for [`capture`]; the VM is marked as working, and closed next.
+pub unsafe fn finalize(vm: *mut Vm) -> Result<()> {
+    // SAFETY: the contract above.
+    unsafe {
+        see_idle(vm)?;
+        (*vm).outside.table.begin_close();
+        lua::rlua_c_finalize((*vm).main);
+        Ok(())
+    }
+}
+
+/// Discards every token and releases every resource: the VM goes next. A poisoned VM too.
+///
+/// # Safety
+/// As for [`capture`]; finalizers have run.
+pub unsafe fn close(vm: *mut Vm) {
+    // SAFETY: the contract above.
+    unsafe {
+        let _working = Working::mark(vm);
+        (*vm).outside.table.begin_close();
+        (*vm).participants.drop_below(u64::MAX);
+        loop {
+            (*vm).outside.table.close();
+            settle(vm);
+            // A release function may have made more.
+            if (*vm).outside.table.count() == 0 {
+                break;
+            }
+        }
+    }
+}
