@@ -282,6 +282,8 @@ TEST(configurations_that_make_no_sense) {
     check_bad_config(&config, RLUA_BAD_CONFIG);
     config.size = 3;
     check_bad_config(&config, RLUA_BAD_CONFIG);
+    config.size = 3 * sizeof(size_t) + 4; /* half a field */
+    check_bad_config(&config, RLUA_BAD_CONFIG);
     config.size = 4097; /* more than any version has: not initialised */
     check_bad_config(&config, RLUA_BAD_CONFIG);
     config.size = sizeof config;

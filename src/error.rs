@@ -202,7 +202,8 @@ impl fmt::Display for Error {
             }
             Error::BadSize { name, found, max } => write!(
                 f,
-                "{name}->size = {found}: set it to sizeof of the struct ({} to {max} bytes)",
+                "{name}->size = {found}: set it to sizeof of the struct (a multiple of {}, at most \
+                 {max})",
                 size_of::<usize>()
             ),
             Error::UnknownFields { name, known_bytes } => write!(

@@ -23,7 +23,13 @@ unsafe fn size_of_struct<T: Sized>(name: &'static str, place: *const T) -> Resul
     }
     // SAFETY: not NULL; the size comes first in every version of the struct.
     match unsafe { place.cast::<usize>().read() } {
-        found if (size_of::<usize>()..=MAX_BYTES).contains(&found) => Ok(found),
+        // A size that C gives is a multiple of the alignment, so no field is cut in two.
+        found
+            if (size_of::<usize>()..=MAX_BYTES).contains(&found)
+                && found.is_multiple_of(align_of::<T>()) =>
+        {
+            Ok(found)
+        }
         found => Err(Error::BadSize { name, found, max: MAX_BYTES }),
     }
 }

@@ -54,8 +54,9 @@ static int is_seen(const global_State *g, const GCObject *from, const GCObject *
   if (issweepphase(g)) return 1;
   if (g->gckind == KGC_INC) return !(isblack(from) && iswhite(to));
   if (getage(from) == G_OLD && isblack(from)) return isold(to);
+  /* A thread has no barriers: while it is not old, the next young collection traverses it anew. */
   if ((getage(from) == G_OLD1 || getage(from) == G_TOUCHED2) && isblack(from))
-    return getage(to) != G_NEW;
+    return getage(to) != G_NEW || from->tt == LUA_VTHREAD;
   return 1;
 }
 
