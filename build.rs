@@ -76,8 +76,9 @@ fn compile_unit(lua: &Path) {
         .flag_if_supported("-fno-plt")
         // Fused multiply-add rounds once where the language rounds twice: a desync between CPUs.
         .flag("-ffp-contract=off")
-        // A C++ exception may pass through Lua's frames (recover.c).
-        .flag("-fexceptions")
+        // A C++ exception may pass through Lua's frames (recover.c): for that the tables are
+        // enough, since no C of ours cleans up on the way. Most platforms make them anyway.
+        .flag("-funwind-tables")
         // Inlining lua_getlocal into ldblib.c makes gcc see a path that Lua never takes.
         .flag_if_supported("-Wno-maybe-uninitialized")
         // Both make rustc's linker keep and export every public symbol of the unit.

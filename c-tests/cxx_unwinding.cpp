@@ -164,7 +164,8 @@ TEST(exceptions_on_a_thread_of_the_host) {
 
 TEST(variables_to_be_closed_are_closed_or_stay_pending) {
     lua_State *L = open_throwing(4 * MIB);
-    run(L, "function escape() up = nil local a, b <close> = 1, closer() local c <close> = closer()\n"
+    run(L, "function escape() up = nil local a, b <close> = 1, closer()\n"
+           "  local c <close> = closer()\n"
            "  up = function() a = a + 1 return a end throw() end");
     CHECK_OK(rlua_getglobal(L, "escape"));
     must_throw([&] { rlua_call(L, 0, 0, 0); });
@@ -193,7 +194,8 @@ TEST(variables_to_be_closed_are_closed_or_stay_pending) {
 
 TEST(a_coroutine_that_was_left_does_no_harm) {
     lua_State *L = open_throwing(4 * MIB);
-    run(L, "list = {} function left() local co co = coroutine.create(function() list[#list + 1] = co "
+    run(L, "list = {} function left() local co\n"
+           "co = coroutine.create(function() list[#list + 1] = co "
            "coroutine.wrap(function() list[#list + 1] = coroutine.running() throw() end)() end) "
            "coroutine.resume(co) end");
     for (int i = 0; i < 10; ++i) {

@@ -15,12 +15,12 @@ static const char world[] =
     "    local function inner() a[1] = a[1] + 1 return b end\n"
     "    while true do pcall(coroutine.yield, inner, a[1], ...) end end) end\n"
     "function step() n = n + 1\n"
-    "  local t = {n, n + 0.5, ('long string %d '):rep(9):format(n, n, n, n, n, n, n, n, n), x = n}\n"
+    "  local t = {n, n + 0.5, ('long string ' .. n):rep(9), x = n}\n"
     "  t[t] = function() return t, n end\n"
     "  for _, w in pairs(weak) do w[t] = {} w[#w + 1] = t w['s' .. n] = n end\n"
     "  kept[n % 30] = t  kept['k' .. n % 40] = generator(n) kept['k' .. n % 40](n)\n"
     "  if n % 3 == 0 then setmetatable({}, {__gc = function(o) kept[n % 7] = o end}) end\n"
-    "  kept[n % 11] = load('local a <const> = ' .. n .. ' return function(...) return a, ... end')\n"
+    "  kept[n % 11] = load('local a <const> = ' .. n .. ' return function(...) return a end')\n"
     "  kept.e = coroutine.create(error) coroutine.resume(kept.e, n)\n"
     "  local f = kept['k' .. (n * 7) % 40] if f then f('again') end\n"
     "  kept['k' .. (n * 3) % 40] = nil end";
@@ -100,6 +100,20 @@ TEST(passes_after_every_failure_of_an_allocation) {
         lua_settop(L, 0);
         CHECK_OK(rlua_check(L));
     }
+    lua_close(L);
+}
+
+/* What the library keeps beside the main thread is not copied to others, where it would be stale.
+ */
+TEST(new_threads_have_nothing_of_the_main_threads) {
+    static const char zeros[32];
+    rlua_Ref refs[3];
+    lua_State *L = open_world(refs, COUNT_OF(refs)), *thread;
+    memset(lua_getextraspace(L), 0x5a, sizeof(void *));
+    CHECK(memcmp((char *)lua_getextraspace(L) - sizeof zeros, zeros, sizeof zeros) != 0);
+    thread = lua_newthread(L);
+    CHECK(memcmp((char *)lua_getextraspace(thread) - sizeof zeros, zeros, sizeof zeros) == 0);
+    CHECK(memcmp(lua_getextraspace(thread), lua_getextraspace(L), sizeof(void *)) == 0);
     lua_close(L);
 }
 
@@ -212,9 +226,9 @@ TEST(pointers_that_the_collector_would_miss_are_named) {
     lua_close(L);
 }
 
-/* Every word that looks like a pointer into the arena is moved a little, one in some at a time; what
- * is not seen is data, or one of the dead fields that walk.c lists. And random words get random
- * values: nothing may crash. */
+/* Every word that looks like a pointer into the arena is moved a little, one in some at a time;
+ * what is not seen is data, or one of the dead fields that walk.c lists. And random words get
+ * random values: nothing may crash. */
 TEST(damage_by_chance_is_seen_and_crashes_nothing) {
     lua_State *L = open_world(NULL, 0);
     uint64_t base = (uint64_t)(uintptr_t)L >> 32 << 32, random = 88172645463325252u;

@@ -56,7 +56,8 @@ TEST(upvalues_of_host_functions_are_out_of_reach) {
     CHECK_EQ(calls, 2);
     /* Other functions are as they were. */
     run(L, "local u = 5 local function f() return u end\n"
-           "assert(debug.getupvalue(f, 1) == 'u' and debug.setupvalue(f, 1, 6) == 'u' and f() == 6)\n"
+           "assert(debug.getupvalue(f, 1) == 'u' and debug.setupvalue(f, 1, 6) == 'u')\n"
+           "assert(f() == 6)\n"
            "assert(debug.upvalueid(f, 1)) local g = string.gmatch('a', 'a')\n"
            "assert(debug.getupvalue(g, 1) == '')");
     CHECK_OK(rlua_check(L));
@@ -72,8 +73,8 @@ static const char reach_everything[] =
     "  visit(debug.getmetatable(v))\n"
     "  if t == 'table' then for k, x in next, v do visit(k) visit(x) end\n"
     "  elseif t == 'userdata' then for i = 1, 3 do visit((debug.getuservalue(v, i))) end\n"
-    "  elseif t == 'function' then for i = 1, 9 do visit((select(2, debug.getupvalue(v, i)))) end end\n"
-    "end\n"
+    "  elseif t == 'function' then\n"
+    "    for i = 1, 9 do visit((select(2, debug.getupvalue(v, i)))) end end end\n"
     "visit(debug.getregistry()) visit(_G) for _, v in ipairs {'', 1, true, print} do visit(v) end\n"
     "for i = 1, 3 do visit(debug.getmetatable(({'', 1, true})[i])) end";
 

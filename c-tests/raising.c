@@ -1,7 +1,7 @@
 /* raising.c: errors of host functions carry the script's position and the function's name.
- * Method: host functions that raise by rlua_error and rlua_argerror are called in every way a script
- * can, beside C functions that do the same by luaL_error and luaL_argerror: the texts are equal.
- * Then with no memory, with wrong arguments, and through rlua_call with a traceback. */
+ * Method: host functions that raise by rlua_error and rlua_argerror are called in every way a
+ * script can, beside C functions that do the same by luaL_error and luaL_argerror: the texts are
+ * equal. Then with no memory, with wrong arguments, and through rlua_call with a traceback. */
 #include "harness.h"
 
 static int fails(lua_State *L, void *ud) {
@@ -220,8 +220,8 @@ TEST(a_call_with_a_traceback) {
     CHECK(strncmp(call_traced(L, "error({})", RLUA_ERR_RUN),
                   "(error object is a table value)\nstack", 30) == 0);
     lua_settop(L, 1);
-    CHECK_STR(call_traced(L, "error(setmetatable({}, {__tostring = function() return 'as text' end}))",
-                          RLUA_ERR_RUN), "as text");
+    run(L, "as_text = setmetatable({}, {__tostring = function() return 'as text' end})");
+    CHECK_STR(call_traced(L, "error(as_text)", RLUA_ERR_RUN), "as text");
     lua_settop(L, 1);
     CHECK_STR(call_traced(L, "local t = {} while true do t[#t + 1] = {} end", RLUA_ERR_MEM),
               "not enough memory");

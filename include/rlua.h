@@ -22,11 +22,11 @@
  * Threads: a VM is used by one OS thread at a time; different VMs need no care. A second thread
  * that enters an rlua_* function of a VM in use gets RLUA_BUSY.
  *
- * Foreign unwinding: a C++ exception, pthread_exit or a forced unwinding may go through Lua's frames
- * and the library's protected calls, but ends nothing of what Lua was doing: it must not be caught
- * between two of its frames, and once it has left the last one the VM is busy until rlua_recover. It
- * must not leave a release function, a participant's function, or lua_close, which end the process
- * then.
+ * Foreign unwinding: a C++ exception, pthread_exit or a forced unwinding may go through Lua's
+ * frames and the library's protected calls, but ends nothing of what Lua was doing: it must not be
+ * caught between two of its frames, and once it has left the last one the VM is busy until
+ * rlua_recover. It must not leave a release function, a participant's function, or lua_close, which
+ * end the process then.
  *
  * What a host keeps with the VM (rlua_alloc and below) follows its snapshots: memory in the VM,
  * references, resources, and host state elsewhere. docs/HOST.md tells when to use which. */
@@ -858,8 +858,8 @@ int rlua_argerror(lua_State *L, int arg, const char *message);
  * arguments are popped, variables to be closed are closed (`__close` may run), nothing is pushed. A
  * coroutine that was running is dead, with a message on its stack. What the interrupted functions
  * had changed stays changed; roll back to undo it. Memory that a loader or a dump held is freed
- * with the VM. After a panic function that jumped (lua_atpanic), the main thread, which Lua marks as
- * dead then, takes calls again. A VM that is idle otherwise stays as it is.
+ * with the VM. After a panic function that jumped (lua_atpanic), the main thread, which Lua marks
+ * as dead then, takes calls again. A VM that is idle otherwise stays as it is.
  *
  * Cost: a walk over all objects.
  *

@@ -1,4 +1,5 @@
-//! Blocks: which addresses are those of live blocks. For whoever checks that a pointer leads to one.
+//! Blocks: which addresses are those of live blocks. For whoever checks that a pointer leads to
+//! one.
 
 use super::Arena;
 use super::classes::shape;

@@ -1,6 +1,7 @@
 //! What C and Rust know of each other: `internal.h`, in Rust. `tests/bindings.rs` compares the two.
 
-#![allow(non_camel_case_types, non_snake_case, missing_docs)] // Lua's names; internal.h tells what each is
+// Lua's names; internal.h tells what each is.
+#![allow(non_camel_case_types, non_snake_case, missing_docs)]
 
 use std::ffi::{c_char, c_int, c_void};
 use std::sync::atomic::AtomicUsize;

@@ -356,8 +356,8 @@ int rlua_argerror(lua_State *L, int arg, const char *message);
  * arguments are popped, variables to be closed are closed (`__close` may run), nothing is pushed. A
  * coroutine that was running is dead, with a message on its stack. What the interrupted functions
  * had changed stays changed; roll back to undo it. Memory that a loader or a dump held is freed
- * with the VM. After a panic function that jumped (lua_atpanic), the main thread, which Lua marks as
- * dead then, takes calls again. A VM that is idle otherwise stays as it is.
+ * with the VM. After a panic function that jumped (lua_atpanic), the main thread, which Lua marks
+ * as dead then, takes calls again. A VM that is idle otherwise stays as it is.
  *
  * Cost: a walk over all objects.
  *

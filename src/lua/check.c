@@ -49,7 +49,8 @@ static int check_block(Walk *w, int kind, const void *block, size_t size, const 
   return 1;
 }
 
-/* Whether the collector can live with a pointer from one object to another: ltests.c's testobjref. */
+/* Whether the collector can live with a pointer from one object to another: testobjref in Lua's own
+ * ltests.c. */
 static int is_seen(const global_State *g, const GCObject *from, const GCObject *to) {
   if (issweepphase(g)) return 1;
   if (g->gckind == KGC_INC) return !(isblack(from) && iswhite(to));
@@ -106,8 +107,8 @@ int rlua_c_check(lua_State *main, size_t used_bytes, rlua_BlockBytes block_bytes
   uint64_t *bits = calloc(2 * words, sizeof(uint64_t));
   if (bits == NULL) return CHECK_NO_MEMORY;
   Check check = {
-    .walk = {.g = &((LG *)((char *)main - offsetof(LX, l)))->g, .block_bytes = block_bytes, .ud = ud, .block = check_block,
-             .pointer = check_pointer, .why = why},
+    .walk = {.g = &((LG *)((char *)main - offsetof(LX, l)))->g, .block_bytes = block_bytes,
+             .ud = ud, .block = check_block, .pointer = check_pointer, .why = why},
     .base = (size_t)main & ~(size_t)0xFFFFFFFFu, /* R1 */
     .used = used_bytes, .blocks = bits, .objects = bits + words,
   };

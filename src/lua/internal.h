@@ -26,8 +26,8 @@
 #define STATUS_NULL_ARG 1
 #define STATUS_NOT_ROLLBACK 2
 
-/* Below every status of Lua: what rlua_c_ref and rlua_c_pushresource answer before they do anything.
- * No value on the stack; no room on it. */
+/* Below every status of Lua: what rlua_c_ref and rlua_c_pushresource answer before they do
+ * anything. No value on the stack; no room on it. */
 #define REFUSED_ARGUMENT (-1)
 #define REFUSED_STACK (-2)
 

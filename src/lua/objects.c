@@ -140,7 +140,8 @@ int rlua_traceback(lua_State *L, lua_State *of, const char *message, int level) 
   REFUSE_IF(!hooks.same(L, of), "of is no thread of the VM that L belongs to");
   REFUSE_IF(level < 0, "level = %d is negative", level);
   /* luaL_traceback counts on from the level, so one that no stack has must not be near the end. */
-  Args args = {.block = of, .text = message, .count = level < LUAI_MAXSTACK ? level : LUAI_MAXSTACK};
+  int first = level < LUAI_MAXSTACK ? level : LUAI_MAXSTACK;
+  Args args = {.block = of, .text = message, .count = first};
   RUN(traceback_body, 0);
 }
 

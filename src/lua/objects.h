@@ -1,5 +1,6 @@
-/* objects.h: protected calls that make objects, combine values, and work below metamethods, as hosts
- * see them. The second half of calls.h, with the same contract. Defined in objects.c and stack.c.
+/* objects.h: protected calls that make objects, combine values, and work below metamethods, as
+ * hosts see them. The second half of calls.h, with the same contract. Defined in objects.c and
+ * stack.c.
  *
  * With both a binding needs no function of lua.h that may raise. Those that never raise need no
  * protection: lua_gettop, lua_absindex, lua_checkstack, lua_pushlightuserdata, lua_rotate,

@@ -39,9 +39,9 @@ static void unwind(lua_State *L) {
   L->nCcalls = 0;
 }
 
-/* As lua_resume leaves a coroutine whose error nobody caught: dead, with its frames for a traceback,
- * its variables pending until it is closed. Room for one more message: what resumes a dead coroutine
- * pushes another. */
+/* As lua_resume leaves a coroutine whose error nobody caught: dead, with its frames for a
+ * traceback, its variables pending until it is closed. Room for one more message: what resumes a
+ * dead coroutine pushes another. */
 static void abandon(lua_State *L, TString *message) {
   unwind(L);
   L->status = LUA_ERRRUN;

@@ -8,7 +8,8 @@
 #define rlua_refs(L) (rlua_private(G(L)->mainthread)->refs)
 
 /* The table of references is named by a word beside the main thread, and so is a root of the
- * collector (collector.c): no script can reach it, and finding it costs one load. Its array part holds
+ * collector (collector.c): no script can reach it, and finding it costs one load. In its array
+ * part lie
  *
  *   [1] first free slot, or 0   [2] slots in use, free ones included
  *   [2k + 1] value of slot k, or, in a free slot, the next free one

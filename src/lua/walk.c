@@ -1,15 +1,15 @@
 /* walk.c: a walk over all of a state's heap: every block, then every pointer to an object.
  *
- * Two passes over the lists that hold all objects (allgc, finobj, tobefnz, fixedgc). The first tells
- * the visitor of each block before it reads more than the block is known to have; the second tells
- * it of each pointer before it follows it. So a visitor that keeps which blocks and objects it was
- * told of (check.c does) makes the walk safe in a heap that is damaged.
+ * Two passes over the lists that hold all objects (allgc, finobj, tobefnz, fixedgc). The first
+ * tells the visitor of each block before it reads more than the block is known to have; the second
+ * tells it of each pointer before it follows it. So a visitor that keeps which blocks and objects
+ * it was told of (check.c does) makes the walk safe in a heap that is damaged.
  *
  * It allocates nothing, does not recurse, and works in every phase of the collector, for a VM that
  * is idle (V1). Dead, and not told of, is: the key of an empty node; in objects that wait to be
  * swept everything but their blocks; CallInfos beyond the running one but for their links; the gray
- * lists while sweeping or at rest; `sweepgc` outside of sweeps; `gclist` of what is in no gray list;
- * `errorJmp`; lists of generations in incremental mode.
+ * lists while sweeping or at rest; `sweepgc` outside of sweeps; `gclist` of what is in no gray
+ * list; lists of generations in incremental mode.
  *
  * Part of the one translation unit. Not here: what has to hold for a block or a pointer (check.c);
  * blocks of the host (memory.c), which no list names.
@@ -321,7 +321,7 @@ static int open_upvalues(Walk *w, lua_State *L) {
   UpVal *const *place = &L->openupval;
   for (UpVal *uv = L->openupval; uv != NULL; place = &uv->u.open.next, uv = uv->u.open.next) {
     TRY(w->pointer(w, LUA_VUPVAL | (isdead(w->g, L) ? MAY_BE_DEAD : 0), uv));
-    ENSURE(upisopen(uv) && w->open-- > 0, "a closed upvalue is in a thread's list, or one is twice");
+    ENSURE(upisopen(uv) && w->open-- > 0, "a closed upvalue is in a thread's list, or one twice");
     ENSURE(uv->u.open.previous == place, "an open upvalue does not know the one before it");
     ENSURE(is_on_stack(L, (StkId)uv->v.p), "an open upvalue is outside its thread's stack");
   }

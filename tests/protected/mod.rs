@@ -1,4 +1,5 @@
-//! The protected calls that Rust tests use, as `rlua.h` declares them: they are C (`src/lua/calls.h`).
+//! The protected calls that Rust tests use, as `rlua.h` declares them: they are C
+//! (`src/lua/calls.h`).
 
 #![allow(dead_code, missing_docs, non_snake_case)] // each test uses some; L is Lua's name for it
 

@@ -3,7 +3,8 @@
 #define rlua_determinism_h
 
 /* The cache of API strings is indexed by the host's string addresses, so what it holds, and
- * with it the allocations, would differ between processes. One set has no index. Before lstate.h. */
+ * with it the allocations, would differ between processes. One set has no index.
+ * Before lstate.h. */
 #define STRCACHE_N 1
 #define STRCACHE_M 2
 
