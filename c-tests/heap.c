@@ -117,6 +117,17 @@ TEST(new_threads_have_nothing_of_the_main_threads) {
     lua_close(L);
 }
 
+TEST(passes_with_userdata_of_no_bytes) {
+    lua_State *L = open_vm(1 * MIB, 1);
+    void *block;
+    int values;
+    for (values = 0; values < 4; values++) {
+        CHECK_OK(rlua_newuserdata(L, 0, values, &block));
+        CHECK_OK(rlua_check(L));
+    }
+    lua_close(L);
+}
+
 /* -- damage ---------------------------------------------------------------------------------- */
 
 /* Overwrites a word, asks, and puts it back. */

@@ -144,7 +144,7 @@ static size_t object_size(const GCObject *o, size_t have) {
       if (have < offsetof(TString, contents) || u->ts.u.lnglen >= have) return MAX_SIZE;
       return sizelstring(u->ts.u.lnglen);
     case LUA_VUSERDATA:
-      if (have < sizeof(Udata0) || u->u.len >= have) return MAX_SIZE;
+      if (have < offsetof(Udata0, bindata) || u->u.len >= have) return MAX_SIZE;
       return sizeudata(u->u.nuvalue, u->u.len);
     case LUA_VLCL: return (size_t)sizeLclosure(u->cl.l.nupvalues);
     case LUA_VCCL: return (size_t)sizeCclosure(u->cl.c.nupvalues);
