@@ -90,3 +90,55 @@ TEST(resume_of_a_dead_coroutine_without_memory_does_not_raise) {
     }
     lua_close(L);
 }
+
+/* -- rlua_check does not call a whole state damaged -------------------------------------------- */
+
+TEST(check_counts_calls_as_lua_does) { /* in a number of 16 bits */
+    lua_State *L = open_vm(64 * MIB, 0);
+    run(L, "local function r() return 1 + r() end pcall(r)");
+    CHECK_OK(rlua_check(L));
+    lua_close(L);
+}
+
+TEST(check_knows_a_userdata_without_a_byte) {
+    lua_State *L = open_vm(1 * MIB, 0);
+    CHECK_OK(rlua_newuserdata(L, 0, 0, NULL));
+    CHECK_OK(rlua_newuserdata(L, 0, 1, NULL));
+    CHECK_OK(rlua_check(L));
+    lua_close(L);
+}
+
+TEST(check_knows_that_a_thread_has_no_barrier) {
+    lua_State *L = open_vm(1 * MIB, 0);
+    int i;
+    run(L, "collectgarbage('generational') cos = {}");
+    for (i = 0; i < 40; i++) {
+        run(L, "cos[#cos + 1] = coroutine.create(function() while true do local t = {{}, {}} "
+               "coroutine.yield(t) end end) collectgarbage('step', 0) "
+               "for _, co in ipairs(cos) do coroutine.resume(co) end");
+        CHECK_OK(rlua_check(L));
+    }
+    lua_close(L);
+}
+
+/* -- a struct's size is that of a struct --------------------------------------------------------- */
+
+#ifdef RLUA_VERSION
+/* A size that ends inside a pointer leaves half of it: no header ever had such a struct. */
+static void released(lua_State *L, void *object, void *ud) {
+    (void)L;
+    (void)object;
+    (void)ud;
+}
+
+TEST(size_that_ends_inside_a_pointer_is_refused) {
+    rlua_ResourceType type = {sizeof type, "t", released, NULL, NULL};
+    lua_State *L = open_vm(1 * MIB, 1);
+    for (type.size = 9; type.size < sizeof type; type.size++) {
+        if (type.size % sizeof(void *) == 0) continue;
+        CHECK_REFUSED(rlua_pushresource(L, L, &type), RLUA_BAD_CONFIG);
+    }
+    CHECK_OK(rlua_check(L));
+    lua_close(L);
+}
+#endif

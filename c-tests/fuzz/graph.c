@@ -18,7 +18,8 @@ static const char graph_lua[] =
     ;
 
 enum { BLOCKS = 24, REFS = 24, TRAIL = 48, HELD = 40, OUTWARD = 4096, STACK_MAX = 60 };
-#define USED_MAX (6 * MIB)
+#define USED_MAX (6 * MIB) /* then much is dropped */
+#define USED_END (24 * MIB) /* then the run ends: copies take too long */
 enum { STEPS, SNAPSHOTS, ROLLBACKS, REPLAYS, BYTES, MASKED, LUA_ERRORS };
 
 /* What the host keeps of the VM. Copied with each snapshot, put back with each rollback. */
@@ -364,7 +365,7 @@ __attribute__((noinline)) static void run_frame(uint64_t seed) {
         if (lua_gettop(L) > STACK_MAX) op_settop(&random);
     }
     if (info_of(L).used_bytes < USED_MAX) return;
-    doing("a collection of much garbage");
+    doing("a collection of all");
     done(rlua_settop(L, 0));
     host.marked = 0;
     done(rlua_gc(L, LUA_GCRESTART, 0));
@@ -567,6 +568,7 @@ static void graph(uint64_t seed, long frames) {
         run_frame(frame_seed);
         if (replayed) see_replay();
         else choose();
+        if (info_of(L).used_bytes > USED_END) break;
     }
     CHECK_OK(rlua_check(L));
     lua_close(L);
