@@ -611,8 +611,8 @@ int rlua_dofile(lua_State *L, const char *filename);
  * @param nargs     Arguments on the stack above the function.
  * @param nresults  Results wanted, or LUA_MULTRET.
  * @param msgh      Stack index of a message handler below the function: what it returns is the
- *                  error value. 0 for none. RLUA_TRACEBACK appends a traceback to a message and
- *                  makes a message of any other error value, as the program `lua` does.
+ *                  error value. 0 for none. RLUA_TRACEBACK appends a traceback to a message, and
+ *                  leaves any other error value as it is, as debug.traceback does.
  * @return          RLUA_OK, or as every protected call.
  */
 int rlua_call(lua_State *L, int nargs, int nresults, int msgh);

@@ -94,14 +94,10 @@ BODY(call_body) {
   lua_call(L, ARGS->count, ARGS->results);
 }
 
-/* The message handler of the program `lua`: appends a traceback. */
+/* Appends a traceback to a message, as the program `lua` does; another error value stays what it is,
+ * as for debug.traceback: the host may know what to do with it. */
 static int traceback_handler(lua_State *L) {
-  const char *message = lua_tostring(L, 1);
-  if (message == NULL) {
-    if (luaL_callmeta(L, 1, "__tostring") && lua_type(L, -1) == LUA_TSTRING) return 1;
-    message = lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
-  }
-  luaL_traceback(L, L, message, 1);
+  if (lua_type(L, 1) == LUA_TSTRING) luaL_traceback(L, L, lua_tostring(L, 1), 1);
   return 1;
 }
 
