@@ -233,7 +233,9 @@ static void op_refs(Random *random) {
         uint64_t serial = outward.words[host.refs[i] - 1];
         /* The slot is not kept: a reference is found again by its serial. */
         for (ref = 1; ref < 200; ref++) {
-            if (rlua_getref(L, ref | serial << 32) != RLUA_OK) continue;
+            int status = rlua_getref(L, ref | serial << 32);
+            if (status == RLUA_NO_MEMORY) return; /* no room on the Lua stack */
+            if (status != RLUA_OK) continue;
             CHECK_OK(rlua_unref(L, ref | serial << 32));
             break;
         }
