@@ -71,9 +71,7 @@ impl PageStore {
         true
     }
 
-    /// Takes a page; its bytes are arbitrary.
-    ///
-    /// pre: reserved.
+    /// Takes a page that was reserved; its bytes are arbitrary.
     #[inline]
     pub fn take(&mut self) -> PagePtr {
         self.free.pop().expect("pages are reserved before they are taken")

@@ -4,7 +4,7 @@
 
 pub const ADDRESS_BITS: u32 = 47;
 
-pub const REGION_ALIGNMENT: usize = 1 << 16;
+pub const REGION_ALIGNMENT: usize = 1 << 28;
 
 pub mod memory {
     use super::REGION_ALIGNMENT;
