@@ -513,7 +513,7 @@ TEST(errors_carry_a_traceback) {
     CHECK(host.traceback.find("in function 'fail'") != std::string::npos);
     CHECK(lua.ref("g").value().call().error().traceback == error.traceback);
     CHECK(lua.run("x = = 1").error().traceback.empty());
-    CHECK(lua.run("error({})").error().message == "(error object is a table value)");
+    CHECK(lua.run("error({})").error().message.rfind("table: ", 0) == 0);
     try {
         lua.call("g").value();
     } catch (const rlua::bad_result &e) {
