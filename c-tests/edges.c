@@ -66,6 +66,16 @@ TEST(pushfunction_without_room_leaves_nothing) { near_the_end_of_the_stack(push_
 TEST(dostring_without_room_leaves_nothing) { near_the_end_of_the_stack(do_string, 0); }
 TEST(dofile_without_room_leaves_nothing) { near_the_end_of_the_stack(do_file, 0); }
 
+/* What luaL_requiref pushes on its way needs room too: with Lua's API checks on (make assert), one
+ * slot too few is an assertion. */
+static int open_module(lua_State *L) {
+    lua_pushnil(L);
+    return 1;
+}
+static int require_module(lua_State *L) { return rlua_requiref(L, "m", open_module, 1); }
+
+TEST(requiref_near_the_end_of_the_stack_has_room) { near_the_end_of_the_stack(require_module, 1); }
+
 /* -- nothing raises out of the library --------------------------------------------------------- */
 
 TEST(resume_of_a_dead_coroutine_without_memory_does_not_raise) {
@@ -121,7 +131,7 @@ TEST(check_knows_that_a_thread_has_no_barrier) {
     lua_close(L);
 }
 
-/* -- a struct's size is that of a struct --------------------------------------------------------- */
+/* -- a struct's size is that of a struct ------------------------------------------------------- */
 
 #ifdef RLUA_VERSION
 /* A size that ends inside a pointer leaves half of it: no header ever had such a struct. */

@@ -16,7 +16,7 @@
 static long maps;
 static int all_taken;
 
-/* Where a fixed address may not replace a mapping (MAP_FIXED_NOREPLACE), it is taken if we say so. */
+/* Where an address may not replace a mapping (MAP_FIXED_NOREPLACE), it is taken if we say so. */
 static void *map(void *at, size_t size, int prot, int flags, int file, off_t offset) {
     maps++;
     if (all_taken && flags & 0x100000) {

@@ -120,7 +120,8 @@ static void see_whole(void) {
     int status;
     if (!L) return;
     status = rlua_check(L);
-    if (status != RLUA_OK && status != RLUA_BUSY) PROBLEM("then rlua_check: %s", rlua_last_error(L));
+    if (status != RLUA_OK && status != RLUA_BUSY)
+        PROBLEM("then rlua_check: %s", rlua_last_error(L));
     if (!expected_n) return;
     lua_getglobal(L, "n");
     if (lua_tointeger(L, -1) != expected_n)

@@ -339,7 +339,8 @@ static void *every_function(void *argument) {
         if (!functions[i].call) continue;
         status = functions[i].call(L);
         if (status == NO_STATUS) continue;
-        if (status != RLUA_BUSY) FAIL("%s answered %d on a second thread", functions[i].name, status);
+        if (status != RLUA_BUSY)
+            FAIL("%s answered %d on a second thread", functions[i].name, status);
         if (!strstr(rlua_last_error(NULL), "thread"))
             FAIL("%s: %s", functions[i].name, rlua_last_error(NULL));
     }
@@ -448,7 +449,8 @@ static void insist(int (*call)(lua_State *L), lua_State *L) {
 }
 
 static int grow(lua_State *L) {
-    return rlua_dostring(L, "t = t or {} for i = 1, 20 do t[#t + 1] = {i} end if #t > 2000 then t = {} end");
+    return rlua_dostring(L, "t = t or {} for i = 1, 20 do t[#t + 1] = {i} end "
+                            "if #t > 2000 then t = {} end");
 }
 
 TEST(what_is_told_of_a_vm_in_use_is_whole) {

@@ -36,7 +36,8 @@ extern void *__interceptor_mmap64(void *, size_t, int, int, int, off_t);
 /* Not instrumented: the runtime calls them before it is ready. */
 #define PLAIN __attribute__((no_sanitize_thread))
 
-PLAIN static inline void *tsan_map(void *at, size_t size, int prot, int flags, int file, off_t offset) {
+PLAIN static inline void *tsan_map(void *at, size_t size, int prot, int flags, int file,
+                                   off_t offset) {
     if (flags & 0x100000) { /* MAP_FIXED_NOREPLACE */
         errno = EPERM;
         return MAP_FAILED;

@@ -11,8 +11,9 @@
  *   refused  what needs an idle VM is refused in a busy one; after BUSY no byte has changed
  *   checked  rlua_check wherever the VM is idle, now and then
  * Not done, since no C library could survive it: a dangling or wild pointer of another kind than
- * lua_State, a string made of a register of a running loop, a thread that another call is running on, binary chunks that were tampered with, a
- * marked slot dropped by another call than rlua_settop, values put under Lua's own registry keys. */
+ * lua_State, a thread that another call is running on, a register of a running loop made a string,
+ * binary chunks that were tampered with, a marked slot dropped by another call than rlua_settop,
+ * values put under Lua's own registry keys. */
 #include "fuzz.h"
 
 enum { VMS = 3, POOL = 6, BLOCKS = 8, REFS = 12, ACTIVE = 24, TOP_MAX = 60, DEEPEST = 5 };
@@ -447,7 +448,9 @@ API(pushlstring) {
     return rlua_pushlstring(L, one_in(&R, 25) ? NULL : text, length);
 }
 API(pushinteger) { return rlua_pushinteger(L, any_integer()); }
-API(pushnumber) { return rlua_pushnumber(L, one_in(&R, 3) ? 0.0 / 0.0 : (lua_Number)any_int() / 3); }
+API(pushnumber) {
+    return rlua_pushnumber(L, one_in(&R, 3) ? 0.0 / 0.0 : (lua_Number)any_int() / 3);
+}
 API(pushboolean) { return rlua_pushboolean(L, any_int()); }
 API(pushnil) { return rlua_pushnil(L); }
 API(pushvalue) { return rlua_pushvalue(L, table_index(L)); }
@@ -511,7 +514,8 @@ API(len) { return rlua_len(L, any_index(L)); }
 API(concat) { return rlua_concat(L, any_int()); }
 API(compare) {
     int result, first = any_index(L), second = any_index(L);
-    return rlua_compare(L, first, second, one_in(&R, 6) ? any_int() : below(&R, 3), POINTER(&result));
+    int op = one_in(&R, 6) ? any_int() : below(&R, 3);
+    return rlua_compare(L, first, second, op, POINTER(&result));
 }
 API(arith) { return rlua_arith(L, one_in(&R, 6) ? any_int() : below(&R, 14)); }
 API(pushtostring) { return rlua_pushtostring(L, any_index(L)); }
@@ -557,7 +561,8 @@ API(toclose) {
         return ANSWERED;
     }
     index = any_index(L);
-    if (vm_of(L) && (index < -lua_gettop(L) || (index > lua_gettop(L)))) return rlua_toclose(L, index);
+    if (vm_of(L) && (index == 0 || index < -lua_gettop(L) || index > lua_gettop(L)))
+        return rlua_toclose(L, index);
     /* What can be closed would be marked. Finding out needs memory, so the type has to do. */
     if (vm_of(L) && (!lua_toboolean(L, index) || lua_type(L, index) == LUA_TTABLE ||
                      lua_type(L, index) == LUA_TUSERDATA))
@@ -758,7 +763,8 @@ static void one_call(const Function *function, lua_State *L) {
     unsigned char *copy = NULL, *region = NULL;
     size_t used = 0;
     memcpy(what, fuzz->what, sizeof what);
-    doing("%s(%s) in %.50s", function->name, vm ? L == vm->main ? "main" : "thread" : "no VM", what);
+    doing("%s(%s) in %.50s", function->name, !vm ? "no VM" : L == vm->main ? "main" : "thread",
+          what);
     if (vm && one_in(&R, 40) && (function->flags & IDLE || one_in(&R, 8))) {
         used = info_of(vm->main).used_bytes;
         region = (unsigned char *)((uintptr_t)vm->main & ~(uintptr_t)0xFFFFFFFFu);

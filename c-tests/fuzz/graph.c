@@ -95,7 +95,7 @@ static int is_outward(uint64_t now, uint64_t then) {
     for (shift = 0; shift < 64; shift += 8)
         if ((now ^ then) >> shift & 0xFF) differing |= (uint64_t)0xFF << shift;
     for (i = parted; i < outward.count && i < first.count; i++)
-        if (((outward.words[i] ^ now) & differing) == 0 && ((first.words[i] ^ then) & differing) == 0)
+        if (!((outward.words[i] ^ now) & differing) && !((first.words[i] ^ then) & differing))
             return 1;
     return 0;
 }
@@ -266,7 +266,9 @@ static void op_push(Random *random) {
         case 1: done(rlua_pushlstring(L, graph_lua, (size_t)below(random, 5000))); break;
         case 2: done(rlua_createtable(L, below(random, 40), below(random, 40))); break;
         case 3: done(rlua_newthread(L, &thread)); break;
-        case 4: done(rlua_newuserdata(L, (size_t)below(random, 5000), below(random, 3), NULL)); break;
+        case 4:
+            done(rlua_newuserdata(L, (size_t)below(random, 5000), below(random, 3), NULL));
+            break;
         case 5: done(rlua_pushfunction(L, host_function, &host, "fuzz")); break;
         case 6: done(rlua_getglobal(L, "closable")); break;
         default: if (lua_gettop(L)) done(rlua_pushvalue(L, 1 + below(random, lua_gettop(L))));
@@ -495,7 +497,8 @@ static void change_history(void) {
 static void choose(void) {
     int pick = below(&choice, 100);
     if (trail_frames == TRAIL || pick < 45) snap(-1);
-    else if (pick < 70 && held_count) rollback(one_in(&choice, 2) ? 1 : 1 + below(&choice, held_count));
+    else if (pick < 70 && held_count)
+        rollback(one_in(&choice, 2) ? 1 : 1 + below(&choice, held_count));
     else if (pick < 75) change_history();
     else if (pick < 78) CHECK_OK(rlua_check(L));
 #ifdef RLUA_VERSION

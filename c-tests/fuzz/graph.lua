@@ -66,7 +66,8 @@ local function closer(n, yields)
 end
 
 local yielding = {}
-for _, event in ipairs {'index', 'newindex', 'add', 'sub', 'mul', 'div', 'mod', 'pow', 'unm', 'idiv',
+for _, event in ipairs {'index', 'newindex', 'add', 'sub', 'mul', 'div', 'mod', 'pow', 'unm',
+  'idiv',
                         'band', 'bor', 'bxor', 'shl', 'shr', 'bnot', 'concat', 'len', 'eq', 'lt',
                         'le', 'call'} do
   yielding['__' .. event] = function(a, b)
@@ -172,12 +173,14 @@ local bodies = {
     yield(co)
     return coroutine.close(co)
   end,
-  function(a) return host_pcallk(function(x) yield(x) if rnd(2) == 1 then error(x) end return x end, a) end,
+  function(a) return host_pcallk(function(x) yield(x) if rnd(2) == 1 then error(x) end return x
+    end, a) end,
   function(a) for i = 1, 1e9 do if i % 3 == 0 then yield(i) end end end,
   function(a) for x = 0.0, 5.0, 0.5 do yield(x) end end,
   function(a) local self = coroutine.running() yield(self) return coroutine.close(self) end,
   function(a)
-    local t = setmetatable({}, {__close = function() yield('a') local c <close> = closer(1, true) end})
+    local t = setmetatable({}, {__close = function() yield('a') local c <close> = closer(1, true)
+      end})
     do local x <close> = t end
     for i = 1, 2 do local y <close> = t if i == 2 then return 'returned', yield(2) end end
   end,
@@ -248,28 +251,34 @@ local ops = {
   end,
   function() local f = fns[rnd(40)] if f then put((f(value()))) end end,
   function() fns[rnd(40)] = nil end,
-  function() local f, g = fns[rnd(40)], fns[rnd(40)] if f and g then debug.upvaluejoin(f, 1, g, 1) end end,
+  function() local f, g = fns[rnd(40)], fns[rnd(40)] if f and g then debug.upvaluejoin(f, 1, g, 1)
+    end end,
   function() local f = fns[rnd(40)] if f then debug.setupvalue(f, 1, value()) end end,
   function() -- new prototypes, constants and debug information
     local lines = {}
-    for i = 1, rnd(40) do lines[i] = ('local v%d <const> = {%d, "%s%d"}'):format(i, i, 'str', rnd(99)) end
+    for i = 1, rnd(40) do lines[i] = ('local v%d <const> = {%d, "%s%d"}'):format(i, i, 'str',
+      rnd(99)) end
     lines[#lines + 1] = 'return function(...) local a, b = ... ; return v1, a end'
     local f = load(table.concat(lines, '\n'), '=made' .. rnd(50))
     fns[rnd(40)] = f and f()
   end,
-  function() local f = fns[rnd(40)] if f then fns[rnd(40)] = load(string.dump(f, rnd(2) == 1), 'd', 'b') end end,
+  function() local f = fns[rnd(40)] if f then fns[rnd(40)] = load(string.dump(f, rnd(2) == 1), 'd',
+    'b') end end,
   function() put(select(2, load('x = = 1', text()))) end,
   function() new_co() end,
   function() resume(new_co(), any()) end,
   resume_some, resume_some,
   function() for _ = 1, rnd(20) do resume_some() end end,
-  function() local i = rnd(40) if cos[i] then put(select(2, coroutine.close(cos[i]))) cos[i] = nil end end,
+  function() local i = rnd(40) if cos[i] then put(select(2, coroutine.close(cos[i]))) cos[i] = nil
+    end end,
   function() cos[rnd(40)] = nil end,
   function() local f = wrap(bodies[rnd(#bodies)]) for _ = 1, rnd(4) do put((f(value()))) end end,
   function() put(cos[rnd(40)]) end,
-  function() local u = newud(rnd(300) - 1, rnd(4) - 1, rnd(1 << 30)) debug.setuservalue(u, any(), 1) put(u) end,
+  function() local u = newud(rnd(300) - 1, rnd(4) - 1, rnd(1 << 30)) debug.setuservalue(u, any(),
+    1) put(u) end,
   function() debug.setmetatable(put(newud(rnd(40), 1, 7)), metas[rnd(#metas)]) end,
-  function() local u = any() if type(u) == 'userdata' then debug.setuservalue(u, value(), rnd(2)) end end,
+  function() local u = any() if type(u) == 'userdata' then debug.setuservalue(u, value(), rnd(2))
+    end end,
   function() put(newud(rnd(9000), 0, rnd(99))) end,
   function() table.insert(tab(), value()) end,
   function() put(table.remove(tab())) end,
@@ -279,7 +288,8 @@ local ops = {
              table.sort(t, function(a, b) return a > b end) put(t) end,
   function() table.sort({3, 1, 2, 5}, function() error('in sort') end) end,
   function() put({table.unpack({1, 2, 3}, 1, rnd(200))}) end,
-  function() local function r(n) if n > 0 then return 1 + r(n - 1) end return 0 end put(r(rnd(1500))) end,
+  function() local function r(n) if n > 0 then return 1 + r(n - 1) end return 0 end
+    put(r(rnd(1500))) end,
   function() local function r() return 1 + r() end put(select(2, pcall(r))) end,
   function() put(select(2, pcall(error, tab()))) end,
   function() put(select(2, pcall(string.rep, 'x', 1 << 40))) end,

@@ -12,8 +12,10 @@ function programs.opcodes(out)
   for i = 1, 12 do
     out(a + b, a - b, a * b, a / b, a % b, a ^ b, a // b, a & b, a | b, a ~ b, a << b, a >> b)
     out(a + 1, a - 1, a * 2, a / 2, a % 2, a ^ 2, a // 2, a & 12, a | 8, a ~ 5, a << 1, a >> 1)
-    out(1 + a, 1 - a, 2 << a, -c, ~a, not yes, #t, #s, s .. a .. c, 2 * a, 12 & a, a + 1.5, a - 2.5, c // 0.5)
-    out(a == b, a < b, a <= b, a ~= 7, a == 7, a < 10, a <= 10, a > 10, a >= 10, s == 'str', c == 2.5)
+    out(1 + a, 1 - a, 2 << a, -c, ~a, not yes, #t, #s, s .. a .. c, 2 * a, 12 & a, a + 1.5, a -
+      2.5, c // 0.5)
+    out(a == b, a < b, a <= b, a ~= 7, a == 7, a < 10, a <= 10, a > 10, a >= 10, s == 'str', c ==
+      2.5)
     out(n == nil, yes and a or b, n and a, n or b, t[1], t[a - 4], t.x, t[i], t[s], #'x' == 1)
     t[2], t[i], t.x, t[a - 5], t[s] = i, i * 2, i + inc(), b, i
     a, b = b + i, a % 5 + 1
@@ -63,7 +65,8 @@ end
 function programs.wide_constants(out) -- constants and lists beyond what an instruction can name
   local parts = {}
   for i = 1, 131200 do parts[i] = i .. '.5' end
-  local f = load('local t = {' .. table.concat(parts, ',') .. '} local x = 99999999.5 return t, x, -x')
+  local f = load('local t = {' .. table.concat(parts, ',') ..
+    '} local x = 99999999.5 return t, x, -x')
   local t, x, y = f()
   out(#t, t[1], t[131200], x, y)
   helpers.cover(f)
@@ -113,20 +116,23 @@ function programs.strings(out)
   local text = 'The quick brown fox jumps over the lazy dog'
   for i = 1, 10 do
     out(string.byte(text, i), string.char(65 + i, 97 + i), string.find(text, 'o', i, true))
-    out(string.find(text, '(%a+)%s(%a+)', i), string.format('%5d|%-5s|%05.1f|%x|%q|%s|%i|%g|%c|%a|%o|%u',
+    out(string.find(text, '(%a+)%s(%a+)', i),
+      string.format('%5d|%-5s|%05.1f|%x|%q|%s|%i|%g|%c|%a|%o|%u',
         i, 'ab', i / 3, i, 'q\n"', true, i, i / 7, 64 + i, 0.5, i, i):sub(1, 60))
     out(string.gsub(text, '%w+', {quick = 'slow', dog = false}), string.gsub(text, 'o', '0', i))
     out((string.gsub(text, '(%w)(%w*)', function(a, b) return b .. a .. i end)))
     out(string.len(text), string.lower(text), string.upper(text), string.match(text, '()(%w+)$'))
     out(string.rep('ab', i, ','), string.reverse(text), string.sub(text, -i, -2))
-    local packed = string.pack('>I2 i4 s1 z d j n B f', i, -i, 'str', 'zero', i / 2, i, 1.5, i, 0.25)
+    local packed = string.pack('>I2 i4 s1 z d j n B f', i, -i, 'str', 'zero', i / 2, i, 1.5, i,
+      0.25)
     out(#packed, string.unpack('>I2 i4 s1 z d j n B f', packed), string.packsize('i4 i8 !8 d'))
     for w, n in string.gmatch('a=1, b=2, c=3', '(%w+)=(%w+)') do out(w, n) end
     local f = load(string.dump(function(x) return x * 2 + 1 end, true), 'd', 'b')
     out(f(i), text:find('%f[%a]%a+', i), ('%b()'):len(), ('x(a(b)c)y'):match('%b()'))
     out(tostring(i / 4), tonumber('0x' .. i), tonumber('z' .. i, 36), '10' + i, '3' * '4', i .. '')
   end
-  out(utf8.char(228, 8364, 0x10FFFF), utf8.charpattern, utf8.len('äöü€'), utf8.codepoint('äöü', 1, -1))
+  out(utf8.char(228, 8364, 0x10FFFF), utf8.charpattern, utf8.len('äöü€'), utf8.codepoint('äöü', 1,
+    -1))
   for p, c in utf8.codes('aä€') do out(p, c) end
   out(utf8.offset('aä€x', 3), utf8.len('\xff'), pcall(utf8.codepoint, '\xff'))
 end
@@ -173,18 +179,21 @@ function programs.numbers(out)
 end
 
 function programs.coroutines(out)
-  local function gen(n) return coroutine.wrap(function() for i = 1, n do coroutine.yield(i) end end) end
+  local function gen(n) return coroutine.wrap(function() for i = 1, n do coroutine.yield(i) end
+    end) end
   for v in gen(10) do out(v) end
   local co = coroutine.create(function(a, b)
     out(a, b, coroutine.isyieldable(), select(2, coroutine.running()))
     local c = coroutine.yield(a + b)
     local ok, d = pcall(function() return coroutine.yield(c * 2) end)
-    local e <close> = setmetatable({}, {__close = function(_, err) coroutine.yield('closing') out(err) end})
+    local e <close> = setmetatable({}, {__close = function(_, err) coroutine.yield('closing')
+      out(err) end})
     error('end ' .. tostring(d), 0)
   end)
   out(coroutine.resume(co, 1, 2)) out(coroutine.resume(co, 10)) out(coroutine.resume(co, 'x'))
   out(coroutine.status(co), coroutine.resume(co)) out(coroutine.status(co), coroutine.resume(co))
-  local sus = coroutine.create(function() local x <close> = setmetatable({}, {__close = function() out('c') end}) coroutine.yield() end)
+  local sus = coroutine.create(function() local x <close> = setmetatable({}, {__close = function()
+    out('c') end}) coroutine.yield() end)
   coroutine.resume(sus)
   out(coroutine.close(sus), coroutine.status(sus))
   local function fib(n) if n < 2 then coroutine.yield(n) else fib(n - 1) fib(n - 2) end end
@@ -192,7 +201,8 @@ function programs.coroutines(out)
   for v in coroutine.wrap(function() fib(10) end) do sum = sum + v end
   out(sum)
   local queue, log = {}, {}
-  for i = 1, 5 do queue[i] = coroutine.create(function() for s = 1, i do log[#log + 1] = i * s coroutine.yield() end end) end
+  for i = 1, 5 do queue[i] = coroutine.create(function() for s = 1, i do log[#log + 1] = i * s
+    coroutine.yield() end end) end
   while #queue > 0 do
     local c = table.remove(queue, 1)
     coroutine.resume(c)
@@ -203,13 +213,17 @@ end
 
 function programs.errors(out)
   for i = 1, 10 do
-    out(pcall(error), pcall(error, 'message', 0), pcall(error, {}) == false, pcall(assert, false, 'no'))
-    out(pcall(assert, nil), assert(i, 'x'), xpcall(error, function(m) return 'handled ' .. m end, 'e' .. i))
+    out(pcall(error), pcall(error, 'message', 0), pcall(error, {}) == false, pcall(assert, false,
+      'no'))
+    out(pcall(assert, nil), assert(i, 'x'), xpcall(error, function(m) return 'handled ' .. m end,
+      'e' .. i))
     out(pcall(function() local x = nil return x.y end), pcall(function() return 1 < 'x' end))
     out(pcall(function() return #i end), pcall(function() return i() end), pcall(string.rep))
     out(pcall(setmetatable, 1, {}), pcall(ipairs), pcall(next, {}, 'k'), pcall(select, 0))
-    out(xpcall(function() local function r() return 1 + r() end return r() end, function() return 'deep' end))
-    out(load('x ='), load('return 1, 2', 'c', 't', {})(), load(function() return nil end), loadstring == nil)
+    out(xpcall(function() local function r() return 1 + r() end return r() end, function() return
+      'deep' end))
+    out(load('x ='), load('return 1, 2', 'c', 't', {})(), load(function() return nil end),
+      loadstring == nil)
     out(pcall(load, 'return', 'x', 'q'), getmetatable('').__index == string, type(nil), _VERSION)
   end
   warn('@off') warn('not', ' shown') warn('@on')
@@ -217,30 +231,36 @@ function programs.errors(out)
 end
 
 function programs.debugging(out)
-  local function f(a, b) local c = a + b return debug.getinfo(1, 'nSl').currentline > 0, debug.getlocal(1, 3) end
+  local function f(a, b) local c = a + b return debug.getinfo(1, 'nSl').currentline > 0,
+    debug.getlocal(1, 3) end
   out(f(1, 2))
   local up = 1
   local function g() return up end
   out(debug.getupvalue(g, 1), debug.setupvalue(g, 1, 5), g(), debug.upvalueid(g, 1) ~= nil)
   local function h() return up end
   debug.upvaluejoin(g, 1, h, 1)
-  out(g(), debug.setlocal(1, 1, out), #debug.traceback('x', 1) > 0, debug.getmetatable('').__index == string)
+  out(g(), debug.setlocal(1, 1, out), #debug.traceback('x', 1) > 0, debug.getmetatable('').__index
+    == string)
   out(debug.getuservalue(1), debug.sethook == nil, debug.gethook == nil, type(debug.getregistry()))
-  out(debug.setmetatable(5, {__index = function(n, k) return n .. k end}), (5).x, debug.setmetatable(5, nil))
+  out(debug.setmetatable(5, {__index = function(n, k) return n .. k end}), (5).x,
+    debug.setmetatable(5, nil))
   local co = coroutine.create(function() local here = 3 coroutine.yield() end)
   coroutine.resume(co)
-  out(debug.getlocal(co, 1, 1), debug.getinfo(co, 1, 'l').currentline > 0, debug.setuservalue == nil)
+  out(debug.getlocal(co, 1, 1), debug.getinfo(co, 1, 'l').currentline > 0, debug.setuservalue ==
+    nil)
   out(debug.setcstacklimit == nil, debug.debug == nil)
 end
 
 function programs.rest(out)
-  out(os.time {year = 2020, month = 1, day = 1, hour = 12, isdst = false} > 0, os.date('!%Y-%m-%d', 0))
+  out(os.time {year = 2020, month = 1, day = 1, hour = 12, isdst = false} > 0, os.date('!%Y-%m-%d',
+    0))
   out(type(os.clock()), os.difftime(5, 3), os.getenv('NOT THERE'), type(os.setlocale()))
   out(collectgarbage('isrunning'), type(collectgarbage('count')), collectgarbage('step') ~= nil)
   package.preload.made = function(name, extra) return {name = name, extra = extra} end
   out(require('made').name, package.loaded.made ~= nil, package.searchpath('none', './?.none'))
   package.preload.made, package.loaded.made = nil, nil
-  out(type(package.path), type(package.cpath), #package.config > 0, #package.searchers, package.loadlib == nil)
+  out(type(package.path), type(package.cpath), #package.config > 0, #package.searchers,
+    package.loadlib == nil)
   local words = {}
   for i = 1, 300 do
     local k = 'w' .. (i * i) % 47
@@ -271,7 +291,8 @@ local seen = {}
 function helpers.cover(f)
   local s, at = string.dump(f, true), 32
   local function byte() at = at + 1 return s:byte(at - 1) end
-  local function int() local n = 0 while true do local b = byte() n = n << 7 | b & 0x7F if b >= 0x80 then return n end end end
+  local function int() local n = 0 while true do local b = byte() n = n << 7 | b & 0x7F if b >=
+    0x80 then return n end end end
   local function str() local n = int() if n > 0 then at = at + n - 1 end end
   local function func()
     str() int() int() at = at + 3
@@ -303,7 +324,8 @@ local function missing(text)
     end
   end
   for name, f in pairs(_G) do
-    if type(f) == 'function' and name:sub(-2) ~= '__' and not text:find(name .. '[ (,]') then lacks[#lacks + 1] = name end
+    if type(f) == 'function' and name:sub(-2) ~= '__' and not text:find(name .. '[ (,]') then
+      lacks[#lacks + 1] = name end
   end
   table.sort(lacks)
   return table.concat(lacks, ', ')
