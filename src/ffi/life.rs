@@ -90,7 +90,7 @@ pub struct rlua_Info {
     /// 0.
     pub reserved: i32,
     /// The highest label that was ever captured; a rollback does not lower it. A frame up to it is
-    /// re-simulated. 0 before the first.
+    /// re-simulated: ask before the frame's own snap. INT64_MIN before the first.
     pub highest_frame: i64,
 }
 
@@ -284,7 +284,7 @@ fn describe(vm: &Vm) -> rlua_Info {
         dirty_pages: history.dirty_pages(),
         tracker: vm.tracker_id(),
         reserved: 0,
-        highest_frame: history.highest_frame().map_or(0, |frame| frame.0),
+        highest_frame: history.highest_frame().map_or(i64::MIN, |frame| frame.0),
     }
 }
 
