@@ -193,13 +193,14 @@ TEST(concatenated_strings_of_about_4_gib_are_refused_in_order) {
 /* Blocks of together nearly 4 GiB that nobody touches, again and again: what the library does for
  * them must not take the machine's memory. */
 TEST(nearly_all_of_4_gib_can_be_asked_for_again) {
-    lua_State *L = luaL_newstate();
+    size_t limit = 4 * GIB / (size_t)test_scale(), spare = limit / 64;
+    lua_State *L = rlua_new_rollback(limit, 0);
     int round;
     CHECK(L != NULL);
     for (round = 0; round < 3; round++) {
-        lua_newuserdatauv(L, 2 * GIB, 0);
-        lua_newuserdatauv(L, 2 * GIB - 64 * MIB, 0);
-        CHECK(rlua_alloc(L, 128 * MIB) == NULL);
+        lua_newuserdatauv(L, limit / 2, 0);
+        lua_newuserdatauv(L, limit / 2 - spare, 0);
+        CHECK(rlua_alloc(L, 2 * spare) == NULL);
         CHECK_OK(rlua_check(L));
         lua_settop(L, 0);
         collect(L);

@@ -60,11 +60,11 @@ impl Model {
     }
 
     fn verify(&self, block: &Block, kept: usize) {
-        for at in 0..kept.min(self.written(block.size)) {
-            // SAFETY: inside the block.
-            let byte = unsafe { block.start.add(at).read() };
-            assert_eq!(byte, block.pattern, "byte {at} of a block of {} changed", block.size);
-        }
+        let mut copy = vec![0; kept.min(self.written(block.size))];
+        // SAFETY: inside the block.
+        unsafe { block.start.copy_to(copy.as_mut_ptr(), copy.len()) };
+        // Compared as a whole, which is faster under Miri.
+        assert!(copy == vec![block.pattern; copy.len()], "a block of {} changed", block.size);
     }
 
     fn run(&mut self, step: &Step) {
@@ -149,7 +149,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// Miri is a thousand times slower.
 fn cases(count: u32) -> u32 {
-    if cfg!(miri) { 4 } else { count }
+    if cfg!(miri) { 2 } else { count }
 }
 
 fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
@@ -274,7 +274,8 @@ fn freeing_everything_gives_the_space_back() {
 #[test]
 fn freed_space_of_one_size_serves_every_other() {
     let mut model = Model::new(4 * MIB);
-    for size in [56, 40, 512, 3000, 24, 100_000] {
+    let sizes = [3000, 100_000, 56, 40, 512, 24];
+    for size in sizes.into_iter().take(if cfg!(miri) { 2 } else { 6 }) {
         let mut held = 0;
         loop {
             let before = model.blocks.len();
@@ -318,7 +319,7 @@ fn a_shrink_at_the_limit_never_fails() {
         }
         model.request(start, 300, 0);
     }
-    for which in 0..model.blocks.len() {
+    for which in (0..model.blocks.len()).step_by(if cfg!(miri) { 40 } else { 1 }) {
         let block = &model.blocks[which];
         let (start, size) = (block.start, block.size);
         let shrunk = model.request(start, size, 20);

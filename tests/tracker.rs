@@ -13,7 +13,7 @@ use rlua::snapshot::{Captured, History};
 use rlua::tracker::{self, Backend, Tracker};
 use rlua::units::{Frame, PAGE_SIZE};
 
-const PAGES: usize = 80;
+const PAGES: usize = if cfg!(miri) { 12 } else { 80 };
 
 /// Backends by number; 100 and above are made here.
 const SWITCHING: i32 = 100;
@@ -287,13 +287,13 @@ fn survives(id: i32, max: usize, steps: &[Step]) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 3 } else { 400 }, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn no_backend_misses_a_write(
         id in prop::sample::select(backends()),
         max in 1..7usize,
-        steps in prop::collection::vec(step(), 1..120),
+        steps in prop::collection::vec(step(), 1..if cfg!(miri) { 30 } else { 120 }),
     ) {
         prop_assert!(survives(id, max, &steps));
     }
@@ -313,6 +313,7 @@ fn a_tracker_that_misses_a_page_is_caught() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "slow")]
 fn the_choice_follows_the_frames() {
     let mut rig = Rig::new(0, 4);
     rig.used = PAGES;
@@ -351,6 +352,7 @@ fn a_write_ends_what_is_untouched() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "no /proc")]
 fn writes_of_the_kernel_are_seen() {
     for id in backends() {
         let mut rig = Rig::new(id, 2);
@@ -373,6 +375,7 @@ fn writes_of_the_kernel_are_seen() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "slow")]
 fn many_regions_do_not_disturb_each_other() {
     for id in backends() {
         let mut rigs: Vec<Rig> = (0..50).map(|_| Rig::new(id, 2)).collect();
@@ -390,6 +393,7 @@ fn many_regions_do_not_disturb_each_other() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "slow")]
 fn regions_of_many_threads_do_not_disturb_each_other() {
     std::thread::scope(|scope| {
         for id in backends() {
@@ -412,6 +416,7 @@ fn regions_of_many_threads_do_not_disturb_each_other() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "no fork")]
 fn a_forked_child_loses_no_write() {
     for id in backends() {
         let mut rig = Rig::new(id, 4);

@@ -36,13 +36,10 @@ pub fn bin_of(stride: usize) -> (usize, usize) {
 /// # Safety
 /// `page` is a page's first byte, committed, and nothing else touches it during the call.
 unsafe fn is_zero_page(page: *const u8) -> bool {
-    const WORDS: usize = 32;
-    let groups = page.cast::<[u64; WORDS]>();
-    (0..PAGE_SIZE / size_of::<[u64; WORDS]>()).all(|group| {
-        // SAFETY: inside the page. A raw read, no reference (R3).
-        let words = unsafe { groups.add(group).read() };
-        words.iter().fold(0, |all, word| all | word) == 0
-    })
+    const BYTES: usize = 512;
+    let parts = page.cast::<[u8; BYTES]>();
+    // SAFETY: inside the page. Raw reads, no reference (R3).
+    (0..PAGE_SIZE / BYTES).all(|part| unsafe { parts.add(part).read() } == [0; BYTES])
 }
 
 /// All functions below share one contract.
