@@ -66,8 +66,8 @@ fn compile_unit(lua: &Path) {
         // What lua.org's makefile gives on Linux.
         .define("LUA_USE_LINUX", None)
         .define("LUA_COMPAT_5_3", None)
-        // With the flags below, -O2 beats -O3 here: 0.86 against 0.88 of stock's time over the
-        // scripts of benches/, and no script slower than stock.
+        // With the flags below, -O2 beats -O3 by a little over the scripts of benches/
+        // (docs/BENCHMARKS.md), and makes no script slower than stock.
         .opt_level(2)
         // Both undo what lvm.c's computed gotos are for: one indirect jump per instruction.
         .flag_if_supported("-fno-gcse")

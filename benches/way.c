@@ -84,7 +84,7 @@ static void *arena_base(const Way *way) {
 }
 
 /* The fresh block is malloc's, as an implementation would have it. The reused ones are aligned to
- * pages, like the arena: memcpy can be three times slower to a block that is 16 bytes off. */
+ * pages, like the arena: memcpy can be far slower to a block that is 16 bytes off. */
 static void *new_block(int kind, size_t size) {
   void *block = NULL;
   if (kind == WAY_COPY_FRESH) block = malloc(size);

@@ -146,8 +146,8 @@ TEST(memory_error_inside_pcall_and_coroutines) {
     lua_close(L);
 }
 
-/* Requests whose size, rounded up, comes to the limit of 4 GiB itself, or within a few bytes of it. A
- * process that dies here dies from a script, through any pcall. */
+/* Requests whose size, rounded up, comes to the limit of 4 GiB itself, or within a few bytes of
+ * it. A process that dies here dies from a script, through any pcall. */
 static void check_alive(lua_State *L) {
     collect(L);
     CHECK(probe(L));

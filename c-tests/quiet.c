@@ -20,8 +20,8 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-/* The first part. It comes first since a process that was forked from one which has opened a VM with
- * uffd may not use it: here only children open VMs. */
+/* The first part. It comes first since a process that was forked from one which has opened a VM
+ * with uffd may not use it: here only children open VMs. */
 
 enum { ROUNDS = 20, BLOCK_BYTES = 16 * 4096 };
 
@@ -324,7 +324,8 @@ static void play(int tracker, unsigned seed) {
     config.memory_size = 8 * MIB;
     config.max_snapshots = SNAPSHOTS;
     config.tracker = tracker;
-    if (rlua_open(&config, &L) != RLUA_OK) NOT_RUN("tracker %d: %s", tracker, rlua_last_error(NULL));
+    if (rlua_open(&config, &L) != RLUA_OK)
+        NOT_RUN("tracker %d: %s", tracker, rlua_last_error(NULL));
     luaL_openlibs(L);
     lower = lua_newuserdatauv(L, BYTES, 0);
     memset(lower, 0, BYTES);

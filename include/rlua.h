@@ -71,7 +71,7 @@ typedef enum rlua_Tracker {
    */
   RLUA_TRACKER_COMPARE = 1,
   /**
-   * Linux userfaultfd (6.7 and later): the kernel tells. Half a microsecond per written page.
+   * Linux userfaultfd (6.7 and later): the kernel tells. Costs a fault per written page.
    */
   RLUA_TRACKER_UFFD = 2,
 } rlua_Tracker;
@@ -80,8 +80,8 @@ typedef enum rlua_Tracker {
  * What a function of this library answers.
  *
  * The values are ABI: append only, never renumber, never reuse. Codes below 64 are this library's
- * own, and the call has changed nothing. Codes from 64 on are Lua's answer to a protected call; the
- * error value is then on the stack.
+ * own, and the call has changed nothing. Codes from 64 on are Lua's answer to a protected call;
+ * the error value is then on the stack.
  */
 typedef enum rlua_Status {
   /**

@@ -10,9 +10,9 @@
 //! 4 resource    handles, deferred release
 //! 3 lua         bindings to the one C unit      snapshot   history, undo logs
 //! 2 arena       the allocator                   tracker    which pages were written
-//! 1 sys         the operating system            region     reserve, commit, release
-//!               (contract, platforms)           pages      sets of pages
-//! 0 error, units
+//! 1 region      reserve, commit, release        pages      sets of pages
+//! 0 sys         the operating system            error, units
+//!               (contract, platforms)
 //! ```
 
 pub mod arena;

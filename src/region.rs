@@ -125,8 +125,8 @@ impl Drop for Region {
 
 /// Regions of closed VMs, cleared, for the next VM of the same limit; the oldest first.
 ///
-/// Fresh memory costs a page fault a page, and to give it back costs half as much: more than all
-/// else that a short VM costs. A program that opens and closes VMs spares them.
+/// Fresh memory costs a page fault a page, and giving it back costs time too: together more than
+/// all else that a short VM costs. A program that opens and closes VMs is spared both.
 static SPARES: Mutex<Spares> = Mutex::new([const { None }; SPARES_MAX]);
 
 /// No hole between two of them.

@@ -136,7 +136,12 @@ impl Model {
 }
 
 fn size() -> impl Strategy<Value = usize> {
-    prop_oneof![8 => 1..=128usize, 4 => 129..=600usize, 2 => 600..=6000usize, 1 => 6000..=200_000usize]
+    prop_oneof![
+        8 => 1..=128usize,
+        4 => 129..=600usize,
+        2 => 600..=6000usize,
+        1 => 6000..=200_000usize,
+    ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -147,7 +152,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Miri is a thousand times slower.
+/// Miri is far slower.
 fn cases(count: u32) -> u32 {
     if cfg!(miri) { 2 } else { count }
 }
@@ -157,7 +162,11 @@ fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(300), failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: cases(300),
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn random_programs_keep_bytes_and_invariants(
@@ -221,7 +230,8 @@ fn extreme_step() -> impl Strategy<Value = Step> {
         3 => (extreme_size(), any::<bool>())
             .prop_map(|(size, userdata)| Step::Alloc { size, userdata }),
         2 => any::<usize>().prop_map(|which| Step::Free { which }),
-        3 => (any::<usize>(), extreme_size()).prop_map(|(which, size)| Step::Resize { which, size }),
+        3 => (any::<usize>(), extreme_size())
+            .prop_map(|(which, size)| Step::Resize { which, size }),
     ]
 }
 
@@ -235,7 +245,11 @@ fn extreme_limit() -> impl Strategy<Value = usize> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(60), failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: cases(60),
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     /// A3: a request that no arena can serve is NULL, one that could be is NULL or served, and
     /// nothing overflows.

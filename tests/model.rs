@@ -23,13 +23,17 @@ const SCRIPTS: [&str; 12] = [
     "world = world or {}; for i = 1, n do world[#world + 1] = {x = i, y = {i}} end",
     "for i = 1, #(world or {}), 7 do world[i].x = world[i].x + n end",
     "world = nil",
-    "text = (text or '') .. ('x'):rep(n); parts = {}; for i = 1, n do parts[i] = text:sub(1, i) end",
+    "text = (text or '') .. ('x'):rep(n); parts = {}; \
+     for i = 1, n do parts[i] = text:sub(1, i) end",
     "big = {}; for i = 1, n * 40 do big[i] = i end",
     "big = nil; text = nil; parts = nil",
-    "count = 0; function counter() count = count + 1; return count end; for _ = 1, n do counter() end",
-    "co = coroutine.wrap(function() local sum = 0; while true do sum = sum + coroutine.yield(sum) end end); co()",
+    "count = 0; function counter() count = count + 1; return count end; \
+     for _ = 1, n do counter() end",
+    "co = coroutine.wrap(function() \
+     local sum = 0; while true do sum = sum + coroutine.yield(sum) end end); co()",
     "if co then for i = 1, n do total = co(i) end end",
-    "fin = setmetatable({}, {__gc = function(t) dead = (dead or 0) + 1; world = {} end}); fin = nil",
+    "fin = setmetatable({}, {__gc = function(t) dead = (dead or 0) + 1; world = {} end}); \
+     fin = nil",
     "weak = setmetatable({}, {__mode = 'k'}); for i = 1, n do weak[{}] = {i} end",
     "keyed = keyed or {}; for i = 1, n do keyed['k' .. i] = i; keyed['k' .. (i // 2)] = nil end",
 ];
@@ -248,7 +252,11 @@ fn run(memory: usize, max: usize, tracker: i32, steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 400,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn rollback_restores_every_byte(
@@ -285,7 +293,11 @@ fn differing_words(one: &[u8], other: &[u8]) -> Vec<(usize, u64, u64)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 200,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     /// The same inputs from the same snapshot give the same bytes: stale memory, uninitialised
     /// fields and padding among them.

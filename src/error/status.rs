@@ -3,8 +3,8 @@
 /// What a function of this library answers.
 ///
 /// The values are ABI: append only, never renumber, never reuse. Codes below 64 are this library's
-/// own, and the call has changed nothing. Codes from 64 on are Lua's answer to a protected call; the
-/// error value is then on the stack.
+/// own, and the call has changed nothing. Codes from 64 on are Lua's answer to a protected call;
+/// the error value is then on the stack.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {

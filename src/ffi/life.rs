@@ -19,7 +19,7 @@ pub enum rlua_Tracker {
     Auto = 0,
     /// Compare each page with the newest snapshot. Works everywhere.
     Compare = 1,
-    /// Linux userfaultfd (6.7 and later): the kernel tells. Half a microsecond per written page.
+    /// Linux userfaultfd (6.7 and later): the kernel tells. Costs a fault per written page.
     Uffd = 2,
 }
 

@@ -94,8 +94,8 @@ BODY(call_body) {
   lua_call(L, ARGS->count, ARGS->results);
 }
 
-/* Appends a traceback to a message, as the program `lua` does; another error value stays what it is,
- * as for debug.traceback: the host may know what to do with it. */
+/* Appends a traceback to a message, as the program `lua` does; another error value stays what it
+ * is, as for debug.traceback: the host may know what to do with it. */
 static int traceback_handler(lua_State *L) {
   if (lua_type(L, 1) == LUA_TSTRING) luaL_traceback(L, L, lua_tostring(L, 1), 1);
   return 1;

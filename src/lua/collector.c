@@ -27,9 +27,9 @@
  * writes to no page. */
 #define GC_SLICE_WORK 4
 
-/* Rounds over what changed since its marking. A round is short, so little changes in it: in a
- * world that a frame touches 1 % of, 1,870 tables are left for the first, 620 for the second, 220
- * for the atomic phase. */
+/* Rounds over what changed since its marking. A round is short, so little changes in it, and each
+ * leaves the next one far fewer tables (docs/BENCHMARKS.md counts them); after two, the atomic
+ * phase finds few. */
 #define GC_ROUNDS 2
 
 /* lgc.c calls its singlestep with the argument L, and defines it with the parameter lua_State *L:

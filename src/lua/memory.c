@@ -1,7 +1,7 @@
 /* memory.c: blocks of the host in the arena (rlua_alloc).
  *
  * Part of the one translation unit. Nothing here raises out of this file. The public contracts are
- * in ffi/host.rs.
+ * in ffi/memory.rs.
  */
 
 /* Before each block of a host. `check` depends on the place and on the size, so neither a foreign

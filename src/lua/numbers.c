@@ -1,7 +1,7 @@
 /* numbers.c: numbers to text, as "%lld" and "%.14g" print them, without printf where that is easy.
  *
- * Scripts that build strings from counters spend a fifth of their time in printf. The result is
- * the same to the byte: tests/numbers.rs compares both over edge cases and random numbers.
+ * Scripts that build strings from counters spend much of their time in printf. The result is the
+ * same to the byte: tests/numbers.rs compares both over edge cases and random numbers.
  */
 
 /* Writes n in decimal with a zero behind; answers the length. At most 21 bytes. */

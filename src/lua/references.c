@@ -2,7 +2,7 @@
  *
  * Part of the one translation unit, behind protect.h. Nothing here raises out of this file. The
  * counter that serials come from is Rust's, since it does not roll back. The public contracts are
- * in ffi/host.rs.
+ * in ffi/references.rs.
  */
 
 #define rlua_refs(L) (rlua_private(G(L)->mainthread)->refs)

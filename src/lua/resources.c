@@ -2,7 +2,7 @@
  *
  * Part of the one translation unit, behind functions.c. Nothing here raises out of this file. The
  * table of resources is Rust's (resource/), since it does not roll back. The public contracts are
- * in ffi/host.rs.
+ * in ffi/resources.rs.
  */
 
 /* The whole content of a handle. The table outside checks the id and the handle's address, so a

@@ -16,10 +16,10 @@
 //!
 //! The held numbers are a run that ends with the epoch: a capture drops from its front, a restore
 //! from its back. A snapshot that is captured anew keeps its number: what was born or died since it
-//! counts as born or died before it. So what a drop makes unreachable lies at the front of the list of deaths, and
-//! what a restore makes unreachable or alive again lies at the backs of the two lists: afterwards
-//! no entry knows a number that will be given again. No operation looks at anything else: a capture
-//! with 10,000 living resources looks at none of them, it counts one up.
+//! counts as born or died before it. So what a drop makes unreachable lies at the front of the list
+//! of deaths, and what a restore makes unreachable or alive again lies at the backs of the two
+//! lists: afterwards no entry knows a number that will be given again. No operation looks at
+//! anything else: a capture with many living resources looks at none of them, it counts one up.
 //!
 //! # Invariants
 //! - H1 *exact*: a resource is in the table from its birth until neither the live state nor a held

@@ -5,8 +5,9 @@
 //! older one. Should memory run out, a second exchange undoes the first.
 //!
 //! ```text
-//!           older                newest                                older              newest
-//!  before   undo {to older}  <-  mirror = newest      after swap   mirror = older  ->  redo {to newest}
+//!               older               newest
+//!  before       undo {to older}  <- mirror = newest
+//!  after swap   mirror = older   -> redo {to newest}
 //! ```
 
 use super::undo::equalize;

@@ -1,7 +1,8 @@
 //! Compare: suspects every page, so that the history compares each with the newest snapshot.
 //!
 //! Works everywhere and needs no help from the system. Costs a read of both copies of the used
-//! pages, whatever was written: 30 us a MiB in the cache, 110 us a MiB out of it.
+//! pages, whatever was written; several times as much out of the cache as in it, which
+//! docs/BENCHMARKS.md measures.
 //!
 //! T1 holds since nothing is left out, T2 since an interval that has no state has no gap.
 

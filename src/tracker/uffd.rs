@@ -30,8 +30,9 @@ use crate::units::PAGE_SIZE;
 pub const ID: i32 = 2;
 
 /// A page turns hot when it is written in so many captures in a row, and cold when it was not in so
-/// many. Comparing pays from one write in five captures on, but each hot page among cold ones also
-/// costs a call to protect those on both sides: a page that is written by chance must not turn hot.
+/// many. Comparing pays even where only some of the captures find a write, but each hot page among
+/// cold ones also costs a call to protect those on both sides: a page that is written by chance
+/// must not turn hot.
 const HOT_AFTER: u16 = 4;
 const COLD_AFTER: u16 = 2;
 /// A page that faults at once when it has turned cold is written without a change, as Lua's stack
