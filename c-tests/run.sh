@@ -44,6 +44,10 @@ run() { # name command
         failed=1
     fi
     not_run=$(awk '/^[0-9]+ not run, see above$/ { n += $1 } END { print n + 0 }' "$log")
+    if [ $((passed + failed + not_run)) -eq 0 ]; then
+        echo "FAIL $1: has run no test"
+        failed=1
+    fi
     total_not_run=$((total_not_run + not_run))
     total_passed=$((total_passed + passed))
     total_failed=$((total_failed + failed))
