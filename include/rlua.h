@@ -284,7 +284,7 @@ typedef struct rlua_Info {
   int32_t reserved;
   /**
    * The highest label that was ever captured; a rollback does not lower it. A frame up to it is
-   * re-simulated. 0 before the first.
+   * re-simulated: ask before the frame's own snap. INT64_MIN before the first.
    */
   int64_t highest_frame;
 } rlua_Info;

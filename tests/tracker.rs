@@ -287,7 +287,11 @@ fn survives(id: i32, max: usize, steps: &[Step]) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 3 } else { 400 }, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: if cfg!(miri) { 3 } else { 400 },
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn no_backend_misses_a_write(

@@ -67,9 +67,7 @@ static size_t any_size(void) {
     static const size_t sizes[] = {0, 1, 15, 16, 17, 100, 1000, 4096, 40000, 300000, SIZE_MAX,
         SIZE_MAX - 8, SIZE_MAX - 16, SIZE_MAX - 40, SIZE_MAX / 2, SIZE_MAX / 2 + 1, 5 * GIB,
         (size_t)1 << 40};
-#ifdef RLUA_VERSION
     if (one_in(&R, 6)) return 4 * GIB - (size_t)below(&R, 256) + 128;
-#endif
     return one_in(&R, 2) ? (size_t)below(&R, 200) : sizes[below(&R, COUNT_OF(sizes))];
 }
 
@@ -348,13 +346,6 @@ API(snap) { return rlua_snap(L); }
 API(snap_frame) { return rlua_snap_frame(L, any_frame()); }
 /* The version before left stale bytes above the top, where a wrong free could find a block. */
 static int rolled_back(lua_State *L, int status) {
-#ifndef RLUA_VERSION
-    if (status == RLUA_OK) {
-        rlua_Info info = info_of(L);
-        memset((char *)((uintptr_t)L & ~(uintptr_t)0xFFFFFFFFu) + info.used_bytes, 0,
-               info.committed_bytes - info.used_bytes);
-    }
-#endif
     (void)L;
     return status;
 }
@@ -385,7 +376,6 @@ static const char *const scripts[] = {
     "return pcall(inside, 1, 2, 3)", "table.sort({3, 2, 1}, inside)",
     "string.gsub('abc', '.', inside)", "load(inside)", "return print, string, nil, 1.5, 'text'",
     "if debug then debug.setupvalue(inside, 1, nil) end",
-#ifdef RLUA_VERSION
     "if host then debug.setupvalue(host, 1, nil) pcall(host) end",
     "if host then debug.setupvalue(host, 1, 7) pcall(host) end",
     "if host then debug.setupvalue(host, 3, {}) pcall(host) end",
@@ -394,7 +384,6 @@ static const char *const scripts[] = {
     "if debug then debug.getregistry()['rlua.refs'] = {} collectgarbage() end",
     "if debug then local r = debug.getregistry()['rlua.refs'] if r then for k in pairs(r) do "
     "r[k] = nil end r[1] = 1e9 r[2] = -5 end end",
-#endif
     "if debug then debug.getregistry()['rlua.resources'] = 5 end",
     "if debug and handle then debug.setmetatable(handle, {}) handle = nil collectgarbage() end",
     "if debug and handle then local m = debug.getmetatable(handle) if m then m.__gc(handle) "
@@ -403,9 +392,6 @@ static const char *const scripts[] = {
     "for _, k in ipairs {'k', 'v', 'kv'} do w = setmetatable({}, {__mode = k}) w[{}] = {} end",
 };
 API(dostring) {
-#ifndef RLUA_VERSION
-    if (vm_of(L) && (lua_status(L) != LUA_OK || lua_gettop(L) > 10)) return ANSWERED;
-#endif
     return rlua_dostring(L, POINTER(scripts[below(&R, COUNT_OF(scripts))]));
 }
 API(loadbuffer) {
@@ -462,9 +448,6 @@ API(resume) {
     int results = 0;
     lua_State *from = one_in(&R, 3) ? NULL : one_in(&R, 4) ? any_state() : L;
     Vm *vm = vm_of(L);
-#ifndef RLUA_VERSION
-    if (vm && (L == vm->main || lua_status(L) != LUA_YIELD)) return ANSWERED;
-#endif
     if (vm && L == vm->active[vm->depth ? vm->depth - 1 : 0] && vm->depth && L != vm->main)
         return ANSWERED; /* a running coroutine: misuse that lua_resume itself refuses */
     return rlua_resume(L, from, any_int(), POINTER(&results));
@@ -480,9 +463,6 @@ API(tolstring) {
 }
 API(pushfunction) {
     int status;
-#ifndef RLUA_VERSION
-    if (vm_of(L) && lua_gettop(L) > 10) return ANSWERED;
-#endif
     status = rlua_pushfunction(L, one_in(&R, 20) ? NULL : in_host_function, L, any_text());
     if (status == RLUA_OK && lua_gettop(L) < TOP_MAX && one_in(&R, 3)) {
         if (rlua_pushvalue(L, -1) == RLUA_OK && rlua_setglobal(L, "host") != RLUA_OK) lua_pop(L, 1);
@@ -648,7 +628,6 @@ API(remove_participant) {
     if (status == RLUA_OK) vm->participants--;
     return status;
 }
-#ifdef RLUA_VERSION
 API(newest_frame) { int64_t frame; return rlua_newest_frame(L, POINTER(&frame)); }
 /* Only where its promise holds: no frame of the VM is on any stack. */
 API(recover) {
@@ -661,7 +640,6 @@ API(argerror) {
     int argument = any_int();
     return rlua_argerror(L, argument, any_text()) == RLUA_RAISE ? ANSWERED : FAILED;
 }
-#endif
 
 /* -- the table -------------------------------------------------------------------------------- */
 
@@ -703,10 +681,8 @@ static const Function functions[] = {
     ROW(getref, PUSH, 1, 0), ROW(unref, PUSH, 0, 0), ROW(pushresource, PUSH, 1, 0),
     ROW(toresource, PUSH, 0, 0), ROW(closeresource, PUSH, 0, 0), ROW(add_participant, PUSH, 0, 0),
     ROW(remove_participant, PUSH, 0, 0),
-#ifdef RLUA_VERSION
     ROW(newest_frame, PUSH, 0, 0), ROW(recover, 0, ANY, 0), ROW(error, PUSH, ANY, 0),
     ROW(argerror, PUSH, ANY, 0),
-#endif
 };
 
 static int is_known(int status) {
@@ -774,9 +750,6 @@ static void one_call(const Function *function, lua_State *L) {
     fuzz->counts[CALLS]++;
     status = function->call(L);
     see_answer(function, L, status, before);
-#ifndef RLUA_VERSION
-    if (strstr(what, "release")) busy = 0;
-#endif
     if (busy && (function->flags & IDLE) && status == RLUA_OK)
         FAIL("%s is done in a busy VM", function->name);
     if (copy && leaves_all(status) && vm == vm_of(L)) {
@@ -793,9 +766,6 @@ static void close_vm(Vm *vm) {
     lua_State *L = a_thread(vm);
     int busy = vm->depth || vm->working;
     rlua_Info info;
-#ifndef RLUA_VERSION
-    if (vm->working) return;
-#endif
     doing("lua_close");
     if (busy) {
         lua_close(L);

@@ -170,11 +170,7 @@ static int host_function(lua_State *thread, void *ud) {
 
 static void release(lua_State *thread, void *object, void *ud) {
     CHECK(object == (void *)&released && ud == &host);
-#ifdef RLUA_VERSION
     CHECK_STATUS(rlua_snap(thread), RLUA_BUSY);
-#else
-    (void)thread;
-#endif
 }
 
 static const rlua_Method methods[] = {{"touch", host_function}, {NULL, NULL}};
@@ -350,13 +346,9 @@ static const Operation host_operations[] = {
  * stack below is the same too. */
 __attribute__((noinline)) static void run_frame(uint64_t seed) {
     Random random = {seed};
-    rlua_Info info = info_of(L);
     int count = 1 + below(&random, 24), whole = 0, pick;
     const Operation *operation;
     size_t i;
-    /* To look for other differences in a version that does not do it by itself. */
-    if (getenv("RLUA_FUZZ_ZERO"))
-        memset(region() + info.used_bytes, 0, info.committed_bytes - info.used_bytes);
     for (i = 0; i < COUNT_OF(host_operations); i++) whole += host_operations[i].weight;
     while (count-- > 0) {
         pick = below(&random, whole);
@@ -420,7 +412,6 @@ static void snap(int64_t label) {
     see_counts();
 }
 
-#ifdef RLUA_VERSION
 /* The newest label again replaces that snapshot: what lies between is one trail then. */
 static void snap_again(void) {
     State *newest = &held[held_count - 1];
@@ -439,7 +430,6 @@ static void snap_again(void) {
     fuzz->counts[SNAPSHOTS]++;
     see_counts();
 }
-#endif
 
 static void forget_expected(void) {
     while (expected_count > 0) drop(&expected[--expected_count]);
@@ -501,9 +491,7 @@ static void choose(void) {
         rollback(one_in(&choice, 2) ? 1 : 1 + below(&choice, held_count));
     else if (pick < 75) change_history();
     else if (pick < 78) CHECK_OK(rlua_check(L));
-#ifdef RLUA_VERSION
     else if (pick < 84 && held_count) snap_again();
-#endif
     if (trail_frames == TRAIL) trail_frames = 0; /* nothing is held: nothing goes back to before */
 }
 

@@ -60,6 +60,7 @@ int rlua_requiref(lua_State *L, const char *name, lua_CFunction open, int global
   NOT_NULL(name);
   NOT_NULL(open);
   MAY_CALL;
+  ROOM(5); /* luaL_requiref checks for none of what it pushes */
   Args args = {.name = name, .function = open, .flag = global};
   RUN(requiref_body, 0);
 }
