@@ -88,7 +88,7 @@ static int any_index(lua_State *L) {
     switch (below(&R, 12)) {
         case 0: return any_int();
         case 1: return LUA_REGISTRYINDEX;
-        case 2: return lua_upvalueindex(any_int());
+        case 2: return (int)((long long)LUA_REGISTRYINDEX - any_int()); /* as lua_upvalueindex */
         case 3: return LUA_REGISTRYINDEX + below(&R, 3) - 1;
         case 4: return top + 1 + below(&R, 3);
         case 5: return -top - below(&R, 3);

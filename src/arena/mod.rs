@@ -1,7 +1,7 @@
 //! Arena: the allocator over the region. Every byte of a VM comes from here.
 //!
 //! Lua tells an old size when it frees, and the kind of object when it allocates, so blocks carry
-//! no headers. Small blocks come from slabs ([`slabs`]), larger ones are runs ([`runs`]); slabs
+//! no headers. Small blocks come from slabs (`slabs`), larger ones are runs (`runs`); slabs
 //! are runs themselves, so that freed memory of one size serves every other.
 //!
 //! # Invariants
