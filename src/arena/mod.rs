@@ -41,6 +41,8 @@ use std::ptr;
 
 /// What Lua passes as the old size of a new userdata: its tag (`LUA_TUSERDATA`).
 const KIND_USERDATA: usize = 7;
+/// The same of a new string (`LUA_TSTRING`), which is filled as soon as it is made.
+const KIND_STRING: usize = 4;
 
 /// Units that the first slab map covers: 256 KiB.
 const FIRST_MAP_UNITS: usize = 256;
@@ -84,7 +86,7 @@ impl Arena {
             (*header).magic = MAGIC;
             (*header).limit = limit as u64;
             (*header).top = FIRST as u64;
-            let map = arena.alloc_run(FIRST_MAP_UNITS);
+            let map = arena.alloc_run(FIRST_MAP_UNITS, FIRST_MAP_UNITS);
             if map == 0 {
                 return Err(Error::NoMemoryForVm { limit_bytes });
             }
@@ -141,7 +143,7 @@ impl Arena {
             if size <= MAX_SMALL {
                 return self.alloc_block(class_for(size));
             }
-            self.alloc_large(size)
+            self.alloc_large(size, if kind == KIND_STRING { size } else { 0 })
         }
     }
 
@@ -165,10 +167,10 @@ impl Arena {
     }
 
     #[inline(never)]
-    unsafe fn alloc_large(&mut self, size: usize) -> *mut u8 {
+    unsafe fn alloc_large(&mut self, size: usize, filled: usize) -> *mut u8 {
         // SAFETY: the arena is consistent between calls.
         unsafe {
-            match self.alloc_run(size) {
+            match self.alloc_run(size, filled) {
                 0 => ptr::null_mut(),
                 run => self.base.add(run),
             }
@@ -202,7 +204,10 @@ impl Arena {
                     return block;
                 }
             }
-            let moved = self.alloc(size, 0);
+            let moved = match size <= MAX_SMALL {
+                true => self.alloc_block(class_for(size)),
+                false => self.alloc_large(size, held.min(size)),
+            };
             if moved.is_null() {
                 // A shrink that finds no smaller place stays where it is: the map, not the size,
                 // tells where a block belongs (A3).

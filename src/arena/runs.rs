@@ -171,15 +171,18 @@ impl Arena {
     }
 
     /// Moves the top up to `end`. False at the limit, or when the system refuses memory.
-    unsafe fn raise_top(&mut self, end: usize) -> bool {
+    ///
+    /// What the top rises over is made zero (Z1), but for the first `filled` bytes, which the block's
+    /// owner writes before anything else happens.
+    unsafe fn raise_top(&mut self, end: usize, filled: usize) -> bool {
         // SAFETY: the contract above.
         unsafe {
             if end as u64 > (*self.header()).limit || self.region.commit_to(end).is_err() {
                 return false;
             }
             let top = (*self.header()).top as usize;
-            if top < self.peak_bytes {
-                self.clear_below(top, end);
+            if top + filled < self.peak_bytes {
+                self.clear(top + filled, end.min(self.peak_bytes));
             }
             (*self.header()).top = end as u64;
             (*self.head(end)).stride_free = 0;
@@ -188,23 +191,15 @@ impl Arena {
         true
     }
 
-    /// Makes zero what the top rises over (Z1). Where it comes to a page that is not used yet, all
-    /// of that page: the next rise may end in the same page, after a snapshot.
-    ///
-    /// Pages that are zero already are only read. A large block that its owner hardly touches comes
-    /// to hardly more memory when it comes again.
+    /// Makes `first .. end` zero. Pages that are zero already are only read: a large block that its
+    /// owner hardly touches comes to hardly more memory when it comes again.
     #[cold]
     #[inline(never)]
-    unsafe fn clear_below(&mut self, top: usize, end: usize) {
-        let end = if end.div_ceil(PAGE_SIZE) > top.div_ceil(PAGE_SIZE) {
-            end.next_multiple_of(PAGE_SIZE)
-        } else {
-            end
-        };
-        let (mut at, end) = (top, end.min(self.peak_bytes));
+    unsafe fn clear(&mut self, first: usize, end: usize) {
+        let mut at = first;
         while at < end {
             let next = (at + 1).next_multiple_of(PAGE_SIZE).min(end);
-            // SAFETY: below the peak, so committed; nothing lives at or above the top.
+            // SAFETY: below the peak, so committed; nothing lives there.
             unsafe {
                 let start = self.base.add(at);
                 if next - at < PAGE_SIZE || !is_zero_page(start) {
@@ -215,8 +210,9 @@ impl Arena {
         }
     }
 
-    /// A run with room for `bytes`, or 0 when there is none below the limit.
-    pub(super) unsafe fn alloc_run(&mut self, bytes: usize) -> usize {
+    /// A run with room for `bytes`, or 0 when there is none below the limit. Its owner writes the
+    /// first `filled` bytes at once.
+    pub(super) unsafe fn alloc_run(&mut self, bytes: usize, filled: usize) -> usize {
         // SAFETY: the contract above.
         unsafe {
             let Some(stride) = self.fitting_stride(bytes) else { return 0 };
@@ -227,7 +223,7 @@ impl Arena {
                 return found;
             }
             let run = (*self.header()).top as usize;
-            if !self.raise_top(run + stride) {
+            if !self.raise_top(run + stride, filled.min(bytes)) {
                 return 0;
             }
             self.set_run(run, stride, false);
@@ -258,7 +254,7 @@ impl Arena {
             }
             let top = (*self.header()).top as usize;
             let aligned = top.next_multiple_of(UNIT);
-            if !self.raise_top(aligned + stride) {
+            if !self.raise_top(aligned + stride, 0) {
                 return 0;
             }
             if aligned > top {
@@ -310,7 +306,7 @@ impl Arena {
             }
             let next = run + held;
             if next as u64 == (*self.header()).top {
-                if !self.raise_top(run + stride) {
+                if !self.raise_top(run + stride, 0) {
                     return false;
                 }
                 self.set_run(run, stride, false);

@@ -229,7 +229,7 @@ impl Arena {
         // SAFETY: the contract above; both maps hold what is copied.
         unsafe {
             let (map, held) = ((*self.header()).map as usize, (*self.header()).map_units as usize);
-            let run = self.alloc_run(units);
+            let run = self.alloc_run(units, units);
             if run == 0 {
                 return false;
             }

@@ -60,7 +60,17 @@ static void rlua_enter_call(lua_State *L, StkId func, int nresults) {
 #define luaD_callnoyield(L, func, nresults) rlua_enter_call(L, func, nresults)
 
 #include "lmem.c"
+
+/* The arena does not clear the place of a string, which is filled at once (Z1). Only here something
+ * can go wrong between the two: the reader raises, or the chunk ends early. */
+static TString *rlua_clear_string(lua_State *L, size_t length) {
+  TString *string = luaS_createlngstrobj(L, length);
+  memset(getstr(string), 0, length);
+  return string;
+}
+#define luaS_createlngstrobj(L, length) rlua_clear_string(L, length)
 #include "lundump.c"
+#undef luaS_createlngstrobj
 #include "ldump.c"
 #include "lstate.c"
 
