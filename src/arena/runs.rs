@@ -172,8 +172,8 @@ impl Arena {
 
     /// Moves the top up to `end`. False at the limit, or when the system refuses memory.
     ///
-    /// What the top rises over is made zero (Z1), but for the first `filled` bytes, which the block's
-    /// owner writes before anything else happens.
+    /// What the top rises over is made zero (Z1), but for the first `filled` bytes, which the
+    /// block's owner writes before anything else happens.
     unsafe fn raise_top(&mut self, end: usize, filled: usize) -> bool {
         // SAFETY: the contract above.
         unsafe {
