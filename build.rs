@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for path in ["src/lua", "build.rs", "Cargo.lock"] {
         println!("cargo:rerun-if-changed={path}");
     }
-    for name in ["RLUA_SANITIZE", "RLUA_ASSERT"] {
+    for name in ["RLUA_SANITIZE", "RLUA_ASSERT", "RLUA_LUA_PATH", "RLUA_LUA_CPATH"] {
         println!("cargo:rerun-if-env-changed={name}");
     }
     let lua = lua_folder()?;
@@ -84,6 +84,7 @@ fn compile_unit(lua: &Path) {
         // Both make rustc's linker keep and export every public symbol of the unit.
         .link_lib_modifier("+whole-archive")
         .link_lib_modifier("+export-symbols");
+    search_paths(&mut unit);
     if let Ok(checks) = env::var("RLUA_SANITIZE") {
         unit.flag(format!("-fsanitize={checks}")).flag("-fno-omit-frame-pointer");
     }
@@ -91,6 +92,42 @@ fn compile_unit(lua: &Path) {
         unit.define("LUAI_ASSERT", None).define("LUA_USE_APICHECK", None);
     }
     unit.compile("rlua_unit");
+}
+
+/// `package.path` and `package.cpath`: lua.org's under /usr/local, and what a distribution installs
+/// under /usr, so that the library can stand in for the distribution's. `RLUA_LUA_PATH` and
+/// `RLUA_LUA_CPATH` replace them.
+fn search_paths(unit: &mut cc::Build) {
+    let linux = env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux");
+    let local = "/usr/local/share/lua/5.4/?.lua;/usr/local/share/lua/5.4/?/init.lua;\
+                 /usr/local/lib/lua/5.4/?.lua;/usr/local/lib/lua/5.4/?/init.lua";
+    let system = "/usr/share/lua/5.4/?.lua;/usr/share/lua/5.4/?/init.lua";
+    let path = linux.then(|| format!("{local};{system};./?.lua;./?/init.lua"));
+    let cpath = linux.then(|| {
+        let multiarch = unit.get_compiler().to_command().arg("-print-multiarch").output();
+        let multiarch = multiarch.map_or_else(
+            |_| String::new(),
+            |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+        );
+        // Only gcc on Debian and its descendants knows one.
+        let multiarch = if multiarch.is_empty() || multiarch.contains(char::is_whitespace) {
+            String::new()
+        } else {
+            format!("/usr/lib/{multiarch}/lua/5.4/?.so;")
+        };
+        format!(
+            "/usr/local/lib/lua/5.4/?.so;{multiarch}/usr/lib/lua/5.4/?.so;\
+             /usr/lib64/lua/5.4/?.so;/usr/local/lib/lua/5.4/loadall.so;./?.so"
+        )
+    });
+    for (variable, name, default) in [
+        ("RLUA_LUA_PATH", "LUA_PATH_DEFAULT", path),
+        ("RLUA_LUA_CPATH", "LUA_CPATH_DEFAULT", cpath),
+    ] {
+        if let Some(path) = env::var(variable).ok().or(default) {
+            unit.define(name, format!("{path:?}").as_str());
+        }
+    }
 }
 
 /// Writes only what differs, so that the headers keep their time and nothing is rebuilt for them.

@@ -327,7 +327,7 @@ TEST(os_exit_releases_where_the_host_wrapped_the_allocator) {
     CHECK_EQ(in_child(exit_closing, &wraps), 7);
 }
 
-/* Lua's own pattern, for comparison: a __gc that ran after the snapshot runs again. */
+/* Lua's own pattern, for comparison: the __gc of plain data runs again after a rollback. */
 static int gc_runs;
 static int count_gc(lua_State *L, void *ud) {
     (void)L;
@@ -342,6 +342,8 @@ TEST(plain_gc_runs_again_after_a_rollback) {
     CHECK_OK(rlua_newmetatable(L, "plain", NULL));
     CHECK_OK(rlua_pushfunction(L, count_gc, NULL, "gc"));
     CHECK_OK(rlua_setfield(L, -2, "__gc"));
+    CHECK_OK(rlua_pushboolean(L, 1));
+    CHECK_OK(rlua_setfield(L, -2, "__rollback"));
     CHECK_OK(rlua_newuserdata(L, 8, 2, NULL));
     CHECK_OK(rlua_setmetatable(L, "plain"));
     CHECK_OK(rlua_pushinteger(L, 5));

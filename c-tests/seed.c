@@ -124,7 +124,8 @@ TEST(named_registry_value_goes_back) {
 }
 
 /* A function with a captured userdata, which says when it is freed. The count of releases
- * lies in another userdata, so it is part of the state and rolls back with it. */
+ * lies in another userdata, so it is part of the state and rolls back with it: all of it is plain
+ * data, and the metatable says so. */
 static int release(lua_State *L) {
     lua_Integer *releases = (lua_Integer *)lua_touserdata(L, lua_upvalueindex(1));
     ++*releases;
@@ -149,6 +150,8 @@ static void set_function(lua_State *L) {
     lua_getfield(L, LUA_REGISTRYINDEX, "releases");
     lua_pushcclosure(L, release, 1);
     lua_setfield(L, -2, "__gc");
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, "__rollback");
     lua_setmetatable(L, -2);
     lua_pushcclosure(L, answer, 1);
     lua_setglobal(L, "test");

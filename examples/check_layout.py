@@ -115,7 +115,8 @@ def facts_of_python():
     sys.path.insert(0, str(HERE / "python"))
     import rlua     # pylint: disable=import-outside-toplevel
     facts = {}
-    for prefix, kind in (("RLUA_", rlua.Status), ("RLUA_TRACKER_", rlua.Tracker)):
+    for prefix, kind in (("RLUA_", rlua.Status), ("RLUA_TRACKER_", rlua.Tracker),
+                         ("RLUA_GUARD_", rlua.Guard)):
         assert issubclass(kind, enum.IntEnum)
         facts.update({prefix + name: int(value) for name, value in kind.__members__.items()})
     for name, value in vars(rlua).items():

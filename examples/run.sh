@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# run.sh: builds the C, C++, Python and C# examples and runs them as tests.
+# run.sh: builds the examples (C, C++, Python, C#, bindings of others, GGRS) and runs them as tests.
 #
-# Needs: `cargo build --release` done; a C and a C++17 compiler, Python 3, and for C# Mono.
+# Needs: `cargo build --release` done; a C and a C++17 compiler, Python 3, and for C# Mono; for
+# mlua and ggrs cargo, for lupa pip and Python's headers, and for these a network once.
 # Builds into target/examples, only what is older than its sources. Ends with the total,
 # `N passed, N failed`, and exits with 1 on a failure.
 #
@@ -156,6 +157,64 @@ run_csharp() {
     else count 0 1; fi
 }
 
+not_run() { # not_run WHAT WHY: loud, and a failure where everything is required
+    echo "$1 WAS NOT RUN: $2"
+    if [ "${RLUA_REQUIRE_ALL:-0}" = 1 ]; then count 0 1; fi
+}
+
+run_effects() { # what happens outside while frames run again: docs/SIDE-EFFECTS.md
+    local name
+    for name in sounds spawned network files; do
+        if build "$out/effects_$name" "$here/effects/$name.c" "$here/effects/match.h" \
+            "${headers[@]}" -- $cc -std=c11 -O2 "${warnings[@]}" "$here/effects/$name.c" \
+            -o "$out/effects_$name" "${link[@]}"
+        then suite "effects: $name" "$out/effects_$name"
+        else count 0 1; fi
+    done
+}
+
+run_owning_cpp() {
+    if cpp_binary owning "$here/bindings/cxx/owning.cpp"
+    then suite "bindings: owning userdata in C++" "$out/owning"
+    else count 0 1; fi
+}
+
+crate() { # crate LABEL FOLDER ARGUMENTS...: builds a workspace of its own, and runs it
+    local label=$1 folder=$2 name
+    shift 2
+    name=$(sed -n 's/^name = "\(.*\)"/\1/p' "$folder/Cargo.toml")
+    if ! command -v "${CARGO:-cargo}" >/dev/null; then not_run "$label" "no cargo"; return 0; fi
+    # LUA_*: how mlua finds a Lua of the host's. -L: the same for a crate that links -lrlua.
+    if LUA_LIB=$library_dir LUA_LIB_NAME=rlua LUA_LINK=dynamic RUSTFLAGS="-L native=$library_dir" \
+        "${CARGO:-cargo}" build --quiet --release --locked --manifest-path "$folder/Cargo.toml" \
+        --target-dir "$out/crates" >"$out/log" 2>&1
+    then suite "$label" env "LD_LIBRARY_PATH=$library_dir" "$out/crates/release/$name" "$@"
+    elif grep -qE 'failed to (download|fetch)|--offline' "$out/log"
+    then not_run "$label" "its crates are not here, and there is no network"
+    else sed 's/^/    /' "$out/log"; echo "FAILED to build $folder"; count 0 1; fi
+}
+
+run_lupa() { # lupa's source package holds the C that Cython made: one compiler call
+    local version=2.8 source=$out/lupa-2.8 include suffix
+    include=$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
+    suffix=$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
+    if [ ! -e "$include/Python.h" ]; then not_run lupa "no Python.h; apt-get install python3-dev"
+        return 0; fi
+    if [ ! -e "$source.tar.gz" ] && ! "$python" -m pip download --quiet --no-deps \
+        --no-binary lupa --dest "$out" "lupa==$version" >"$out/log" 2>&1
+    then not_run lupa "pip cannot download its source package"; return 0; fi
+    [ -d "$source" ] || tar -xzf "$source.tar.gz" -C "$out"
+    mkdir -p "$out/lupa/lupa"
+    cp "$source/lupa/__init__.py" "$source/lupa/version.py" "$out/lupa/lupa/"
+    if build "$out/lupa/lupa/lua54$suffix" "$source/lupa/lua54.c" "$root/include/lua.h" -- \
+        $cc -shared -fPIC -O1 -w "-I$include" "-I$root/include" "$source/lupa/lua54.c" \
+        -o "$out/lupa/lupa/lua54$suffix" "${link[@]}"
+    then
+        suite "bindings: lupa" env "PYTHONPATH=$out/lupa" PYTHONDONTWRITEBYTECODE=1 \
+            "$python" "$here/bindings/lupa/test_lupa.py" "$RLUA_LIBRARY"
+    else count 0 1; fi
+}
+
 if [ ! -e "$RLUA_LIBRARY" ] || [ ! -e "$root/include/rlua.h" ]; then
     echo "no $RLUA_LIBRARY or include/rlua.h: run cargo build --release first" >&2
     exit 1
@@ -165,5 +224,10 @@ run_c
 run_cpp
 run_python
 run_csharp
+run_effects
+run_owning_cpp
+run_lupa
+crate "bindings: mlua" "$here/bindings/mlua"
+crate "ggrs: files and patterns that leak" "$here/ggrs" 5000
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

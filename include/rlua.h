@@ -77,6 +77,27 @@ typedef enum rlua_Tracker {
 } rlua_Tracker;
 
 /**
+ * What a userdata means whose metatable has a C function as `__gc`: it belongs to a C module or a
+ * binding, and stands for something outside. docs/HOST.md tells what each kind of userdata does.
+ */
+typedef enum rlua_Guard {
+  /**
+   * It is guarded: its `__gc` runs once, when neither the live state nor a held snapshot has the
+   * object, and its block does not roll back. A metatable with `__rollback = true` is excepted.
+   */
+  RLUA_GUARD_ON = 0,
+  /**
+   * In a VM that keeps snapshots, setting such a metatable raises an error: for simulations that
+   * must be the same on every machine.
+   */
+  RLUA_GUARD_REFUSE = 1,
+  /**
+   * Nothing: it rolls back as all userdata, and its `__gc` runs in each version of the state.
+   */
+  RLUA_GUARD_OFF = 2,
+} rlua_Guard;
+
+/**
  * What a function of this library answers.
  *
  * The values are ABI: append only, never renumber, never reuse. Codes below 64 are this library's
@@ -224,6 +245,14 @@ typedef struct rlua_Config {
    * 0.
    */
   int32_t reserved;
+  /**
+   * An rlua_Guard. 0 guards.
+   */
+  int32_t guard;
+  /**
+   * 0.
+   */
+  int32_t reserved2;
 } rlua_Config;
 
 /**
@@ -287,6 +316,10 @@ typedef struct rlua_Info {
    * re-simulated: ask before the frame's own snap. INT64_MIN before the first.
    */
   int64_t highest_frame;
+  /**
+   * Guarded userdata: those that are alive, and those that only a snapshot has.
+   */
+  size_t guarded_count;
 } rlua_Info;
 
 /**
@@ -872,8 +905,9 @@ int rlua_recover(lua_State *L);
 /**
  * Pushes a new full userdata.
  *
- * It rolls back with the VM, contents and user values too. A `__gc` that ran after the snapshot
- * runs again after a rollback: for what lies outside the VM use rlua_pushresource.
+ * It rolls back with the VM, contents and user values too, unless its metatable gets a C function
+ * as `__gc`: then it is guarded (rlua_Guard). A `__gc` in Lua that ran after the snapshot runs
+ * again after a rollback. For what lies outside the VM use rlua_pushresource.
  *
  * @param L        A thread of a VM of ours.
  * @param size     Bytes of its block.

@@ -28,7 +28,7 @@ fn plain(text: &str) -> String {
 }
 
 /// Names that C and Rust write differently, as Rust writes them.
-const C_TYPES: [(&str, &str); 20] = [
+const C_TYPES: [(&str, &str); 21] = [
     ("lua_State *", "*mut lua_State"),
     ("rlua_Hold *", "*mut Hold"),
     ("const rlua_Hooks *", "*const Hooks"),
@@ -42,6 +42,7 @@ const C_TYPES: [(&str, &str); 20] = [
     ("int", "c_int"),
     ("uint32_t", "u32"),
     ("const uint32_t *", "*const u32"),
+    ("uint32_t *", "*mut u32"),
     ("uint64_t", "u64"),
     ("uint64_t *", "*mut u64"),
     ("size_t", "usize"),
@@ -204,6 +205,16 @@ fn constants_are_the_same_in_c_and_in_rust() {
     let rust = [
         ("REFUSED_ARGUMENT", REFUSED_ARGUMENT as i64),
         ("REFUSED_STACK", REFUSED_STACK as i64),
+        ("GUARD_YES", GUARD_YES as i64),
+        ("GUARD_NO", GUARD_NO as i64),
+        ("GUARD_REFUSED", GUARD_REFUSED as i64),
+        ("GUARD_TOO_MANY", GUARD_TOO_MANY as i64),
+        ("GUARD_NO_MEMORY", GUARD_NO_MEMORY as i64),
+        ("END_LATER", END_LATER as i64),
+        ("END_NOW", END_NOW as i64),
+        ("END_PAST", END_PAST as i64),
+        ("STREAM_FILE", STREAM_FILE as i64),
+        ("STREAM_PIPE", STREAM_PIPE as i64),
         ("CHECK_OK", CHECK_OK as i64),
         ("CHECK_CORRUPT", CHECK_CORRUPT as i64),
         ("CHECK_NO_MEMORY", CHECK_NO_MEMORY as i64),

@@ -73,6 +73,9 @@ namespace Rlua
     /// <summary>rlua_Tracker of rlua.h: which way written pages are found.</summary>
     public enum Tracker { Auto = 0, Compare = 1, Uffd = 2 }
 
+    /// <summary>rlua_Guard of rlua.h: what a userdata with a finalizer in C means.</summary>
+    public enum Guard { On = 0, Refuse = 1, Off = 2 }
+
     /// <summary>Any failure of the library.</summary>
     public class RluaException : Exception
     {
@@ -304,6 +307,7 @@ namespace Rlua
         public UIntPtr DirtyPages;
         private int tracker, reserved;
         public long HighestFrame;
+        public UIntPtr GuardedCount;
 
         public Tracker Tracker { get { return (Tracker)tracker; } }
     }
@@ -347,6 +351,7 @@ namespace Rlua
             internal UIntPtr Size, MemorySize, MaxSnapshots;
             internal ulong Seed;
             internal int Tracker, GcPause, GcStepMultiplier, GcStepSize, GcSweepDivisor, Reserved;
+            internal int Guard, Reserved2;
         }
 
         private const string Name = "rlua";

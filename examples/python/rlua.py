@@ -56,7 +56,7 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 __all__ = [
-    "State", "Reference", "ResourceType", "Info", "Status", "Tracker", "Error", "LuaError",
+    "State", "Reference", "ResourceType", "Info", "Status", "Tracker", "Guard", "Error", "LuaError",
     "LuaSyntaxError", "ArgumentError",
     "OutOfMemory", "Busy", "NoSnapshot", "Disabled", "BadFrame", "BadArgument", "Poisoned",
     "Corrupt", "Unsupported", "Stale", "ParticipantError", "Closed", "WrongThread", "version",
@@ -98,6 +98,14 @@ class Tracker(enum.IntEnum):
     AUTO = 0
     COMPARE = 1
     UFFD = 2
+
+
+class Guard(enum.IntEnum):
+    """rlua_Guard of rlua.h: what a userdata with a finalizer in C means."""
+
+    ON = 0
+    REFUSE = 1
+    OFF = 2
 
 
 # Errors: one class for each thing a caller can act on.
@@ -202,6 +210,7 @@ _ERRORS = {
     Status.UNSUPPORTED: Unsupported, Status.CORRUPT: Corrupt, Status.BAD_ARG: BadArgument,
     Status.STALE: Stale, Status.PARTICIPANT: ParticipantError,
 }
+_GUARDS = {guard.name.lower(): guard for guard in Guard}
 _TRACKERS = {tracker.name.lower(): tracker for tracker in Tracker}
 
 # lua.h
@@ -219,6 +228,7 @@ class _Config(ctypes.Structure):
         ("tracker", ctypes.c_int32), ("gc_pause", ctypes.c_int32),
         ("gc_step_multiplier", ctypes.c_int32), ("gc_step_size", ctypes.c_int32),
         ("gc_sweep_divisor", ctypes.c_int32), ("reserved", ctypes.c_int32),
+        ("guard", ctypes.c_int32), ("reserved2", ctypes.c_int32),
     ]
 
 
@@ -231,6 +241,7 @@ class _Info(ctypes.Structure):
         ("oldest_frame", ctypes.c_int64), ("newest_frame", ctypes.c_int64),
         ("dirty_pages", ctypes.c_size_t), ("tracker", ctypes.c_int32),
         ("reserved", ctypes.c_int32), ("highest_frame", ctypes.c_int64),
+        ("guarded_count", ctypes.c_size_t),
     ]
 
 
@@ -534,7 +545,8 @@ def version():
 
 class Info(NamedTuple):
     """What a VM holds now. Sizes are bytes; frames are None when no snapshot is held.
-    highest_frame is the highest label that was ever given."""
+    highest_frame is the highest label that was ever given, guarded_count the number of userdata
+    with a finalizer in C that are alive or that a snapshot has."""
 
     used_bytes: int
     committed_bytes: int
@@ -548,6 +560,7 @@ class Info(NamedTuple):
     dirty_pages: int
     tracker: str
     highest_frame: int
+    guarded_count: int
 
 
 class Globals(_OneOwner):
@@ -579,6 +592,8 @@ class State(_OneOwner):
     seed       of the string hashes and of table.sort's pivot; not of math.random, which the
                script seeds by math.randomseed
     tracker    "auto", "compare" or "uffd": how written pages are found
+    guard      "on", "refuse" or "off": what a userdata with a finalizer in C means, as rlua_Guard
+               of rlua.h tells
     libs       False leaves the standard libraries closed
     gc_pause, gc_step_multiplier, gc_step_size, gc_sweep_divisor
                the collector's pace, as rlua_Config of rlua.h tells; 0 is the library's
@@ -589,8 +604,10 @@ class State(_OneOwner):
 
     _why = "it owns its VM; open another State, or use its snapshots"
 
-    def __init__(self, memory=0, snapshots=0, *, seed=0, tracker="auto", libs=True, gc_pause=0,
-                 gc_step_multiplier=0, gc_step_size=0, gc_sweep_divisor=0):
+    def __init__(self, memory=0, snapshots=0, *, seed=0, tracker="auto", guard="on", libs=True,
+                 gc_pause=0, gc_step_multiplier=0, gc_step_size=0, gc_sweep_divisor=0):
+        if guard not in _GUARDS:
+            raise BadArgument(f"guard {guard!r} is not one of {', '.join(_GUARDS)}")
         if tracker not in _TRACKERS:
             raise BadArgument(f"tracker {tracker!r} is not one of {', '.join(_TRACKERS)}")
         for name, value in (("memory", memory), ("snapshots", snapshots), ("seed", seed)):
@@ -600,7 +617,7 @@ class State(_OneOwner):
         if not all(-1 << 31 <= value < 1 << 31 for value in pace):
             raise BadArgument(f"the collector's pace {pace} is outside 32 bits")
         config = _Config(ctypes.sizeof(_Config), memory, snapshots, seed, _TRACKERS[tracker],
-                         *pace, 0)
+                         *pace, 0, _GUARDS[guard], 0)
         handle = ctypes.c_void_p()
         status = _lib.rlua_open(ctypes.byref(config), ctypes.byref(handle))
         if status != _OK:

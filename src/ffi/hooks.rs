@@ -8,7 +8,7 @@
 
 use crate::error::{Error, Result, Status};
 use crate::lua::{self, Hold, Hooks, lua_State};
-use crate::vm::{guard, resources};
+use crate::vm::{guard, guarded, resources, streams};
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::atomic::AtomicUsize;
 
@@ -25,6 +25,11 @@ static HOOKS: Hooks = Hooks {
     full,
     failed,
     collected: resources::collected,
+    guard: guarded::guard,
+    given_up: guarded::given_up,
+    kept: guarded::kept,
+    opened: streams::opened,
+    closed: streams::closed,
     exiting: resources::exiting,
 };
 

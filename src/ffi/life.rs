@@ -5,6 +5,7 @@ use crate::ffi::sized::{self, Sized};
 use crate::lua::{self, lua_State};
 use crate::units::MIN_SENSIBLE_BYTES;
 use crate::vm::config::{Config, Pacing};
+use crate::vm::guarded::Mode;
 use crate::vm::registry::{self, Owner};
 use crate::vm::{Vm, guard, timeline};
 use std::ffi::c_int;
@@ -21,6 +22,20 @@ pub enum rlua_Tracker {
     Compare = 1,
     /// Linux userfaultfd (6.7 and later): the kernel tells. Costs a fault per written page.
     Uffd = 2,
+}
+
+/// What a userdata means whose metatable has a C function as `__gc`: it belongs to a C module or a
+/// binding, and stands for something outside. docs/HOST.md tells what each kind of userdata does.
+#[repr(C)]
+pub enum rlua_Guard {
+    /// It is guarded: its `__gc` runs once, when neither the live state nor a held snapshot has the
+    /// object, and its block does not roll back. A metatable with `__rollback = true` is excepted.
+    On = 0,
+    /// In a VM that keeps snapshots, setting such a metatable raises an error: for simulations that
+    /// must be the same on every machine.
+    Refuse = 1,
+    /// Nothing: it rolls back as all userdata, and its `__gc` runs in each version of the state.
+    Off = 2,
 }
 
 /// How a VM is made. Fill with zeros, set `size`, then what differs from the default.
@@ -57,6 +72,10 @@ pub struct rlua_Config {
     pub gc_sweep_divisor: i32,
     /// 0.
     pub reserved: i32,
+    /// An rlua_Guard. 0 guards.
+    pub guard: i32,
+    /// 0.
+    pub reserved2: i32,
 }
 
 /// What a VM holds. Set `size` before the call; the call fills the rest, as far as that reaches.
@@ -92,6 +111,8 @@ pub struct rlua_Info {
     /// The highest label that was ever captured; a rollback does not lower it. A frame up to it is
     /// re-simulated: ask before the frame's own snap. INT64_MIN before the first.
     pub highest_frame: i64,
+    /// Guarded userdata: those that are alive, and those that only a snapshot has.
+    pub guarded_count: usize,
 }
 
 /// Opens and enters a VM; a panic on the way is an error, not the host's end.
@@ -120,6 +141,7 @@ pub extern "C" fn rlua_new_rollback(memory_size: usize, max_snapshots: usize) ->
         seed: Some(0),
         tracker: 0,
         pacing: Pacing::ROLLBACK,
+        guard: Mode::On,
     };
     open(&config).unwrap_or_else(|error| {
         guard::fail(None, &error);
@@ -164,7 +186,7 @@ unsafe impl Sized for rlua_Config {}
 unsafe fn read_config(config: *const rlua_Config) -> Result<Config> {
     // SAFETY: by the contract above.
     let config = unsafe { sized::read("config", config)? };
-    if config.reserved != 0 {
+    if config.reserved != 0 || config.reserved2 != 0 {
         return Err(Error::Reserved { name: "config" });
     }
     Ok(Config {
@@ -173,6 +195,12 @@ unsafe fn read_config(config: *const rlua_Config) -> Result<Config> {
         seed: Some(config.seed),
         tracker: config.tracker,
         pacing: read_pacing(&config)?,
+        guard: match config.guard {
+            0 => Mode::On,
+            1 => Mode::Refuse,
+            2 => Mode::Off,
+            value => return Err(Error::OutOfRange { field: "guard", value, max: 2 }),
+        },
     })
 }
 
@@ -208,7 +236,8 @@ pub extern "C" fn luaL_newstate() -> *mut lua_State {
     let mut memory_bytes = crate::region::MAX_BYTES;
     loop {
         let pacing = Pacing::STOCK;
-        let config = Config { memory_bytes, max_snapshots: 0, seed: None, tracker: 0, pacing };
+        let (guard, seed) = (Mode::On, None);
+        let config = Config { memory_bytes, max_snapshots: 0, seed, tracker: 0, pacing, guard };
         match open(&config) {
             Ok(main) => return main,
             Err(Error::NoAddressSpace { .. }) if memory_bytes > MIN_SENSIBLE_BYTES => {
@@ -285,6 +314,7 @@ fn describe(vm: &Vm) -> rlua_Info {
         tracker: vm.tracker_id(),
         reserved: 0,
         highest_frame: history.highest_frame().map_or(i64::MIN, |frame| frame.0),
+        guarded_count: vm.guarded_count(),
     }
 }
 

@@ -52,6 +52,18 @@ pub struct Hooks {
     pub failed:
         unsafe extern "C" fn(L: *mut lua_State, function: *const c_char, status: c_int) -> c_int,
     pub collected: unsafe extern "C" fn(L: *mut lua_State, handle: *mut c_void, id: u64),
+    pub guard:
+        unsafe extern "C" fn(L: *mut lua_State, object: *mut c_void, place: *mut u32) -> c_int,
+    pub given_up: unsafe extern "C" fn(L: *mut lua_State, object: *mut c_void, place: u32) -> c_int,
+    pub kept: unsafe extern "C" fn(main: *mut lua_State, cursor: *mut u64) -> *mut c_void,
+    pub opened: unsafe extern "C" fn(
+        L: *mut lua_State,
+        handle: *mut c_void,
+        object: *mut c_void,
+        kind: c_int,
+        id: *mut u64,
+    ) -> c_int,
+    pub closed: unsafe extern "C" fn(L: *mut lua_State, handle: *mut c_void, id: u64) -> c_int,
     pub exiting: unsafe extern "C" fn(main: *mut lua_State, finalized: c_int),
 }
 
@@ -62,6 +74,29 @@ pub type BlockBytes = unsafe extern "C" fn(ud: *mut c_void, address: *const c_vo
 pub const REFUSED_ARGUMENT: c_int = -1;
 /// [`rlua_c_pushresource`] before it does anything: no room on the stack.
 pub const REFUSED_STACK: c_int = -2;
+
+/// [`Hooks::guard`]: the userdata is guarded.
+pub const GUARD_YES: c_int = 0;
+/// [`Hooks::guard`]: it is not to be guarded.
+pub const GUARD_NO: c_int = 1;
+/// [`Hooks::guard`]: no such userdata may be made in this VM.
+pub const GUARD_REFUSED: c_int = 2;
+/// [`Hooks::guard`]: no more may be made before the rollback.
+pub const GUARD_TOO_MANY: c_int = 3;
+/// [`Hooks::guard`]: no memory to note it.
+pub const GUARD_NO_MEMORY: c_int = 4;
+
+/// A snapshot has it still.
+pub const END_LATER: c_int = 0;
+/// Nothing has it: the asker ends it.
+pub const END_NOW: c_int = 1;
+/// It has ended before.
+pub const END_PAST: c_int = 2;
+
+/// A `FILE` of the io library.
+pub const STREAM_FILE: c_int = 1;
+/// A process of the io library, and the pipe to it.
+pub const STREAM_PIPE: c_int = 2;
 
 /// [`rlua_c_check`]: nothing is wrong.
 pub const CHECK_OK: c_int = 0;
@@ -112,4 +147,10 @@ unsafe extern "C" {
         id: u64,
         handle: *mut *mut c_void,
     ) -> c_int;
+
+    pub fn rlua_c_end_guarded(main: *mut lua_State, object: *mut c_void);
+    pub fn rlua_c_guarded_bytes(object: *const c_void) -> usize;
+    pub fn rlua_c_save_guarded(object: *const c_void, copy: *mut c_void);
+    pub fn rlua_c_put_back_guarded(object: *mut c_void, copy: *const c_void);
+    pub fn rlua_c_close_stream(object: *mut c_void, kind: c_int);
 }

@@ -33,15 +33,23 @@
 #define GC_ROUNDS 2
 
 /* lgc.c calls its singlestep with the argument L, and defines it with the parameter lua_State *L:
- * so a macro can tell the two apart, and take the calls only. The same for markmt. */
+ * so a macro can tell the two apart, and take the calls only. The same for markmt and GCTM. */
 static lu_mem rlua_singlestep(lua_State *L);
 static void mark_roots(global_State *g);
+static void rlua_finalize_next(lua_State *L);
+static int rlua_is_to_be_called(lua_State *L, Udata *u); /* guarded.c */
+static void mark_kept(global_State *g);
+static GCObject *rlua_next_kept(global_State *g, uint64_t *cursor);
 #define singlestep(first_word) singlestep_##first_word)
 #define singlestep_lua_State stock_singlestep(lua_State
 #define singlestep_L rlua_singlestep(L
 #define markmt(first_word) markmt_##first_word)
 #define markmt_global_State stock_markmt(global_State
 #define markmt_g mark_roots(g
+#define GCTM(first_word) GCTM_##first_word)
+#define GCTM_lua_State stock_GCTM(lua_State
+#define GCTM_L rlua_finalize_next(L
+#define luaS_clearcache(g) (mark_kept(g), luaS_clearcache(g))
 #include "lgc.c"
 #undef singlestep
 #undef singlestep_lua_State
@@ -49,6 +57,10 @@ static void mark_roots(global_State *g);
 #undef markmt
 #undef markmt_global_State
 #undef markmt_g
+#undef GCTM
+#undef GCTM_lua_State
+#undef GCTM_L
+#undef luaS_clearcache
 
 /* Roots of our own beside the metatables of the basic types, which every kind of collection marks
  * at its start and in its atomic phase: tables that no script can reach. */
@@ -57,6 +69,29 @@ static void mark_roots(global_State *g) {
   stock_markmt(g);
   markobjectN(g, own->refs);
   markobjectN(g, own->types);
+}
+
+/* At the end of the atomic phase: marks what is kept for a snapshot alone (O1). So late, since weak
+ * tables have lost it by then: no script finds it there. What weak tables it refers to are cleared
+ * in turn. */
+static void mark_kept(global_State *g) {
+  uint64_t cursor = 0;
+  GCObject *o = rlua_next_kept(g, &cursor);
+  if (o == NULL) return;
+  for (; o != NULL; o = rlua_next_kept(g, &cursor)) markobject(g, o);
+  propagateall(g);
+  convergeephemerons(g);
+  clearbykeys(g, g->ephemeron);
+  clearbykeys(g, g->allweak);
+  clearbyvalues(g, g->weak, NULL);
+  clearbyvalues(g, g->allweak, NULL);
+}
+
+/* Calls the next finalizer, where it is to be called now: see guarded.c. */
+static void rlua_finalize_next(lua_State *L) {
+  GCObject *o = G(L)->tobefnz;
+  if (o->tt == LUA_VUSERDATA && !rlua_is_to_be_called(L, gco2u(o))) udata2finalize(G(L));
+  else stock_GCTM(L);
 }
 
 /* What `sliced` keeps of a table's address: no pointer, which could dangle. Two tables of a state

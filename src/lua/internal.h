@@ -39,6 +39,24 @@
 /* Bytes that a sentence of rlua_c_check can take, the zero at its end included. */
 #define CHECK_ROOM 160
 
+/* What the guard says to a userdata with a finalizer in C: it is guarded; it is not to be (OFF);
+ * none may be made (REFUSE); no more may be made before a rollback; no memory to note it. */
+#define GUARD_YES 0
+#define GUARD_NO 1
+#define GUARD_REFUSED 2
+#define GUARD_TOO_MANY 3
+#define GUARD_NO_MEMORY 4
+
+/* What the end of something outside means for now: a snapshot has it still; nothing has it, so the
+ * asker ends it; it has ended before. */
+#define END_LATER 0
+#define END_NOW 1
+#define END_PAST 2
+
+/* What a handle of the io library stands for. */
+#define STREAM_FILE 1
+#define STREAM_PIPE 2
+
 _Static_assert(LUA_OK == STATUS_OK, "a status that is good is good in both");
 _Static_assert(REFUSED_ARGUMENT < LUA_OK && REFUSED_STACK < LUA_OK, "no status of Lua is negative");
 
@@ -68,6 +86,16 @@ typedef struct rlua_Hooks {
   int (*failed)(lua_State *L, const char *function, int status);
   /* A handle of a resource was collected or closed. */
   void (*collected)(lua_State *L, void *handle, uint64_t id);
+  /* A userdata gets a finalizer in C: GUARD_YES, and where it is noted, or why not. */
+  int (*guard)(lua_State *L, void *object, uint32_t *place);
+  /* The collector gives up a guarded userdata: END_NOW, END_LATER or END_PAST. */
+  int (*given_up)(lua_State *L, void *object, uint32_t place);
+  /* The next userdata that is kept for a snapshot alone, or NULL; `cursor` begins at 0. */
+  void *(*kept)(lua_State *main, uint64_t *cursor);
+  /* The io library opened something: 0 when there is no memory to note it. */
+  int (*opened)(lua_State *L, void *handle, void *object, int kind, uint64_t *id);
+  /* The state has closed it: END_NOW, END_LATER or END_PAST. */
+  int (*closed)(lua_State *L, void *handle, uint64_t id);
   /* os.exit closes the VM: called before the finalizers (0) and after them (1). */
   void (*exiting)(lua_State *main, int finalized);
 } rlua_Hooks;
@@ -123,5 +151,16 @@ typedef struct Method {
 RLUA_INTERNAL void *rlua_c_handle(lua_State *L, int index, uint64_t *id);
 RLUA_INTERNAL int rlua_c_pushresource(lua_State *L, const char *name, const Method *methods,
                                       void *ud, uint64_t id, void **handle);
+
+/* -- guarded.c ------------------------------------------------------------------------------- */
+
+RLUA_INTERNAL void rlua_c_end_guarded(lua_State *main, void *object);
+RLUA_INTERNAL size_t rlua_c_guarded_bytes(const void *object);
+RLUA_INTERNAL void rlua_c_save_guarded(const void *object, void *copy);
+RLUA_INTERNAL void rlua_c_put_back_guarded(void *object, const void *copy);
+
+/* -- files.c --------------------------------------------------------------------------------- */
+
+RLUA_INTERNAL void rlua_c_close_stream(void *object, int kind);
 
 #endif

@@ -5,9 +5,9 @@
  * With both a binding needs no function of lua.h that may raise. Those that never raise need no
  * protection: lua_gettop, lua_absindex, lua_checkstack, lua_pushlightuserdata, lua_rotate,
  * lua_copy, lua_type, lua_typename, the lua_is... and lua_to... functions except lua_tolstring,
- * lua_rawlen, lua_rawequal, lua_getmetatable, lua_setmetatable, lua_getiuservalue,
- * lua_setiuservalue, lua_status, lua_closethread, lua_getupvalue, lua_setupvalue; the ones that
- * push need room (lua_checkstack).
+ * lua_rawlen, lua_rawequal, lua_getmetatable, lua_setmetatable (but of a userdata with a `__gc` in
+ * C: rlua_setmetatable), lua_getiuservalue, lua_setiuservalue, lua_status, lua_closethread,
+ * lua_getupvalue, lua_setupvalue; the ones that push need room (lua_checkstack).
  */
 #ifndef rlua_objects_h
 #define rlua_objects_h
@@ -21,8 +21,9 @@
 /**
  * Pushes a new full userdata.
  *
- * It rolls back with the VM, contents and user values too. A `__gc` that ran after the snapshot
- * runs again after a rollback: for what lies outside the VM use rlua_pushresource.
+ * It rolls back with the VM, contents and user values too, unless its metatable gets a C function
+ * as `__gc`: then it is guarded (rlua_Guard). A `__gc` in Lua that ran after the snapshot runs
+ * again after a rollback. For what lies outside the VM use rlua_pushresource.
  *
  * @param L        A thread of a VM of ours.
  * @param size     Bytes of its block.

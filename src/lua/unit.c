@@ -8,6 +8,7 @@
  */
 #define LUA_CORE
 #define LUA_LIB
+#define _XOPEN_SOURCE 700 /* lprefix.h: 600; files.c needs O_CLOEXEC */
 #include "lprefix.h"
 
 #include <math.h>
@@ -118,7 +119,12 @@ static void rlua_enter_warning(lua_State *L, const char *message, int tocont) {
 #define luaD_call(L, func, nresults) rlua_enter_yieldable(L, func, nresults)
 #define luaU_dump(L, f, w, ud, strip) rlua_enter_dump(L, f, w, ud, strip)
 #define luaE_warning(L, message, tocont) rlua_enter_warning(L, message, tocont)
+
+/* A userdata whose metatable has a finalizer in C is guarded from there on. */
+static void rlua_check_finalizer(lua_State *L, GCObject *o, Table *mt); /* guarded.c */
+#define luaC_checkfinalizer(L, o, mt) rlua_check_finalizer(L, o, mt)
 #include "lapi.c"
+#undef luaC_checkfinalizer
 #undef luaD_call
 #undef luaU_dump
 #undef luaE_warning
@@ -127,7 +133,16 @@ static void rlua_enter_warning(lua_State *L, const char *message, int tocont) {
 #include "lbaselib.c"
 #include "lcorolib.c"
 #include "upvalues.c" /* with ldblib.c */
+
+#include "overrides/files.h"
 #include "liolib.c"
+#undef lua_newuserdatauv
+#undef fopen
+#undef tmpfile
+#undef fclose
+#undef l_popen
+#undef l_pclose
+
 #include "lmathlib.c"
 #include "loadlib.c"
 
@@ -154,6 +169,8 @@ static void rlua_close_at_exit(lua_State *L);
 #include "memory.c"
 #include "references.c"
 #include "resources.c"
+#include "files.c"
+#include "guarded.c"
 #include "recover.c"
 #include "walk.c"
 #include "check.c"

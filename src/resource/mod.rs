@@ -30,7 +30,8 @@
 //!   that outlived its entry (closed early, then collected) finds nothing.
 //!
 //! # Not here
-//! The handle's userdata (`resources.c`), and calling `release` (`crate::vm`).
+//! The handle's userdata (`resources.c`), and calling `release` (`crate::vm`). Guarded userdata
+//! have a table of their own (`crate::vm::guarded`), files of the io library are resources.
 
 #![forbid(unsafe_code)]
 
@@ -122,6 +123,8 @@ pub struct Resources {
     sequence: u64,
     /// Set while the VM closes: nothing is handed out before the end.
     closing: bool,
+    /// The order in which what one drop releases is handed out.
+    newest_first: bool,
     /// What to release, until it is taken; sorted.
     released: Vec<Released>,
 }
@@ -137,6 +140,7 @@ impl Default for Resources {
             epoch: 0,
             sequence: 0,
             closing: false,
+            newest_first: false,
             released: Vec::new(),
         }
     }
@@ -147,6 +151,16 @@ fn no_room<E>(what: &'static str) -> impl FnOnce(E) -> crate::error::Error {
 }
 
 impl Resources {
+    /// A table that hands out the newest first, as Lua finalizes.
+    pub fn newest_first() -> Resources {
+        Resources { newest_first: true, ..Resources::default() }
+    }
+
+    /// Begins where another table is; this one is empty.
+    pub fn follow(&mut self, other: &Resources) {
+        (self.oldest, self.epoch) = (other.oldest, other.epoch);
+    }
+
     /// Notes the birth of a resource and answers its id. Nothing has changed after an error.
     pub fn create(&mut self, object: *mut c_void, kind: u32) -> Result<u64> {
         if self.free.is_empty() {
@@ -197,6 +211,12 @@ impl Resources {
         if let Some(index) = self.find(id) {
             self.vacate(index);
         }
+    }
+
+    /// The id of the entry at an index.
+    pub fn id_at(&self, index: u32) -> Option<u64> {
+        let entry = self.entries.get(index as usize)?;
+        Some(u64::from(index) | u64::from(entry.generation) << 32)
     }
 
     fn find(&self, id: u64) -> Option<u32> {
@@ -314,6 +334,43 @@ impl Resources {
         self.sort_released();
     }
 
+    /// Takes out the newest one that the n-th newest snapshot does not have.
+    pub fn take_unborn(&mut self, n: usize) -> Option<Released> {
+        let newest = self.entries.get(self.births.last as usize)?;
+        (newest.born >= self.number(n)).then(|| self.vacate(self.births.last))
+    }
+
+    /// The objects that the n-th newest snapshot has, in the order of creation.
+    pub fn born_before(&self, n: usize) -> impl Iterator<Item = *mut c_void> {
+        let (number, mut next) = (self.number(n), self.births.first);
+        std::iter::from_fn(move || {
+            let entry = self.entries.get(next as usize).filter(|entry| entry.born < number)?;
+            next = entry.births.after;
+            Some(entry.object)
+        })
+    }
+
+    /// The number of the n-th newest snapshot; 0 stands for the one that is captured next.
+    fn number(&self, n: usize) -> u64 {
+        self.epoch + 1 - n as u64
+    }
+
+    /// The dead that are in the table or wait to be taken, one after the other: the object, and the
+    /// cursor for the next one. The first cursor is 0.
+    pub fn next_dead(&self, cursor: u64) -> Option<(*mut c_void, u64)> {
+        const WAITING: u64 = 1 << 32;
+        let index = match cursor {
+            0 => self.deaths.first,
+            1..WAITING => self.entries.get(cursor as usize - 1)?.deaths.after,
+            _ => NONE,
+        };
+        if let Some(entry) = self.entries.get(index as usize) {
+            return Some((entry.object, u64::from(index) + 1));
+        }
+        let at = cursor.max(WAITING);
+        self.released.get((at - WAITING) as usize).map(|waiting| (waiting.object, at + 1))
+    }
+
     /// The VM begins to close: until the end nothing is handed out.
     pub fn begin_close(&mut self) {
         self.closing = true;
@@ -329,12 +386,15 @@ impl Resources {
         self.sort_released();
     }
 
-    /// The newest first: they are popped from the back.
+    /// They are popped from the back.
     fn sort_released(&mut self) {
         self.released.sort_unstable_by_key(|released| std::cmp::Reverse(released.sequence));
+        if self.newest_first {
+            self.released.reverse();
+        }
     }
 
-    /// The next one to be released, in the order of creation.
+    /// The next one to be released.
     pub fn next_released(&mut self) -> Option<Released> {
         self.released.pop()
     }
@@ -384,92 +444,4 @@ impl Resources {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn object(n: usize) -> *mut c_void {
-        std::ptr::without_provenance_mut(n * 16)
-    }
-
-    fn create(resources: &mut Resources, n: usize) -> u64 {
-        let id = resources.create(object(n), 0).unwrap();
-        resources.name(id, object(n));
-        id
-    }
-
-    fn released(resources: &mut Resources) -> Vec<usize> {
-        std::iter::from_fn(|| resources.next_released()).map(|r| r.object as usize / 16).collect()
-    }
-
-    #[test]
-    fn death_without_a_snapshot_that_reaches_it_is_released_at_once() {
-        let mut resources = Resources::default();
-        resources.captured();
-        let id = create(&mut resources, 1);
-        assert!(resources.die(id, object(1)).is_some());
-        assert!(resources.die(id, object(1)).is_none());
-        assert_eq!(resources.count(), 0);
-    }
-
-    #[test]
-    fn death_after_a_snapshot_waits_until_the_snapshot_is_dropped() {
-        let mut resources = Resources::default();
-        let id = create(&mut resources, 1);
-        resources.captured();
-        assert!(resources.die(id, object(1)).is_none());
-        resources.captured();
-        assert_eq!(released(&mut resources), []);
-        resources.discarded(1);
-        assert_eq!(released(&mut resources), [1]);
-    }
-
-    #[test]
-    fn restore_revives_the_dead_and_releases_the_unborn_in_creation_order() {
-        let mut resources = Resources::default();
-        let old = create(&mut resources, 1);
-        resources.captured();
-        let ids: Vec<_> = (2..6).map(|n| create(&mut resources, n)).collect();
-        resources.captured();
-        assert!(resources.die(ids[1], object(3)).is_none());
-        assert!(resources.die(old, object(1)).is_none());
-        resources.restored(2);
-        assert_eq!(released(&mut resources), [2, 3, 4, 5]);
-        assert_eq!(resources.get(old, object(1)), Some((object(1), 0, true)));
-        assert_eq!(resources.count(), 1);
-        resources.check(1).unwrap();
-    }
-
-    #[test]
-    fn births_after_a_restore_are_not_in_its_target() {
-        let mut resources = Resources::default();
-        resources.captured();
-        resources.restored(1);
-        create(&mut resources, 1);
-        resources.restored(1);
-        assert_eq!(released(&mut resources), [1]);
-    }
-
-    #[test]
-    fn close_releases_everything_once_in_creation_order() {
-        let mut resources = Resources::default();
-        let first = create(&mut resources, 1);
-        create(&mut resources, 2);
-        resources.captured();
-        resources.begin_close();
-        assert!(resources.die(first, object(1)).is_none());
-        resources.close();
-        assert_eq!(released(&mut resources), [1, 2]);
-        assert_eq!(released(&mut resources), []);
-    }
-
-    #[test]
-    fn check_sees_a_list_out_of_order() {
-        let mut resources = Resources::default();
-        create(&mut resources, 1);
-        create(&mut resources, 2);
-        resources.check(0).unwrap();
-        resources.entries[0].sequence = 9;
-        assert!(resources.check(0).is_err());
-        assert!(resources.check(1).is_err());
-    }
-}
+mod tests;

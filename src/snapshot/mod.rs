@@ -312,6 +312,27 @@ impl History {
         Ok(())
     }
 
+    /// Sees that the n-th newest snapshot is held, and makes room for a restore of it. Answers its
+    /// place.
+    pub fn prepare_restore(&mut self, n: usize) -> Result<usize> {
+        let held = self.snapshots.len();
+        if n == 0 || n > held {
+            return Err(Error::NoSuchSnapshot { wanted: n, held, max: self.max_snapshots });
+        }
+        let target = held - n;
+        // No more than the captures had: a restore asks for no memory.
+        let used_pages = |snapshot: &Snapshot| snapshot.used_pages;
+        let widest = self.snapshots.range(target..).map(used_pages).max().unwrap_or(0) as usize;
+        for set in [&mut self.pages, &mut self.undone] {
+            set.clear();
+            set.resize(widest)?;
+        }
+        self.mirror
+            .try_reserve(widest.saturating_sub(self.mirror.len()))
+            .map_err(|_| Error::NoMemoryForPages { wanted_pages: widest })?;
+        Ok(target)
+    }
+
     /// Puts back the n-th newest snapshot, drops the newer ones, keeps this one.
     ///
     /// After an error nothing has changed.
@@ -325,22 +346,8 @@ impl History {
         tracker: &mut dyn Tracker,
         n: usize,
     ) -> Result<()> {
-        let held = self.snapshots.len();
-        if n == 0 || n > held {
-            return Err(Error::NoSuchSnapshot { wanted: n, held, max: self.max_snapshots });
-        }
-        let target = held - n;
+        let target = self.prepare_restore(n)?;
         let restored = Live { used_pages: self.snapshots[target].used_pages as usize, ..live };
-        // No more than the captures had: a restore asks for no memory.
-        let used_pages = |snapshot: &Snapshot| snapshot.used_pages;
-        let widest = self.snapshots.range(target..).map(used_pages).max().unwrap_or(0) as usize;
-        for set in [&mut self.pages, &mut self.undone] {
-            set.clear();
-            set.resize(widest)?;
-        }
-        self.mirror
-            .try_reserve(widest.saturating_sub(self.mirror.len()))
-            .map_err(|_| Error::NoMemoryForPages { wanted_pages: widest })?;
         let looked_at = live.used_pages.min(restored.used_pages);
         // SAFETY: the caller's contract.
         unsafe { tracker.find(Live { used_pages: looked_at, ..live }, &mut self.pages)? };

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::region;
+use crate::vm::guarded::Mode;
 
 /// The most snapshots that a VM keeps: a bound on nonsense, not on memory.
 pub const MAX_SNAPSHOTS: usize = 1 << 20;
@@ -43,6 +44,8 @@ pub struct Config {
     pub tracker: i32,
     /// Of the collector.
     pub pacing: Pacing,
+    /// What a finalizer in C means.
+    pub guard: Mode,
 }
 
 impl Config {

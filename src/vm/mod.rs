@@ -3,6 +3,7 @@
 //! - [`guard`]: who may enter a VM, and what a caller that may not is told.
 //! - [`timeline`]: capture, restore, discard, close, and the order of what belongs to each.
 //! - [`participants`], [`resources`]: what of the host follows the snapshots.
+//! - [`guarded`], [`streams`]: what C modules and the io library have outside.
 //! - [`registry`]: which address belongs to which VM. [`config`]: how one is made.
 //!
 //! # Invariants
@@ -18,10 +19,12 @@
 
 pub mod config;
 pub mod guard;
+pub mod guarded;
 mod heap;
 pub mod participants;
 pub mod registry;
 pub mod resources;
+pub mod streams;
 pub mod timeline;
 
 use crate::arena::Arena;
@@ -32,6 +35,7 @@ use crate::snapshot::History;
 use crate::tracker::{self, Backend};
 use crate::units::pages_for;
 use config::{Config, Pacing};
+use guarded::Guarded;
 use participants::Participants;
 use resources::Outside;
 use std::alloc::{self, Layout};
@@ -39,7 +43,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// One VM. In C's order and from the start of a cache line, so that what a call needs first comes
-/// first, and the sentence last: see `guard::warm`. Fields are dropped in this order: the tracker,
+/// first, and the rare last: see `guard::warm`. Fields are dropped in this order: the tracker,
 /// which watches the region, before the arena, which owns it.
 #[repr(C, align(64))]
 pub struct Vm {
@@ -48,6 +52,8 @@ pub struct Vm {
     /// Set while a call that needs V1 works: what it calls back gets BUSY.
     working: AtomicBool,
     poisoned: AtomicBool,
+    /// Whether there was ever a guarded userdata: what follows the snapshots is else not looked at.
+    guards: bool,
     main: *mut lua_State,
     tracker: Backend,
     history: History,
@@ -58,6 +64,7 @@ pub struct Vm {
     /// Serial of the newest reference. Never goes back, so that a slot's serials differ.
     serial: u32,
     last_error: Sentence,
+    guarded: Guarded,
 }
 
 impl Vm {
@@ -77,6 +84,7 @@ impl Vm {
             holder: AtomicUsize::new(0),
             working: AtomicBool::new(false),
             poisoned: AtomicBool::new(false),
+            guards: false,
             main: ptr::null_mut(),
             tracker,
             history: History::new(config.max_snapshots),
@@ -85,6 +93,7 @@ impl Vm {
             arena,
             serial: 0,
             last_error: Sentence::new(),
+            guarded: Guarded::new(config.guard),
         };
         let seed = config.folded_seed();
         let seed = seed.as_ref().map_or(ptr::null(), ptr::from_ref);
@@ -137,6 +146,11 @@ impl Vm {
         &self.history
     }
 
+    /// Guarded userdata: alive, or kept for a snapshot.
+    pub fn guarded_count(&self) -> usize {
+        self.guarded.count()
+    }
+
     /// The tracker's number in the C API.
     pub fn tracker_id(&self) -> i32 {
         self.tracker.id()
@@ -156,6 +170,9 @@ impl Vm {
         self.history.check()?;
         self.participants.check(self.outside.table.held())?;
         self.outside.table.check(held)?;
+        if self.guards {
+            self.guarded.table.check(held)?;
+        }
         Ok(())
     }
 }

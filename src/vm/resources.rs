@@ -6,7 +6,7 @@
 //! Which resources are unreachable (`crate::resource`); the handle's userdata (`host.c`).
 
 use super::guard::{self, Working};
-use super::{Vm, no_room, registry, timeline};
+use super::{Vm, no_room, registry, streams, timeline};
 use crate::error::{Error, HostError, Name, Result};
 use crate::lua::{self, lua_State};
 use crate::resource::{Released, Resources};
@@ -75,10 +75,9 @@ unsafe fn release(vm: *mut Vm, thread: *mut lua_State, released: Released) {
     unsafe {
         let kinds = &(*vm).outside.kinds;
         let kind = kinds.get(released.kind as usize).map(|kind| (kind.release, kind.ud));
-        if let Some((release, ud)) = kind {
-            let _working = Working::mark(vm);
-            release(thread, released.object, ud);
-        }
+        let Some((release, ud)) = kind else { return streams::release(released) };
+        let _working = Working::mark(vm);
+        release(thread, released.object, ud);
     }
 }
 
@@ -112,7 +111,7 @@ pub unsafe extern "C" fn exiting(main: *mut lua_State, finalized: c_int) {
         // SAFETY: as above; Lua's frames below are never returned to.
         unsafe {
             match finalized {
-                0 => (*vm).outside.table.begin_close(),
+                0 => timeline::begin_close(vm),
                 _ => timeline::close(vm),
             }
         }

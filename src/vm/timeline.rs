@@ -3,10 +3,12 @@
 //!
 //! ```text
 //!  capture:  participants capture, in order -> lines are copied -> [settle]
-//!  restore:  lines are put back -> participants restore, in order -> [settle]
+//!  restore:  guarded userdata that the snapshot lacks are finalized -> lines are put back, guarded
+//!            blocks kept -> participants restore, in order -> [settle]
 //!  discard:  snapshots go -> [settle]
-//!  close:    finalizers -> [settle] of everything
-//!  settle:   tokens of dropped snapshots are discarded, oldest first, then resources are released
+//!  close:    kept userdata are finalized -> finalizers -> [settle] of everything
+//!  settle:   tokens of dropped snapshots are discarded, oldest first, then guarded userdata are
+//!            finalized, newest first, then resources are released
 //! ```
 //!
 //! Each sees to V1 first and changes nothing after an error. Callbacks run with the VM marked as
@@ -18,7 +20,7 @@
 
 use super::config::see_max_snapshots;
 use super::guard::{Working, see_idle};
-use super::{Vm, live, participants, resources};
+use super::{Vm, guarded, live, participants, resources};
 use crate::error::{Error, Result};
 use crate::lua;
 use crate::snapshot::Captured;
@@ -66,8 +68,11 @@ pub unsafe fn restore(vm: *mut Vm, n: usize) -> Result<()> {
     // SAFETY: the contract above.
     unsafe {
         see_idle(vm)?;
+        (*vm).history.prepare_restore(n)?;
+        guarded::before_restore(vm, n)?;
         (*vm).restore_arena(n)?;
         let target = (*vm).note_restore(n);
+        guarded::after_restore(vm);
         participants::restore(vm, target);
         Ok(())
     }
@@ -137,10 +142,18 @@ impl Vm {
     /// Tells what follows the snapshots what the history did.
     fn note_capture(&mut self, captured: Captured, tokens: participants::Given) {
         match captured {
-            Captured::Replaced => self.outside.table.replaced(),
+            Captured::Replaced => {
+                self.outside.table.replaced();
+                if self.guards {
+                    self.guarded.table.replaced();
+                }
+            }
             Captured::Added => {
                 self.note_discards(1);
                 self.outside.table.captured();
+                if self.guards {
+                    self.guarded.table.captured();
+                }
             }
         }
         let number = self.outside.table.held().end - 1;
@@ -150,6 +163,9 @@ impl Vm {
     /// Tells what follows the snapshots which of them are newest now; answers its number.
     fn note_restore(&mut self, n: usize) -> u64 {
         self.outside.table.restored(n);
+        if self.guards {
+            self.guarded.table.restored(n);
+        }
         let target = self.outside.table.held().end - 1;
         self.participants.drop_above(target);
         target
@@ -162,6 +178,9 @@ impl Vm {
         let oldest = noted.end - (self.history.count() - unnoted) as u64;
         if oldest > noted.start {
             self.outside.table.discarded((oldest - noted.start) as usize);
+            if self.guards {
+                self.guarded.table.discarded((oldest - noted.start) as usize);
+            }
             self.participants.drop_below(oldest);
         }
     }
@@ -187,6 +206,7 @@ pub unsafe fn settle(vm: *mut Vm) {
     // SAFETY: the contract above.
     unsafe {
         participants::settle(vm);
+        guarded::settle(vm);
         resources::settle(vm);
     }
 }
@@ -199,9 +219,21 @@ pub unsafe fn finalize(vm: *mut Vm) -> Result<()> {
     // SAFETY: the contract above.
     unsafe {
         see_idle(vm)?;
-        (*vm).outside.table.begin_close();
+        begin_close(vm);
         lua::rlua_c_finalize((*vm).main);
         Ok(())
+    }
+}
+
+/// From here on no snapshot matters: guarded userdata that were kept for one are finalized.
+///
+/// # Safety
+/// As for [`capture`], but Lua may be running: os.exit. The VM is closed next.
+pub unsafe fn begin_close(vm: *mut Vm) {
+    // SAFETY: the contract above.
+    unsafe {
+        (*vm).outside.table.begin_close();
+        guarded::begin_close(vm);
     }
 }
 

@@ -1,0 +1,160 @@
+/* guarded.c: userdata with a finalizer in C, which belong to code that knows nothing of snapshots.
+ *
+ * Such a block stands for something outside. So its finalizer runs once, when neither the live
+ * state nor a held snapshot has the object, and its block does not roll back. Which snapshot has it
+ * is Rust's to know (vm/guarded.rs); here is what happens to the object.
+ *
+ * Invariants
+ * - O1 *once*: what the collector gives up while a snapshot has it is kept: an object without a
+ *   pending finalizer, marked by every collection, with its metatable and its user values. Its
+ *   finalizer is called when the last such snapshot goes, and it is garbage from then on.
+ *
+ * Plain data, and not guarded, is what says so (`__rollback = true`), and what is known to lie in
+ * the arena as a whole: handles of resources, boxes of lauxlib, handles of the io library
+ * (files.c), patterns of LPeg, whose code it takes from the VM's own allocation function.
+ *
+ * Part of the one translation unit, behind resources.c. Not here: `__gc` in Lua, and of tables:
+ * they see one version of the state, and stay as they are.
+ */
+
+/* Lua's own test suite alone uses this bit of `marked`; no phase of the collector touches it. */
+#define GUARDEDBIT 7
+#define is_guarded(u) testbit((u)->marked, GUARDEDBIT)
+
+/* Of an object whose finalizer has run while Lua still counts it as pending. */
+#define SPENT UINT32_MAX
+
+/* Where the table outside notes an object: in four bytes of padding, which mean something while
+ * the bit is set. */
+#define PLACE_OFFSET (offsetof(Udata, nuvalue) + sizeof(unsigned short))
+_Static_assert(PLACE_OFFSET + sizeof(uint32_t) <= offsetof(Udata, len), "padding of 4 bytes");
+_Static_assert(offsetof(Udata, len) == offsetof(Udata0, len), "the same in both kinds");
+
+static uint32_t noted_place(const Udata *u) {
+  uint32_t place;
+  memcpy(&place, (const char *)u + PLACE_OFFSET, sizeof place);
+  return place;
+}
+
+static void set_place(Udata *u, uint32_t place) {
+  memcpy((char *)u + PLACE_OFFSET, &place, sizeof place);
+  l_setbit(u->marked, GUARDEDBIT);
+}
+
+/* -- which are guarded ------------------------------------------------------------------------- */
+
+/* The value of a short string's field, without making the string. */
+static const TValue *field_of(lua_State *L, Table *h, const char *name) {
+  const stringtable *strings = &G(L)->strt;
+  size_t length = strlen(name);
+  unsigned int hash = luaS_hash(name, length, G(L)->seed);
+  for (TString *s = strings->hash[lmod(hash, strings->size)]; s != NULL; s = s->u.hnext) {
+    if (s->shrlen == length && memcmp(getshrstr(s), name, length) == 0)
+      return luaH_getshortstr(h, s);
+  }
+  return &absentkey;
+}
+
+static lua_CFunction c_function(const TValue *value) {
+  if (ttislcf(value)) return fvalue(value);
+  return ttisCclosure(value) ? clCvalue(value)->f : NULL;
+}
+
+static const char *type_name(lua_State *L, Table *mt) {
+  const TValue *name = field_of(L, mt, "__name");
+  return ttisstring(name) ? getstr(tsvalue(name)) : "userdata";
+}
+
+static int is_plain(lua_State *L, Udata *u, Table *mt, lua_CFunction gc) {
+  return gc == handle_end || gc == boxgc || (gc == f_gc && rlua_is_stream(u)) ||
+         !l_isfalse(field_of(L, mt, "__rollback")) || strcmp(type_name(L, mt), "lpeg-pattern") == 0;
+}
+
+/* Notes an object outside, or raises, with its metatable taken off again. */
+static void guard(lua_State *L, Udata *u, Table *mt) {
+  uint32_t place;
+  int answer = hooks.guard(L, u, &place);
+  if (l_likely(answer == GUARD_YES)) {
+    set_place(u, place);
+    return;
+  }
+  if (answer == GUARD_NO) return;
+  u->metatable = NULL;
+  if (answer == GUARD_NO_MEMORY) luaM_error(L);
+  if (answer == GUARD_TOO_MANY)
+    luaG_runerror(L, "finalizers before a rollback make more and more userdata of the type '%s'",
+                  type_name(L, mt));
+  luaG_runerror(L,
+                "a userdata of the type '%s' has a C function as __gc, so it stands for something "
+                "outside that does not roll back; this VM refuses those (rlua_Config.guard)",
+                type_name(L, mt));
+}
+
+/* lua_setmetatable: after the metatable is set. */
+static void rlua_check_finalizer(lua_State *L, GCObject *o, Table *mt) {
+  const TValue *tm = o->tt == LUA_VUSERDATA ? gfasttm(G(L), mt, TM_GC) : NULL;
+  lua_CFunction gc = tm != NULL ? c_function(tm) : NULL;
+  if (gc != NULL && !(tofinalize(o) && is_guarded(o)) && !(G(L)->gcstp & GCSTPCLS) &&
+      rlua_private(G(L)->mainthread)->in_arena && !is_plain(L, gco2u(o), mt, gc))
+    guard(L, gco2u(o), mt);
+  luaC_checkfinalizer(L, o, mt);
+}
+
+/* -- their end --------------------------------------------------------------------------------- */
+
+/* Whether the collector, whose turn it is to finalize `u`, calls the finalizer. */
+static int rlua_is_to_be_called(lua_State *L, Udata *u) {
+  if (l_likely(!is_guarded(u))) return 1;
+  uint32_t place = noted_place(u);
+  int answer = place == SPENT ? END_PAST : hooks.given_up(L, u, place);
+  if (answer != END_LATER) resetbit(u->marked, GUARDEDBIT);
+  return answer == END_NOW;
+}
+
+/* What is kept for a snapshot alone, one after the other. */
+static GCObject *rlua_next_kept(global_State *g, uint64_t *cursor) {
+  return rlua_private(g->mainthread)->in_arena ? hooks.kept(g->mainthread, cursor) : NULL;
+}
+
+/* Calls the finalizer of an object in the live state, as GCTM in lgc.c does. Lua calls none after
+ * this one. `main` is the main thread of an idle VM. */
+void rlua_c_end_guarded(lua_State *main, void *object) {
+  global_State *g = G(main);
+  Udata *u = object;
+  const TValue *tm = u->metatable != NULL ? gfasttm(g, u->metatable, TM_GC) : NULL;
+  if (tofinalize(obj2gco(u))) set_place(u, SPENT);
+  else resetbit(u->marked, GUARDEDBIT);
+  if (tm == NULL) return;
+  lu_byte oldah = main->allowhook, oldgcstp = g->gcstp;
+  g->gcstp |= GCSTPGC;
+  main->allowhook = 0;
+  setobj2s(main, main->top.p++, tm); /* the stack has EXTRA_STACK slots for such */
+  setuvalue(main, s2v(main->top.p), u);
+  main->top.p++;
+  main->ci->callstatus |= CIST_FIN;
+  int status = luaD_pcall(main, dothecall, NULL, savestack(main, main->top.p - 2), 0);
+  main->ci->callstatus &= ~CIST_FIN;
+  main->allowhook = oldah;
+  g->gcstp = oldgcstp;
+  if (status != LUA_OK) {
+    rlua_enter_warnerror(main, "__gc");
+    main->top.p--;
+  }
+}
+
+/* -- their blocks ------------------------------------------------------------------------------ */
+
+size_t rlua_c_guarded_bytes(const void *object) {
+  return ((const Udata *)object)->len;
+}
+
+void rlua_c_save_guarded(const void *object, void *copy) {
+  const Udata *u = object;
+  memcpy(copy, getudatamem((Udata *)u), u->len);
+}
+
+/* A page is written only where it differs. */
+void rlua_c_put_back_guarded(void *object, const void *copy) {
+  Udata *u = object;
+  if (memcmp(getudatamem(u), copy, u->len) != 0) memcpy(getudatamem(u), copy, u->len);
+}
