@@ -116,7 +116,7 @@ def facts_of_python():
     import rlua     # pylint: disable=import-outside-toplevel
     facts = {}
     for prefix, kind in (("RLUA_", rlua.Status), ("RLUA_TRACKER_", rlua.Tracker),
-                         ("RLUA_GUARD_", rlua.Guard)):
+                         ("RLUA_GUARD_", rlua.Guard), ("RLUA_PROFILE_", rlua.Profile)):
         assert issubclass(kind, enum.IntEnum)
         facts.update({prefix + name: int(value) for name, value in kind.__members__.items()})
     for name, value in vars(rlua).items():

@@ -98,6 +98,21 @@ typedef enum rlua_Guard {
 } rlua_Guard;
 
 /**
+ * Whose rules scripts find. The profile is the VM's: what luaL_openlibs and luaL_requiref open
+ * obeys it too. docs/DETERMINISM.md tells what differs.
+ */
+typedef enum rlua_Profile {
+  /**
+   * The same script with the same inputs computes the same state on every machine.
+   */
+  RLUA_PROFILE_DETERMINISTIC = 0,
+  /**
+   * As lua.org's Lua behaves.
+   */
+  RLUA_PROFILE_STOCK = 1,
+} rlua_Profile;
+
+/**
  * What a function of this library answers.
  *
  * The values are ABI: append only, never renumber, never reuse. Codes below 64 are this library's
@@ -250,9 +265,9 @@ typedef struct rlua_Config {
    */
   int32_t guard;
   /**
-   * 0.
+   * An rlua_Profile. 0 is deterministic.
    */
-  int32_t reserved2;
+  int32_t profile;
 } rlua_Config;
 
 /**

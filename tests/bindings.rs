@@ -28,11 +28,12 @@ fn plain(text: &str) -> String {
 }
 
 /// Names that C and Rust write differently, as Rust writes them.
-const C_TYPES: [(&str, &str); 21] = [
+const C_TYPES: [(&str, &str); 22] = [
     ("lua_State *", "*mut lua_State"),
     ("rlua_Hold *", "*mut Hold"),
     ("const rlua_Hooks *", "*const Hooks"),
     ("const Method *", "*const Method"),
+    ("const rlua_Birth *", "*const Birth"),
     ("const char *", "*const c_char"),
     ("char *", "*mut c_char"),
     ("const char **", "*mut *const c_char"),

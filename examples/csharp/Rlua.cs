@@ -76,6 +76,9 @@ namespace Rlua
     /// <summary>rlua_Guard of rlua.h: what a userdata with a finalizer in C means.</summary>
     public enum Guard { On = 0, Refuse = 1, Off = 2 }
 
+    /// <summary>rlua_Profile of rlua.h: whose rules scripts find.</summary>
+    public enum Profile { Deterministic = 0, Stock = 1 }
+
     /// <summary>Any failure of the library.</summary>
     public class RluaException : Exception
     {
@@ -351,7 +354,7 @@ namespace Rlua
             internal UIntPtr Size, MemorySize, MaxSnapshots;
             internal ulong Seed;
             internal int Tracker, GcPause, GcStepMultiplier, GcStepSize, GcSweepDivisor, Reserved;
-            internal int Guard, Reserved2;
+            internal int Guard, Profile;
         }
 
         private const string Name = "rlua";

@@ -56,8 +56,8 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 __all__ = [
-    "State", "Reference", "ResourceType", "Info", "Status", "Tracker", "Guard", "Error", "LuaError",
-    "LuaSyntaxError", "ArgumentError",
+    "State", "Reference", "ResourceType", "Info", "Status", "Tracker", "Guard", "Profile", "Error",
+    "LuaError", "LuaSyntaxError", "ArgumentError",
     "OutOfMemory", "Busy", "NoSnapshot", "Disabled", "BadFrame", "BadArgument", "Poisoned",
     "Corrupt", "Unsupported", "Stale", "ParticipantError", "Closed", "WrongThread", "version",
 ]
@@ -106,6 +106,13 @@ class Guard(enum.IntEnum):
     ON = 0
     REFUSE = 1
     OFF = 2
+
+
+class Profile(enum.IntEnum):
+    """rlua_Profile of rlua.h: whose rules scripts find."""
+
+    DETERMINISTIC = 0
+    STOCK = 1
 
 
 # Errors: one class for each thing a caller can act on.
@@ -210,6 +217,7 @@ _ERRORS = {
     Status.UNSUPPORTED: Unsupported, Status.CORRUPT: Corrupt, Status.BAD_ARG: BadArgument,
     Status.STALE: Stale, Status.PARTICIPANT: ParticipantError,
 }
+_PROFILES = {profile.name.lower(): profile for profile in Profile}
 _GUARDS = {guard.name.lower(): guard for guard in Guard}
 _TRACKERS = {tracker.name.lower(): tracker for tracker in Tracker}
 
@@ -228,7 +236,7 @@ class _Config(ctypes.Structure):
         ("tracker", ctypes.c_int32), ("gc_pause", ctypes.c_int32),
         ("gc_step_multiplier", ctypes.c_int32), ("gc_step_size", ctypes.c_int32),
         ("gc_sweep_divisor", ctypes.c_int32), ("reserved", ctypes.c_int32),
-        ("guard", ctypes.c_int32), ("reserved2", ctypes.c_int32),
+        ("guard", ctypes.c_int32), ("profile", ctypes.c_int32),
     ]
 
 
@@ -594,6 +602,7 @@ class State(_OneOwner):
     tracker    "auto", "compare" or "uffd": how written pages are found
     guard      "on", "refuse" or "off": what a userdata with a finalizer in C means, as rlua_Guard
                of rlua.h tells
+    profile    "deterministic" or "stock": whose rules scripts find, as rlua_Profile of rlua.h tells
     libs       False leaves the standard libraries closed
     gc_pause, gc_step_multiplier, gc_step_size, gc_sweep_divisor
                the collector's pace, as rlua_Config of rlua.h tells; 0 is the library's
@@ -604,10 +613,13 @@ class State(_OneOwner):
 
     _why = "it owns its VM; open another State, or use its snapshots"
 
-    def __init__(self, memory=0, snapshots=0, *, seed=0, tracker="auto", guard="on", libs=True,
-                 gc_pause=0, gc_step_multiplier=0, gc_step_size=0, gc_sweep_divisor=0):
+    def __init__(self, memory=0, snapshots=0, *, seed=0, tracker="auto", guard="on",
+                 profile="deterministic", libs=True, gc_pause=0, gc_step_multiplier=0,
+                 gc_step_size=0, gc_sweep_divisor=0):
         if guard not in _GUARDS:
             raise BadArgument(f"guard {guard!r} is not one of {', '.join(_GUARDS)}")
+        if profile not in _PROFILES:
+            raise BadArgument(f"profile {profile!r} is not one of {', '.join(_PROFILES)}")
         if tracker not in _TRACKERS:
             raise BadArgument(f"tracker {tracker!r} is not one of {', '.join(_TRACKERS)}")
         for name, value in (("memory", memory), ("snapshots", snapshots), ("seed", seed)):
@@ -617,7 +629,7 @@ class State(_OneOwner):
         if not all(-1 << 31 <= value < 1 << 31 for value in pace):
             raise BadArgument(f"the collector's pace {pace} is outside 32 bits")
         config = _Config(ctypes.sizeof(_Config), memory, snapshots, seed, _TRACKERS[tracker],
-                         *pace, 0, _GUARDS[guard], 0)
+                         *pace, 0, _GUARDS[guard], _PROFILES[profile])
         handle = ctypes.c_void_p()
         status = _lib.rlua_open(ctypes.byref(config), ctypes.byref(handle))
         if status != _OK:

@@ -4,7 +4,7 @@ use crate::error::{Error, Result, Status};
 use crate::ffi::sized::{self, Sized};
 use crate::lua::{self, lua_State};
 use crate::units::MIN_SENSIBLE_BYTES;
-use crate::vm::config::{Config, Pacing};
+use crate::vm::config::{Config, Pacing, Profile};
 use crate::vm::guarded::Mode;
 use crate::vm::registry::{self, Owner};
 use crate::vm::{Vm, guard, timeline};
@@ -36,6 +36,16 @@ pub enum rlua_Guard {
     Refuse = 1,
     /// Nothing: it rolls back as all userdata, and its `__gc` runs in each version of the state.
     Off = 2,
+}
+
+/// Whose rules scripts find. The profile is the VM's: what luaL_openlibs and luaL_requiref open
+/// obeys it too. docs/DETERMINISM.md tells what differs.
+#[repr(C)]
+pub enum rlua_Profile {
+    /// The same script with the same inputs computes the same state on every machine.
+    Deterministic = 0,
+    /// As lua.org's Lua behaves.
+    Stock = 1,
 }
 
 /// How a VM is made. Fill with zeros, set `size`, then what differs from the default.
@@ -74,8 +84,8 @@ pub struct rlua_Config {
     pub reserved: i32,
     /// An rlua_Guard. 0 guards.
     pub guard: i32,
-    /// 0.
-    pub reserved2: i32,
+    /// An rlua_Profile. 0 is deterministic.
+    pub profile: i32,
 }
 
 /// What a VM holds. Set `size` before the call; the call fills the rest, as far as that reaches.
@@ -142,6 +152,7 @@ pub extern "C" fn rlua_new_rollback(memory_size: usize, max_snapshots: usize) ->
         tracker: 0,
         pacing: Pacing::ROLLBACK,
         guard: Mode::On,
+        profile: Profile::Deterministic,
     };
     open(&config).unwrap_or_else(|error| {
         guard::fail(None, &error);
@@ -186,7 +197,7 @@ unsafe impl Sized for rlua_Config {}
 unsafe fn read_config(config: *const rlua_Config) -> Result<Config> {
     // SAFETY: by the contract above.
     let config = unsafe { sized::read("config", config)? };
-    if config.reserved != 0 || config.reserved2 != 0 {
+    if config.reserved != 0 {
         return Err(Error::Reserved { name: "config" });
     }
     Ok(Config {
@@ -200,6 +211,11 @@ unsafe fn read_config(config: *const rlua_Config) -> Result<Config> {
             1 => Mode::Refuse,
             2 => Mode::Off,
             value => return Err(Error::OutOfRange { field: "guard", value, max: 2 }),
+        },
+        profile: match config.profile {
+            0 => Profile::Deterministic,
+            1 => Profile::Stock,
+            value => return Err(Error::OutOfRange { field: "profile", value, max: 1 }),
         },
     })
 }
@@ -236,8 +252,15 @@ pub extern "C" fn luaL_newstate() -> *mut lua_State {
     let mut memory_bytes = crate::region::MAX_BYTES;
     loop {
         let pacing = Pacing::STOCK;
-        let (guard, seed) = (Mode::On, None);
-        let config = Config { memory_bytes, max_snapshots: 0, seed, tracker: 0, pacing, guard };
+        let config = Config {
+            memory_bytes,
+            max_snapshots: 0,
+            seed: None,
+            tracker: 0,
+            pacing,
+            guard: Mode::On,
+            profile: Profile::Stock,
+        };
         match open(&config) {
             Ok(main) => return main,
             Err(Error::NoAddressSpace { .. }) if memory_bytes > MIN_SENSIBLE_BYTES => {

@@ -32,6 +32,14 @@ pub struct Hold {
     pub word: *const AtomicUsize,
 }
 
+/// As `rlua_Birth`: what a config says of a state before it runs.
+#[repr(C)]
+pub struct Birth {
+    pub seed: u64,
+    pub string_seed: u32,
+    pub deterministic: c_int,
+}
+
 /// As `rlua_Hooks`: the ways from C into Rust.
 #[repr(C)]
 pub struct Hooks {
@@ -110,7 +118,7 @@ pub const CHECK_ROOM: usize = 160;
 unsafe extern "C" {
     pub fn rlua_c_set_hooks(hooks: *const Hooks);
 
-    pub fn rlua_c_open(alloc: lua_Alloc, ud: *mut c_void, seed: *const u32) -> *mut lua_State;
+    pub fn rlua_c_open(alloc: lua_Alloc, ud: *mut c_void, birth: *const Birth) -> *mut lua_State;
     pub fn rlua_c_pace(
         main: *mut lua_State,
         pause: c_int,

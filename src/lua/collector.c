@@ -65,7 +65,7 @@ static GCObject *rlua_next_kept(global_State *g, uint64_t *cursor);
 /* Roots of our own beside the metatables of the basic types, which every kind of collection marks
  * at its start and in its atomic phase: tables that no script can reach. */
 static void mark_roots(global_State *g) {
-  rlua_Private *own = rlua_private(g->mainthread);
+  rlua_Own *own = &g->own;
   stock_markmt(g);
   markobjectN(g, own->refs);
   markobjectN(g, own->types);
@@ -138,7 +138,7 @@ static void put_off(global_State *g) {
 
 /* Marks the next slice of the table at the head of the gray list. From the last slot to the first:
  * a table that grows meanwhile makes no more slices. */
-static lu_mem mark_slice(global_State *g, rlua_Private *own) {
+static lu_mem mark_slice(global_State *g, rlua_Own *own) {
   Table *h = gco2t(g->gray);
   unsigned int array = luaH_realasize(h), end = slots(h), i;
   lu_mem work = GC_SLICE_WORK;
@@ -161,7 +161,7 @@ static lu_mem mark_slice(global_State *g, rlua_Private *own) {
  * four times that where much was freed: a table, whose array lies on another page. But sweeping
  * must outrun the garbage that is made meanwhile: no object of up to 32 bytes counts for more than
  * 16 allocated bytes do, and none has less than 24. */
-static lu_mem sweep(lua_State *L, const rlua_Private *own) {
+static lu_mem sweep(lua_State *L, const rlua_Own *own) {
   global_State *g = G(L);
   l_mem before = g->GCdebt;
   lu_mem objects = stock_singlestep(L), most = 4 * objects;
@@ -173,7 +173,7 @@ static lu_mem sweep(lua_State *L, const rlua_Private *own) {
 }
 
 /* One step of the mark phase, or 0 where Lua's own is to be done. */
-static lu_mem mark(global_State *g, rlua_Private *own) {
+static lu_mem mark(global_State *g, rlua_Own *own) {
   GCObject *o = g->gray;
   lua_assert(g->gckind == KGC_INC && !g->gcstopem);
   if (o == NULL && g->grayagain != NULL && own->rounds < GC_ROUNDS) {
@@ -192,7 +192,7 @@ static lu_mem mark(global_State *g, rlua_Private *own) {
 
 static lu_mem rlua_singlestep(lua_State *L) {
   global_State *g = G(L);
-  rlua_Private *own = rlua_private(g->mainthread);
+  rlua_Own *own = &g->own;
   if (issweepphase(g)) return sweep(L, own);
   if (g->gcstate == GCSpropagate) {
     lu_mem work = mark(g, own);

@@ -52,14 +52,14 @@ static int rlua_is_stream(const Udata *u) {
 
 static void *rlua_new_stream(lua_State *L) {
   global_State *g = G(L);
-  if (rlua_private(g->mainthread)->in_arena) luaE_setdebt(g, g->GCdebt + STREAM_DEBT);
+  if (g->own.in_arena) luaE_setdebt(g, g->GCdebt + STREAM_DEBT);
   Stream *stream = lua_newuserdatauv(L, sizeof(Stream), 0);
   memset(stream, 0, sizeof *stream);
   stream->magic = STREAM_MAGIC;
   return stream;
 }
 
-#define in_vm(L) (rlua_private(G(L)->mainthread)->in_arena)
+#define in_vm(L) (G(L)->own.in_arena)
 
 /* Notes what was opened; where there is no memory for that, it is closed again. */
 static void note_opened(lua_State *L, Stream *stream, void *object, int kind) {

@@ -95,7 +95,7 @@ static void rlua_check_finalizer(lua_State *L, GCObject *o, Table *mt) {
   const TValue *tm = o->tt == LUA_VUSERDATA ? gfasttm(G(L), mt, TM_GC) : NULL;
   lua_CFunction gc = tm != NULL ? c_function(tm) : NULL;
   if (gc != NULL && !(tofinalize(o) && is_guarded(o)) && !(G(L)->gcstp & GCSTPCLS) &&
-      rlua_private(G(L)->mainthread)->in_arena && !is_plain(L, gco2u(o), mt, gc))
+      G(L)->own.in_arena && !is_plain(L, gco2u(o), mt, gc))
     guard(L, gco2u(o), mt);
   luaC_checkfinalizer(L, o, mt);
 }
@@ -113,7 +113,7 @@ static int rlua_is_to_be_called(lua_State *L, Udata *u) {
 
 /* What is kept for a snapshot alone, one after the other. */
 static GCObject *rlua_next_kept(global_State *g, uint64_t *cursor) {
-  return rlua_private(g->mainthread)->in_arena ? hooks.kept(g->mainthread, cursor) : NULL;
+  return g->own.in_arena ? hooks.kept(g->mainthread, cursor) : NULL;
 }
 
 /* Calls the finalizer of an object in the live state, as GCTM in lgc.c does. Lua calls none after

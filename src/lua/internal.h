@@ -104,7 +104,14 @@ RLUA_INTERNAL void rlua_c_set_hooks(const rlua_Hooks *hooks);
 
 /* -- life.c ---------------------------------------------------------------------------------- */
 
-RLUA_INTERNAL lua_State *rlua_c_open(lua_Alloc alloc, void *ud, const uint32_t *seed);
+/* What a config says of a state before it runs. */
+typedef struct rlua_Birth {
+  uint64_t seed;
+  uint32_t string_seed;
+  int deterministic;
+} rlua_Birth;
+
+RLUA_INTERNAL lua_State *rlua_c_open(lua_Alloc alloc, void *ud, const rlua_Birth *birth);
 RLUA_INTERNAL void rlua_c_pace(lua_State *main, int pause, int step_multiplier, int step_size,
                                uint32_t sweep_divisor);
 RLUA_INTERNAL int rlua_c_is_idle(lua_State *main);

@@ -4,27 +4,30 @@
  * files behind it); a state that foreign unwinding left (recover.c).
  */
 
-/* The string seed of the state being made; set only around lua_newstate. */
-static _Thread_local struct { int set; uint32_t value; } pending_seed;
+/* What the config says of the state being made, or NULL; set only around lua_newstate. */
+static _Thread_local const rlua_Birth *pending_birth;
 
 /* Called by lua_newstate once the main thread is known, before any entry into Lua. */
 static unsigned int rlua_makeseed(lua_State *L) {
-  memset((char *)L - LUA_EXTRASPACE, 0, LUA_EXTRASPACE); /* ours and the host's own word */
-  rlua_private(L)->sweep_divisor = 1;
-  if (pending_seed.set) return pending_seed.value;
+  memset(lua_getextraspace(L), 0, LUA_EXTRASPACE);
+  G(L)->own = (rlua_Own){.sweep_divisor = 1};
+  if (pending_birth != NULL) {
+    G(L)->own.seed = pending_birth->seed;
+    G(L)->own.deterministic = pending_birth->deterministic != 0;
+    return pending_birth->string_seed;
+  }
   /* As lstate.c does for a host's own state: an address, a local address, a clock. */
   uintptr_t noise[3] = {(uintptr_t)L, (uintptr_t)&noise, (uintptr_t)&lua_newstate};
   return luaS_hash((const char *)noise, sizeof noise, cast_uint(time(NULL)));
 }
 
-/* Makes a state of ours as luaL_newstate does. `seed` NULL: as stock. */
-lua_State *rlua_c_open(lua_Alloc alloc, void *ud, const uint32_t *seed) {
-  pending_seed.set = seed != NULL;
-  pending_seed.value = seed ? *seed : 0;
+/* Makes a state of ours as luaL_newstate does. `birth` NULL: as stock, with a random seed. */
+lua_State *rlua_c_open(lua_Alloc alloc, void *ud, const rlua_Birth *birth) {
+  pending_birth = birth;
   lua_State *L = lua_newstate(alloc, ud);
-  pending_seed.set = 0;
+  pending_birth = NULL;
   if (L == NULL) return NULL;
-  rlua_private(L)->in_arena = 1;
+  G(L)->own.in_arena = 1;
   lua_atpanic(L, &panic);
   lua_setwarnf(L, warnfoff, L);
   return L;
@@ -34,12 +37,12 @@ lua_State *rlua_c_open(lua_Alloc alloc, void *ud, const uint32_t *seed) {
 void rlua_c_pace(lua_State *main, int pause, int step_multiplier, int step_size,
                                uint32_t sweep_divisor) {
   lua_gc(main, LUA_GCINC, pause, step_multiplier, step_size);
-  if (sweep_divisor != 0) rlua_private(main)->sweep_divisor = (unsigned short)sweep_divisor;
+  if (sweep_divisor != 0) G(main)->own.sweep_divisor = (unsigned short)sweep_divisor;
 }
 
 /* V1: nothing of this VM is on the C stack. `main` is the main thread. */
 int rlua_c_is_idle(lua_State *main) {
-  return rlua_private(main)->depth == 0 && main->ci == &main->base_ci;
+  return G(main)->own.depth == 0 && main->ci == &main->base_ci;
 }
 
 /* Closes variables and runs finalizers as lua_close does, but frees no object: the caller drops
@@ -65,7 +68,7 @@ void rlua_c_close_stock(lua_State *L) {
  * function may be a host's by now (lua_setallocf), which hands on to the arena's. */
 static void rlua_close_at_exit(lua_State *L) {
   lua_State *main = G(L)->mainthread;
-  if (rlua_private(main)->in_arena) {
+  if (G(main)->own.in_arena) {
     hooks.exiting(main, 0);
     rlua_c_finalize(main);
     hooks.exiting(main, 1);

@@ -5,7 +5,7 @@
  * in ffi/references.rs.
  */
 
-#define rlua_refs(L) (rlua_private(G(L)->mainthread)->refs)
+#define rlua_refs(L) (G(L)->own.refs)
 
 /* The table of references is named by a word beside the main thread, and so is a root of the
  * collector (collector.c): no script can reach it, and finding it costs one load. In its array

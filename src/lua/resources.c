@@ -73,7 +73,7 @@ static void new_metatable(lua_State *L, const ResourceArgs *args) {
 /* Pushes the table of metatables by name. It is a root of the collector (collector.c), so that no
  * script can reach it. */
 static void push_types(lua_State *L) {
-  rlua_Private *own = rlua_private(G(L)->mainthread);
+  rlua_Own *own = &G(L)->own;
   if (own->types == NULL) {
     lua_newtable(L);
     own->types = hvalue(s2v(L->top.p - 1));

@@ -415,7 +415,7 @@ static int collector_pointers(Walk *w) {
 
 static int state_pointers(Walk *w) {
   global_State *g = w->g;
-  const rlua_Private *own = rlua_private(g->mainthread);
+  const rlua_Own *own = &g->own;
   TRY(value(w, &g->l_registry));
   ENSURE(ttistable(&g->l_registry), "the registry is no table");
   TRY(optional(w, LUA_VTABLE, own->refs) && optional(w, LUA_VTABLE, own->types));

@@ -1,6 +1,7 @@
 //! Config: how a VM is made.
 
 use crate::error::{Error, Result};
+use crate::lua::Birth;
 use crate::region;
 use crate::vm::guarded::Mode;
 
@@ -31,6 +32,15 @@ impl Pacing {
         Pacing { pause: 200, step_multiplier: 4, step_size: 12, sweep_divisor: 8 };
 }
 
+/// Whose rules scripts find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// Nothing of the platform or the process reaches a script.
+    Deterministic,
+    /// lua.org's.
+    Stock,
+}
+
 /// How a VM is made.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -46,6 +56,8 @@ pub struct Config {
     pub pacing: Pacing,
     /// What a finalizer in C means.
     pub guard: Mode,
+    /// Whose rules scripts find.
+    pub profile: Profile,
 }
 
 impl Config {
@@ -58,11 +70,14 @@ impl Config {
         })
     }
 
-    /// Lua's seed has 32 bits; every bit of ours counts.
-    pub(super) fn folded_seed(&self) -> Option<u32> {
+    /// What C is told before the state runs; `None` where the seed is random. Lua's seed of strings
+    /// has 32 bits; every bit of ours counts.
+    pub(super) fn birth(&self) -> Option<Birth> {
         self.seed.map(|seed| {
             let mixed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            (mixed >> 32) as u32 ^ mixed as u32
+            let string_seed = (mixed >> 32) as u32 ^ mixed as u32;
+            let deterministic = (self.profile == Profile::Deterministic).into();
+            Birth { seed, string_seed, deterministic }
         })
     }
 }

@@ -95,14 +95,14 @@ impl Vm {
             last_error: Sentence::new(),
             guarded: Guarded::new(config.guard),
         };
-        let seed = config.folded_seed();
-        let seed = seed.as_ref().map_or(ptr::null(), ptr::from_ref);
+        let birth = config.birth();
+        let birth = birth.as_ref().map_or(ptr::null(), ptr::from_ref);
         // SAFETY: the place is a Vm's. The arena stays in it, and nothing else uses it while Lua
         // runs.
         unsafe {
             vm.write(made);
             let arena = (&raw mut (*vm).arena).cast();
-            (*vm).main = lua::rlua_c_open(Arena::allocate, arena, seed);
+            (*vm).main = lua::rlua_c_open(Arena::allocate, arena, birth);
             if (*vm).main.is_null() {
                 Vm::free(vm);
                 return Err(Error::NoMemoryForVm { limit_bytes });
