@@ -1,16 +1,19 @@
 //! mlua on a VM of librlua: owning userdata, snapshots, collections, rollbacks.
 //!
-//! Three things are the host's duty, and [`warm_up`] does them before the first snapshot: mlua
-//! keeps the places of its handles, of its error values and of its types' metatables in Rust, where
-//! no rollback reaches. What lies in the VM must therefore be there in every snapshot.
+//! mlua keeps its handles and spare error values on the stack of a thread of its own, and their
+//! places in Rust, where no rollback reaches. So three things are the host's duty:
 //!
-//! A handle (`Table`, `Function`, `AnyUserData`) that was taken after a snapshot names nothing
-//! after the rollback: drop it before.
+//! - before the first snapshot, [`warm_up`]: room for handles, and the metatable of each type;
+//! - at a snapshot no handle (`Table`, `Function`, `AnyUserData`) is alive but those from before the
+//!   first one; one that was taken after a snapshot is dropped before the rollback to it;
+//! - after each rollback, [`Places::mend`]: a spare error value in each place that is empty. Without
+//!   it, the first error of a Rust function writes through NULL.
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use mlua::ffi;
 use mlua::{Function, Lua, Result, Table, UserData, UserDataMethods, Value};
 
 type State = *mut mlua::lua_State;
@@ -22,6 +25,7 @@ unsafe extern "C" {
     fn rlua_check(state: State) -> c_int;
     fn lua_close(state: State);
     fn luaL_openlibs(state: State);
+    fn rlua_newuserdata(state: State, size: usize, values: c_int, block: *mut *mut c_void) -> c_int;
     fn rlua_last_error(state: State) -> *const std::ffi::c_char;
 }
 
@@ -64,10 +68,66 @@ impl UserData for Player {
     }
 }
 
+/// The thread on whose stack mlua has its handles.
+struct Places(State);
+
+impl Places {
+    /// mlua anchors it in the registry, at an integer.
+    ///
+    /// # Safety
+    /// mlua is on the VM; nothing else has put a thread there.
+    unsafe fn of(state: State) -> Self {
+        // SAFETY: by the contract above; six slots are there.
+        unsafe {
+            let registry = ffi::LUA_REGISTRYINDEX;
+            let mut found = std::ptr::null_mut();
+            for at in 1..=ffi::lua_rawlen(state, registry) as ffi::lua_Integer {
+                let kind = ffi::lua_rawgeti(state, registry, at);
+                if at != ffi::LUA_RIDX_MAINTHREAD && kind == ffi::LUA_TTHREAD {
+                    found = ffi::lua_tothread(state, -1);
+                }
+                ffi::lua_pop(state, 1);
+            }
+            assert!(!found.is_null());
+            Self(found)
+        }
+    }
+
+    fn height(&self) -> c_int {
+        // SAFETY: the thread lives as long as the VM.
+        unsafe { ffi::lua_gettop(self.0) }
+    }
+
+    /// Makes the stack as high as it was before the rollback, and puts a block that mlua can write
+    /// an error into where nothing is: mlua takes some of these places for its spares.
+    fn mend(&self, height: c_int) -> c_int {
+        // What mlua writes is an error, or a panic's box, behind a tag.
+        let bytes = size_of::<mlua::Error>() + 2 * size_of::<usize>();
+        // SAFETY: as above.
+        unsafe {
+            let height = height.max(self.height());
+            assert!(ffi::lua_checkstack(self.0, height - self.height() + 8) != 0);
+            ffi::lua_settop(self.0, height);
+            for place in 1..=height {
+                if ffi::lua_type(self.0, place) == ffi::LUA_TNIL {
+                    let mut block = std::ptr::null_mut();
+                    let status = rlua_newuserdata(self.0, bytes, 0, &mut block);
+                    if status != 0 {
+                        return status;
+                    }
+                    ffi::lua_replace(self.0, place);
+                }
+            }
+        }
+        0
+    }
+}
+
 /// A VM with mlua in it. mlua does not own it: `close` does.
 struct Vm {
     state: State,
     lua: Lua,
+    places: Places,
     world: Arc<AtomicUsize>,
 }
 
@@ -80,7 +140,9 @@ impl Vm {
             luaL_openlibs(state);
             (state, Lua::get_or_init_from_ptr(state).clone())
         };
-        let vm = Self { state, lua, world: Arc::new(AtomicUsize::new(0)) };
+        // SAFETY: mlua was just put on it.
+        let places = unsafe { Places::of(state) };
+        let vm = Self { state, lua, places, world: Arc::new(AtomicUsize::new(0)) };
         let world = Arc::clone(&vm.world);
         let make = vm.lua.create_function(move |_, name: String| Ok(Player::new(name, &world)));
         vm.lua.globals().set("player", make.unwrap()).unwrap();
@@ -102,7 +164,9 @@ impl Vm {
     }
 
     fn rollback(&self, n: usize) {
+        let height = self.places.height();
         self.status("rollback", unsafe { rlua_rollback(self.state, n) });
+        self.status("mend", self.places.mend(height));
         self.status("check", unsafe { rlua_check(self.state) });
     }
 
@@ -124,7 +188,7 @@ impl Vm {
 }
 
 /// Reserves `handles` places for handles, and makes one of each thing that mlua remembers in Rust:
-/// the metatable of each userdata type, and the pool of error values.
+/// the metatable of each userdata type, and that of its errors.
 fn warm_up(lua: &Lua, handles: usize) -> Result<()> {
     let places: Vec<Table> = (0..handles).map(|_| lua.create_table()).collect::<Result<_>>()?;
     drop(places);
@@ -224,13 +288,58 @@ fn errors_cross_a_rollback() {
     vm.close();
 }
 
+/// What took mlua's spares apart before they were mended: errors at many depths, handles between.
+fn errors_of_every_kind_in_every_frame() {
+    let vm = Vm::open(20);
+    let nested: Function = vm
+        .lua
+        .create_function(|lua, (depth, fail): (i64, bool)| match (depth, fail) {
+            (0, true) => Err(mlua::Error::runtime("at the bottom")),
+            (0, false) => Ok(0),
+            _ => {
+                let keep: Table = lua.create_table()?;
+                let again: Function = lua.globals().get("nested")?;
+                let n = again.call::<i64>((depth - 1, fail))?;
+                keep.set(1, n)?;
+                Ok(n + 1)
+            }
+        })
+        .unwrap();
+    vm.lua.globals().set("nested", nested).unwrap();
+    vm.run("caught = 0 log = {}");
+    let frame = || {
+        vm.snap();
+        vm.run(
+            "for i = 1, 4 do
+               local depth = math.random(0, 12)
+               local ok, message = pcall(nested, depth, math.random() < 0.6)
+               if not ok then caught = caught + 1 log[caught % 10] = message end
+               pcall(player) pcall(player, {}) pcall(nested) pcall(nested, nil, nested)
+             end
+             if math.random() < 0.3 then collectgarbage() end",
+        );
+        if vm.lua.load("nested(3, true)").exec().is_ok() {
+            panic!("no error");
+        }
+    };
+    let mut chance = 1u64;
+    for round in 0..300 {
+        (0..12).for_each(|_| frame());
+        chance = chance.wrapping_mul(6364136223846793005).wrapping_add(round);
+        vm.rollback(1 + (chance >> 40) as usize % 12);
+    }
+    assert!(vm.eval("return caught > 0 and tostring(log[1])").contains("bottom"));
+    vm.close();
+}
+
 fn main() {
-    let tests: [(&str, fn()); 5] = [
+    let tests: [(&str, fn()); 6] = [
         ("collected_and_rolled_back_to_is_alive", collected_and_rolled_back_to_is_alive),
         ("made_and_rolled_back_away_is_dropped", made_and_rolled_back_away_is_dropped),
         ("ten_frames_and_a_rollback_to_each", ten_frames_and_a_rollback_to_each),
         ("handles_taken_before_the_snapshot", handles_taken_before_the_snapshot_stay_good),
         ("errors_cross_a_rollback", errors_cross_a_rollback),
+        ("errors_of_every_kind_in_every_frame", errors_of_every_kind_in_every_frame),
     ];
     let mut failed = 0;
     for (name, test) in tests {
