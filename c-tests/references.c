@@ -183,3 +183,64 @@ TEST(random_references_match_a_model) {
     CHECK_OK(rlua_check(L));
     lua_close(L);
 }
+
+/* -- luaL_ref ---------------------------------------------------------------------------------- */
+
+static int ref_of(lua_State *L, lua_Integer value) {
+    lua_pushinteger(L, value);
+    return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static lua_Integer value_of(lua_State *L, int ref) {
+    lua_Integer value;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
+    value = lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
+TEST(numbers_of_luaL_ref_are_used_again_as_in_stock_lua) {
+    lua_State *L = open_vm(1 * MIB, 1);
+    int first = ref_of(L, 1), second = ref_of(L, 2), third = ref_of(L, 3);
+    CHECK(first > 0 && second == first + 1 && third == first + 2);
+    luaL_unref(L, LUA_REGISTRYINDEX, first);
+    luaL_unref(L, LUA_REGISTRYINDEX, third);
+    CHECK_EQ(ref_of(L, 4), third);
+    CHECK_EQ(ref_of(L, 5), first);
+    CHECK_EQ(ref_of(L, 6), third + 1);
+    CHECK_EQ(value_of(L, first), 5);
+    CHECK_EQ(value_of(L, second), 2);
+    CHECK_EQ(value_of(L, third), 4);
+    lua_pushnil(L);
+    CHECK_EQ(luaL_ref(L, LUA_REGISTRYINDEX), LUA_REFNIL);
+    luaL_unref(L, LUA_REGISTRYINDEX, LUA_REFNIL);
+    luaL_unref(L, LUA_REGISTRYINDEX, LUA_NOREF);
+    lua_newtable(L);
+    lua_pushboolean(L, 1);
+    CHECK_EQ(luaL_ref(L, -2), 1);
+    lua_close(L);
+}
+
+/* A C module that frees a number twice, or one that the state does not know since a rollback. */
+TEST(numbers_of_luaL_ref_that_are_not_in_use_free_nothing) {
+    lua_State *L = open_vm(1 * MIB, 2);
+    int kept = ref_of(L, 1), late, i, refs[8], j;
+    CHECK_OK(rlua_snap(L));
+    late = ref_of(L, 2);
+    luaL_unref(L, LUA_REGISTRYINDEX, late);
+    luaL_unref(L, LUA_REGISTRYINDEX, late);
+    CHECK_EQ(ref_of(L, 3), late);
+    CHECK(ref_of(L, 4) != late);
+    CHECK_OK(rlua_rollback(L, 1));
+    luaL_unref(L, LUA_REGISTRYINDEX, late);
+    luaL_unref(L, LUA_REGISTRYINDEX, late + 1);
+    luaL_unref(L, LUA_REGISTRYINDEX, 1 << 30);
+    for (i = 0; i < 8; i++) refs[i] = ref_of(L, 10 + i);
+    for (i = 0; i < 8; i++) {
+        CHECK_EQ(value_of(L, refs[i]), 10 + i);
+        for (j = 0; j < i; j++) CHECK(refs[j] != refs[i]);
+    }
+    CHECK_EQ(value_of(L, kept), 1);
+    CHECK_OK(rlua_check(L));
+    lua_close(L);
+}

@@ -129,7 +129,15 @@ static void rlua_check_finalizer(lua_State *L, GCObject *o, Table *mt); /* guard
 #undef luaU_dump
 #undef luaE_warning
 
+/* C modules keep the numbers of luaL_ref where no rollback reaches. */
+#define luaL_ref stock_luaL_ref
+#define luaL_unref stock_luaL_unref
+static int stock_luaL_ref(lua_State *L, int t) __attribute__((unused));
+static void stock_luaL_unref(lua_State *L, int t, int ref) __attribute__((unused));
 #include "lauxlib.c"
+#undef luaL_ref
+#undef luaL_unref
+#include "auxrefs.c"
 #include "lbaselib.c"
 #include "lcorolib.c"
 #include "upvalues.c" /* with ldblib.c */

@@ -4,10 +4,10 @@
 //! places in Rust, where no rollback reaches. So three things are the host's duty:
 //!
 //! - before the first snapshot, [`warm_up`]: room for handles, and the metatable of each type;
-//! - at a snapshot no handle (`Table`, `Function`, `AnyUserData`) is alive but those from before the
-//!   first one; one that was taken after a snapshot is dropped before the rollback to it;
-//! - after each rollback, [`Places::mend`]: a spare error value in each place that is empty. Without
-//!   it, the first error of a Rust function writes through NULL.
+//! - at a snapshot no handle (`Table`, `Function`, `AnyUserData`) is alive but those from before
+//!   the first one; one that was taken after a snapshot is dropped before the rollback to it;
+//! - after each rollback, [`Places::mend`]: a spare error value in each place that is empty.
+//!   Without it, the first error of a Rust function writes through NULL.
 
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;

@@ -1,0 +1,63 @@
+/* auxrefs.c: luaL_ref and luaL_unref, which C modules use, with numbers that may be stale.
+ *
+ * A module keeps the numbers in memory of its own, which does not roll back: after a rollback it
+ * may free one that the state never gave out, or that is free. Lua's own then has the slot twice in
+ * its list, and two users share it. Here a slot that is not in use is recognized, and left alone.
+ * What cannot be seen is a stale number whose slot serves somebody else by now (docs/BINDINGS.md).
+ *
+ * Part of the one translation unit, in the place of those of lauxlib.c.
+ */
+
+/* A free slot holds this and the next free one: an integer that no program keeps by chance. */
+#define FREE_SLOT ((lua_Integer)0x5EF0 << 48)
+#define FREE_MASK ((lua_Integer)0xFFFF << 48)
+
+/* The next free slot behind `ref`, 0 for none; -1 when it is not free. */
+static int next_free(lua_State *L, int t, int ref) {
+  int is_free = lua_rawgeti(L, t, ref) == LUA_TNUMBER && lua_isinteger(L, -1);
+  lua_Integer value = is_free ? lua_tointeger(L, -1) : 0;
+  lua_pop(L, 1);
+  return is_free && (value & FREE_MASK) == FREE_SLOT ? (int)(value & ~FREE_MASK) : -1;
+}
+
+/* The first free slot; `freelist` is lauxlib.c's, the index where it is kept. */
+static int first_free(lua_State *L, int t) {
+  lua_rawgeti(L, t, freelist);
+  int ref = lua_isinteger(L, -1) ? (int)lua_tointeger(L, -1) : 0;
+  lua_pop(L, 1);
+  return ref;
+}
+
+static void set_slot(lua_State *L, int t, int ref, lua_Integer value) {
+  lua_pushinteger(L, value);
+  lua_rawseti(L, t, ref);
+}
+
+LUALIB_API int luaL_ref(lua_State *L, int t) {
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    return LUA_REFNIL;
+  }
+  t = lua_absindex(L, t);
+  int ref = first_free(L, t);
+  int next = ref > 0 ? next_free(L, t, ref) : -1;
+  if (next < 0) {
+    /* Before the length is taken: the head of the list is in the same sequence. */
+    set_slot(L, t, freelist, 0);
+    ref = (int)lua_rawlen(L, t) + 1;
+  } else {
+    set_slot(L, t, freelist, next);
+  }
+  lua_rawseti(L, t, ref);
+  return ref;
+}
+
+LUALIB_API void luaL_unref(lua_State *L, int t, int ref) {
+  if (ref <= 0) return;
+  t = lua_absindex(L, t);
+  int in_use = lua_rawgeti(L, t, ref) != LUA_TNIL;
+  lua_pop(L, 1);
+  if (!in_use || next_free(L, t, ref) >= 0) return;
+  set_slot(L, t, ref, FREE_SLOT | first_free(L, t));
+  set_slot(L, t, freelist, ref);
+}
