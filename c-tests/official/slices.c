@@ -1,9 +1,9 @@
 /* slices.c: lua.org's own test suite in slices, with snapshots between them and rollbacks.
  * Method: each file of the suite runs in a coroutine whose count hook yields; between two slices
  * the VM is idle, and random snapshots, rollbacks and checks come. A file that passes in one go
- * passes in slices, also where much of it ran more than once. The one about io tests what lies outside,
- * which does not roll back: its own assertions may fail then, and it must not crash, leave a file
- * open, or leave the VM in disorder.
+ * passes in slices, also where much of it ran more than once. The one about io tests what lies
+ * outside, which does not roll back: its own assertions may fail then, and it must not crash, leave
+ * a file open, or leave the VM in disorder.
  * ../official.sh brings the suite here and runs this in its folder.
  * Not here: files that expect the main thread (coroutine, errors, and gc, which counts memory to
  * the KiB), that set hooks themselves (db), or that need a shell (main). */

@@ -335,7 +335,8 @@ impl History {
 
     /// Puts back the n-th newest snapshot, drops the newer ones, keeps this one.
     ///
-    /// After an error nothing has changed.
+    /// After an error nothing has changed; behind [`prepare_restore`](Self::prepare_restore) there
+    /// is none.
     ///
     /// # Safety
     /// Nothing else touches the region during the call, and every page below any held snapshot's
@@ -349,9 +350,13 @@ impl History {
         let target = self.prepare_restore(n)?;
         let restored = Live { used_pages: self.snapshots[target].used_pages as usize, ..live };
         let looked_at = live.used_pages.min(restored.used_pages);
+        // Where the tracker has no memory for its answer, every page is suspected: behind
+        // prepare_restore nothing fails any more.
         // SAFETY: the caller's contract.
-        unsafe { tracker.find(Live { used_pages: looked_at, ..live }, &mut self.pages)? };
-        self.pages.insert_range(looked_at, restored.used_pages);
+        let found =
+            unsafe { tracker.find(Live { used_pages: looked_at, ..live }, &mut self.pages) };
+        let known = if found.is_ok() { looked_at } else { 0 };
+        self.pages.insert_range(known, restored.used_pages);
         let logs = self.snapshots.range(target..).filter_map(|s| self.logs.get(s.log as usize));
         for page in logs.flat_map(Undo::changed_pages) {
             self.undone.insert(page.get());

@@ -192,3 +192,40 @@ fn an_untouched_region_is_not_looked_at() {
     assert_eq!(history.count(), 2);
     history.check().unwrap();
 }
+
+/// A tracker that has no memory for its answer.
+struct Speechless;
+
+impl Tracker for Speechless {
+    unsafe fn find(&mut self, _live: Live, _suspects: &mut PageSet) -> Result<()> {
+        Err(Error::NoMemoryForPages { wanted_pages: 1 })
+    }
+    unsafe fn captured(&mut self, _live: Live, _changed: &PageSet) {}
+    unsafe fn restored(&mut self, _live: Live) {}
+    fn id(&self) -> i32 {
+        0
+    }
+}
+
+#[test]
+fn a_restore_needs_no_answer_of_the_tracker() {
+    let mut pages = vec![ZERO; 20];
+    let mut history = History::new(8);
+    let mut states = Vec::new();
+    for frame in 0..6 {
+        for page in pages.iter_mut().skip(frame).step_by(3) {
+            page.0[frame * 70..][..200].fill(frame as u8 + 1);
+        }
+        capture(&mut history, &mut pages, frame as i64).unwrap();
+        states.push(pages.clone());
+    }
+    for n in [1, 3, 2] {
+        pages.iter_mut().for_each(|page| page.0[1000..1100].fill(0xEE));
+        let live = Live { base: pages.as_mut_ptr().cast(), used_pages: pages.len() };
+        // SAFETY: as for `restore`.
+        unsafe { history.restore(live, &mut Speechless, n) }.unwrap();
+        states.truncate(states.len() + 1 - n);
+        assert_eq!(&pages, states.last().unwrap());
+        history.check().unwrap();
+    }
+}

@@ -159,9 +159,8 @@ pub unsafe extern "C" fn kept(main: *mut lua_State, cursor: *mut u64) -> *mut c_
 }
 
 /// Makes room for the blocks that a restore leaves as they are, finalizes what it takes away, and
-/// copies the blocks. After an error nothing has changed. Where the restore itself fails after this
-/// (the kernel can refuse to tell which pages were written), the state is what it was, with objects
-/// that were finalized early: no finalizer comes for them again.
+/// copies the blocks. After an error nothing has changed; the restore itself, which was prepared
+/// before, does not fail.
 ///
 /// # Safety
 /// As for [`super::timeline::capture`]; the n-th newest snapshot is held.
