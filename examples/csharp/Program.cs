@@ -81,6 +81,7 @@ internal static class Layout
         PrintEnum(typeof(Status), "RLUA_");
         PrintEnum(typeof(Tracker), "RLUA_TRACKER_");
         PrintEnum(typeof(Guard), "RLUA_GUARD_");
+        PrintEnum(typeof(Profile), "RLUA_PROFILE_");
         PrintStruct(typeof(Native.Config), "rlua_Config");
         PrintStruct(typeof(Info), "rlua_Info");
         PrintStruct(typeof(Native.ResourceTypeStruct), "rlua_ResourceType");
