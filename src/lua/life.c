@@ -13,7 +13,10 @@ static unsigned int rlua_makeseed(lua_State *L) {
   G(L)->own = (rlua_Own){.sweep_divisor = 1};
   if (pending_birth != NULL) {
     G(L)->own.seed = pending_birth->seed;
+    G(L)->own.draws = pending_birth->seed;
+    G(L)->own.region_bytes = pending_birth->region_bytes;
     G(L)->own.deterministic = pending_birth->deterministic != 0;
+    atomic_store_explicit(&state_offset, (unsigned int)(size_t)G(L), memory_order_relaxed);
     return pending_birth->string_seed;
   }
   /* As lstate.c does for a host's own state: an address, a local address, a clock. */

@@ -13,9 +13,11 @@
 
 #include <math.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -25,6 +27,8 @@
 #include "overrides/entries.h"
 #include "overrides/userdata.h"
 #include "overrides/speed.h"
+#include "overrides/names.h"
+#include "overrides/clock.h"
 
 /* Stock functions that Rust replaces (ffi/life.rs): they keep their code under another, internal,
  * name. */
@@ -95,7 +99,19 @@ static void rlua_enter_warnerror(lua_State *L, const char *where) {
 #include "lobject.c"
 #include "ltm.c"
 #include "lstring.c"
+
+#include "overrides/keys.h"
+#include "keys.c"
 #include "ltable.c"
+#undef luaC_newobj
+#undef point2uint
+
+/* All ways to a new key of a kind that needs a number. */
+#define luaH_finishset(L, t, key, slot, value) \
+  ((isabstkey(slot) && rlua_is_outward(key) ? rlua_meet_key((L), (key)) : (void)0), \
+   luaH_finishset((L), (t), (key), (slot), (value)))
+#define luaH_set(L, t, key, value) \
+  ((rlua_is_outward(key) ? rlua_meet_key((L), (key)) : (void)0), luaH_set((L), (t), (key), (value)))
 #include "lvm.c"
 
 /* lua_callk and lua_pcallk with a continuation, the writer of lua_dump and the warn function run
@@ -124,18 +140,26 @@ static void rlua_enter_warning(lua_State *L, const char *message, int tocont) {
 static void rlua_check_finalizer(lua_State *L, GCObject *o, Table *mt); /* guarded.c */
 #define luaC_checkfinalizer(L, o, mt) rlua_check_finalizer(L, o, mt)
 #include "lapi.c"
+#undef luaH_finishset
+#undef luaH_set
 #undef luaC_checkfinalizer
 #undef luaD_call
 #undef luaU_dump
 #undef luaE_warning
 
+#define strerror(number) rlua_strerror(L, (number))
 #include "lauxlib.c"
 #include "lbaselib.c"
 #include "lcorolib.c"
 #include "upvalues.c" /* with ldblib.c */
 
+/* A file's text names its handle (`p`), which lies in the VM, not its FILE. */
+#define lua_pushfstring(L, format, file) \
+  lua_pushfstring((L), (format), rlua_deterministic(L) ? (void *)p : (void *)(file))
 #include "overrides/files.h"
 #include "liolib.c"
+#undef lua_pushfstring
+#undef strerror
 #undef lua_newuserdatauv
 #undef fopen
 #undef tmpfile
@@ -143,17 +167,39 @@ static void rlua_check_finalizer(lua_State *L, GCObject *o, Table *mt); /* guard
 #undef l_popen
 #undef l_pclose
 
+#include "clock.c"
+#define time(t) rlua_seeding_time(t)
 #include "lmathlib.c"
+#undef time
+
+#include "overrides/packages.h"
 #include "loadlib.c"
 
 /* os.exit(code, true) closes the state from inside Lua and then leaves the process. */
 static void rlua_close_at_exit(lua_State *L);
 #undef lua_close
 #define lua_close(L) rlua_close_at_exit(L)
+#undef CLOCKS_PER_SEC
+#define CLOCKS_PER_SEC CLOCK_UNITS
+#define clock() rlua_clock(L)
+#define time(t) rlua_time(L)
+#define l_gmtime(t, tm) rlua_gmtime(L, (t), (tm))
+#define l_localtime(t, tm) rlua_localtime(L, (t), (tm))
+#define mktime(tm) rlua_mktime(L, (tm))
+#define strftime(text, room, format, tm) rlua_strftime(L, (text), (room), (format), (tm))
+#define difftime(later, earlier) rlua_difftime((later), (earlier))
 #include "loslib.c"
 #undef lua_close
+#undef clock
+#undef time
+#undef mktime
+#undef strftime
+#undef difftime
+#undef getenv
 
+#define lua_topointer(L, arg) rlua_format_topointer(L, arg)
 #include "lstrlib.c"
+#undef lua_topointer
 #include "ltablib.c"
 #include "lutf8lib.c"
 #include "linit.c"
@@ -171,6 +217,7 @@ static void rlua_close_at_exit(lua_State *L);
 #include "resources.c"
 #include "files.c"
 #include "guarded.c"
+#include "names.c"
 #include "recover.c"
 #include "walk.c"
 #include "check.c"

@@ -72,12 +72,13 @@ impl Config {
 
     /// What C is told before the state runs; `None` where the seed is random. Lua's seed of strings
     /// has 32 bits; every bit of ours counts.
-    pub(super) fn birth(&self) -> Option<Birth> {
+    pub(super) fn birth(&self, region_bytes: usize) -> Option<Birth> {
         self.seed.map(|seed| {
             let mixed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
             let string_seed = (mixed >> 32) as u32 ^ mixed as u32;
             let deterministic = (self.profile == Profile::Deterministic).into();
-            Birth { seed, string_seed, deterministic }
+            let region_bytes = region_bytes as u64;
+            Birth { seed, region_bytes, string_seed, deterministic }
         })
     }
 }

@@ -95,7 +95,7 @@ impl Vm {
             last_error: Sentence::new(),
             guarded: Guarded::new(config.guard),
         };
-        let birth = config.birth();
+        let birth = config.birth(made.arena.reserved_bytes());
         let birth = birth.as_ref().map_or(ptr::null(), ptr::from_ref);
         // SAFETY: the place is a Vm's. The arena stays in it, and nothing else uses it while Lua
         // runs.
