@@ -106,13 +106,26 @@ static rlua_Pointer *meet_pointer(lua_State *L, const void *address) {
 
 /* -- keys ---------------------------------------------------------------------------------------- */
 
+/* The pointer of a key that needs a number from the list, or NULL. */
+static const void *listed_address(const global_State *g, const TValue *key) {
+  const void *address;
+  if (!g->own.deterministic) return NULL;
+  if (rawtt(key) == LUA_VLCF)
+    return rlua_library_number(fvalue(key)) == 0 ? (void *)(size_t)fvalue(key) : NULL;
+  if (rawtt(key) != LUA_VLIGHTUSERDATA) return NULL;
+  address = pvalue(key);
+  return (size_t)address >= LOWEST_ADDRESS && !is_in_region(&g->own, address) ? address : NULL;
+}
+
 static void rlua_meet_key(lua_State *L, const TValue *key) {
-  if (!rlua_deterministic(L)) return;
-  if (rawtt(key) == LUA_VLCF) {
-    if (rlua_library_number(fvalue(key)) == 0) meet_pointer(L, (void *)(size_t)fvalue(key));
-  } else if (!is_in_region(&G(L)->own, pvalue(key)) && (size_t)pvalue(key) >= LOWEST_ADDRESS) {
-    meet_pointer(L, pvalue(key));
-  }
+  const void *address = listed_address(G(L), key);
+  if (address != NULL) meet_pointer(L, address);
+}
+
+/* For walk.c. */
+static int is_met(const global_State *g, const TValue *key) {
+  const void *address = listed_address(g, key);
+  return address == NULL || find_pointer(&g->own, address) != NULL;
 }
 
 /* One that was never met is in no table. */
