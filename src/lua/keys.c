@@ -43,12 +43,6 @@ static const rlua_Own *own_of(const Table *t) {
   return &((const global_State *)(base + offset))->own;
 }
 
-static GCObject *rlua_new_table(lua_State *L, int tag, size_t size) {
-  GCObject *o = (luaC_newobj)(L, tag, size);
-  o->marked |= (lu_byte)(rlua_deterministic(L) << KEYBIT);
-  return o;
-}
-
 /* Of an address in the region of the VM: its low bits. */
 static int is_in_region(const rlua_Own *own, const void *address) {
   return (size_t)address - ((size_t)own & ~(size_t)0xFFFFFFFFu) < own->region_bytes;
@@ -139,16 +133,18 @@ static unsigned int rlua_hash_object(const Table *t, const void *object) {
   return (unsigned int)(size_t)object;
 }
 
-static unsigned int rlua_hash_light(const Table *t, const void *address) {
-  if (testbit(t->marked, KEYBIT) && (size_t)address >= LOWEST_ADDRESS) {
+__attribute__((noinline)) static unsigned int rlua_hash_light(const Table *t,
+                                                               const void *address) {
+  if (testbit(t->flags, KEYBIT) && (size_t)address >= LOWEST_ADDRESS) {
     const rlua_Own *own = own_of(t);
     if (!is_in_region(own, address)) return met_number(own, address);
   }
   return (unsigned int)(size_t)address;
 }
 
-static unsigned int rlua_hash_function(const Table *t, lua_CFunction function) {
-  if (!testbit(t->marked, KEYBIT)) return (unsigned int)(size_t)function;
+__attribute__((noinline)) static unsigned int rlua_hash_function(const Table *t,
+                                                                  lua_CFunction function) {
+  if (!testbit(t->flags, KEYBIT)) return (unsigned int)(size_t)function;
   unsigned int number = rlua_library_number(function);
   return number != 0 ? number : met_number(own_of(t), (void *)(size_t)function);
 }

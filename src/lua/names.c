@@ -14,28 +14,34 @@
 
 /* -- the libraries' functions -------------------------------------------------------------------- */
 
-/* An open-addressed table, filled once and never written again: name_libraries. */
-#define LIBRARY_SLOTS 1024u
+/* An open-addressed table, filled once and never written again: name_libraries. What a search reads
+ * is apart from the names, so that it stays in the cache. */
+#define LIBRARY_SLOTS 512u
 
-typedef struct LibraryFunction {
-  lua_CFunction function;
+typedef struct LibrarySlot {
+  int32_t offset;      /* of the function from the first one, luaB_print */
+  unsigned int number; /* a hash of its name, never 0; 0 where nothing is */
+} LibrarySlot;
+
+typedef struct LibraryName {
   const char *library, *name; /* the name is both */
-  unsigned int number;        /* its hash, never 0 */
-} LibraryFunction;
+} LibraryName;
 
-static LibraryFunction library_functions[LIBRARY_SLOTS];
+static LibrarySlot library_slots[LIBRARY_SLOTS];
+static LibraryName library_names[LIBRARY_SLOTS];
 
-static const LibraryFunction *library_function(lua_CFunction function) {
-  uint64_t mixed = (uint64_t)(size_t)function * 0x9E3779B97F4A7C15u;
-  for (unsigned int i = (unsigned int)(mixed >> 32);; i++) {
-    const LibraryFunction *slot = &library_functions[i % LIBRARY_SLOTS];
-    if (slot->function == function || slot->function == NULL) return slot;
-  }
+/* The function's slot, or the empty one where it would stand. */
+static inline unsigned int library_slot(const void *function) {
+  ptrdiff_t offset = (ptrdiff_t)((size_t)function - (size_t)&luaB_print);
+  unsigned int i = (unsigned int)offset * 0x9E3779B9u >> 23;
+  while (library_slots[i].number != 0 && library_slots[i].offset != offset)
+    i = (i + 1) % LIBRARY_SLOTS;
+  return i;
 }
 
 /* 0 for a function that is none of the libraries'. */
 static unsigned int rlua_library_number(lua_CFunction function) {
-  return library_function(function)->number;
+  return library_slots[library_slot((void *)(size_t)function)].number;
 }
 
 /* FNV-1a, never 0. It depends on the name alone: peers need not register in one order. */
@@ -48,10 +54,12 @@ static unsigned int hash_name(unsigned int hash, const char *name) {
 /* Of two names for one function the first counts. */
 static void name_functions(const char *library, const luaL_Reg *functions) {
   for (; functions->name != NULL; functions++) {
-    LibraryFunction *slot = (LibraryFunction *)library_function(functions->func);
-    if (functions->func == NULL || slot->function != NULL) continue;
+    unsigned int i = library_slot((void *)(size_t)functions->func);
+    if (functions->func == NULL || library_slots[i].number != 0) continue;
+    ptrdiff_t offset = (ptrdiff_t)((size_t)functions->func - (size_t)&luaB_print);
     unsigned int hash = hash_name(hash_name(NAME_HASH_START, library), functions->name);
-    *slot = (LibraryFunction){functions->func, library, functions->name, hash | (hash == 0)};
+    library_slots[i] = (LibrarySlot){(int32_t)offset, hash | (hash == 0)};
+    library_names[i] = (LibraryName){library, functions->name};
   }
 }
 
@@ -113,9 +121,10 @@ static int rlua_pointer_text(lua_State *L, const void *pointer, char *text) {
   if (pointer == NULL) return snprintf(text, POINTER_ROOM, "(null)");
   if (address < LOWEST_ADDRESS || is_in_region(&G(L)->own, pointer))
     return snprintf(text, POINTER_ROOM, "0x%012x", (unsigned int)address);
-  const LibraryFunction *listed = library_function((lua_CFunction)address);
-  if (listed->number != 0)
-    return snprintf(text, POINTER_ROOM, "builtin: %s%s", listed->library, listed->name);
+  unsigned int slot = library_slot(pointer);
+  if (library_slots[slot].number != 0)
+    return snprintf(text, POINTER_ROOM, "builtin: %s%s", library_names[slot].library,
+                    library_names[slot].name);
   const rlua_Pointer *met = meet_pointer(L, pointer);
   if (met->name != NULL) return snprintf(text, POINTER_ROOM, "builtin: %s", met->name);
   return snprintf(text, POINTER_ROOM, "native: %u", (unsigned int)(met - G(L)->own.pointers) + 1);
@@ -135,9 +144,8 @@ static int rlua_format_pointer(lua_State *L, int arg, char *form, char *text) {
 static int is_library_name(const char *name) {
   char full[NAME_BYTES + 1];
   for (unsigned int i = 0; i < LIBRARY_SLOTS; i++) {
-    const LibraryFunction *listed = &library_functions[i];
-    if (listed->function == NULL) continue;
-    snprintf(full, sizeof full, "%s%s", listed->library, listed->name);
+    if (library_slots[i].number == 0) continue;
+    snprintf(full, sizeof full, "%s%s", library_names[i].library, library_names[i].name);
     if (strcmp(full, name) == 0) return 1;
   }
   return 0;
@@ -184,7 +192,7 @@ int rlua_c_register(lua_State *L, const char *name, const void *address, int is_
   unsigned int kind = is_function ? POINTER_FUNCTION : POINTER_DATA;
   if (!is_name(name)) return REGISTER_BAD_NAME;
   if (is_in_region(own, address) || (size_t)address < LOWEST_ADDRESS) return REGISTER_BAD_POINTER;
-  if (library_function((lua_CFunction)(size_t)address)->number != 0) return REGISTER_NAMED;
+  if (library_slots[library_slot(address)].number != 0) return REGISTER_NAMED;
   const rlua_Pointer *pointer = find_pointer(own, address), *named = find_name(own, name);
   if (named != NULL && named == pointer && named->kind == kind) return REGISTER_OK;
   if (named != NULL || is_library_name(name)) return REGISTER_TAKEN;

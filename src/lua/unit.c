@@ -64,6 +64,8 @@ static void rlua_enter_call(lua_State *L, StkId func, int nresults) {
 }
 #define luaD_callnoyield(L, func, nresults) rlua_enter_call(L, func, nresults)
 
+/* Where objects are made it is inlined, however large the unit grows. */
+static inline void *luaM_malloc_(lua_State *L, size_t size, int tag);
 #include "lmem.c"
 
 /* The arena does not clear the place of a string, which is filled at once (Z1). Only here something
@@ -100,11 +102,17 @@ static void rlua_enter_warnerror(lua_State *L, const char *where) {
 #include "ltm.c"
 #include "lstring.c"
 
+static int luaH_next(lua_State *L, Table *t, StkId key) __attribute__((unused)); /* next.c */
+/* Inlined into luaH_get, it would make that save registers for strings too. */
+static const TValue *getgeneric(Table *t, const TValue *key, int deadok) __attribute__((noinline));
 #include "overrides/keys.h"
 #include "keys.c"
 #include "ltable.c"
-#undef luaC_newobj
 #undef point2uint
+#undef maskflags
+#define maskflags NO_METAMETHODS
+#include "next.c"
+#define luaH_next(L, t, key) next_pair((L), (t), (key))
 
 /* All ways to a new key of a kind that needs a number. */
 #define luaH_finishset(L, t, key, slot, value) \
@@ -142,6 +150,7 @@ static void rlua_check_finalizer(lua_State *L, GCObject *o, Table *mt); /* guard
 #include "lapi.c"
 #undef luaH_finishset
 #undef luaH_set
+#undef luaH_next
 #undef luaC_checkfinalizer
 #undef luaD_call
 #undef luaU_dump

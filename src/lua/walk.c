@@ -262,7 +262,7 @@ static int values(Walk *w, const TValue *v, size_t count) {
 
 static int table_pointers(Walk *w, const Table *h) {
   size_t nodes = sizenode(h);
-  ENSURE(!testbit(h->marked, KEYBIT) == !w->g->own.deterministic, "a table has another profile");
+  ENSURE(!testbit(h->flags, KEYBIT) == !w->g->own.deterministic, "a table has another profile");
   TRY(optional(w, LUA_VTABLE, h->metatable));
   TRY(values(w, h->array, luaH_realasize(h)));
   if (isdummy(h)) return 1;

@@ -1,19 +1,23 @@
 /* keys.h: which order tables have does not depend on addresses (keys.c).
  *
  * A table of a VM in the deterministic profile has a mark, since its hash functions are not told
- * the state. Before ltable.c, which is the last to use both macros.
+ * the state. Before ltable.c.
  */
 #ifndef rlua_keys_h
 #define rlua_keys_h
 
-#include "lgc.h"
+#include "ltm.h"
 #include "private.h"
 
-/* TESTBIT, which only Lua's own test library uses. The collector leaves it alone. */
-#define KEYBIT TESTBIT
+/* In a table's flags, of which Lua uses those of the first six metamethods, and the last. What
+ * invalidateTMcache clears does not include it. */
+#define KEYBIT 6
+_Static_assert(TM_EQ < KEYBIT && BITRAS > 1 << KEYBIT, "the mark's bit is free");
 
-static GCObject *rlua_new_table(lua_State *L, int tag, size_t size);
-#define luaC_newobj(L, tag, size) rlua_new_table((L), (tag), (size))
+/* In ltable.c it stands for a new table's flags; `L` is in scope. */
+#undef maskflags
+#define maskflags (G(L)->own.new_flags)
+#define NO_METAMETHODS (~(~0u << (TM_EQ + 1))) /* as ltm.h has it */
 
 /* `t`, the table, is in scope where ltable.c uses it. */
 static unsigned int rlua_hash_function(const Table *t, lua_CFunction function);

@@ -24,6 +24,8 @@ typedef struct rlua_Own {
   Table *types; /* metatables of resources by name, or NULL (resources.c); a root too */
   uint64_t seed;               /* the config's; 0 in a state of another allocator */
   unsigned char deterministic; /* 1 in the deterministic profile, 0 in the stock one */
+  unsigned char new_flags;     /* of a new table (keys.h) */
+  unsigned int next_place;     /* where the last answer of `next` stood in its table (next.c) */
   unsigned int nanoseconds;    /* of the clock that scripts read (clock.c) */
   int64_t seconds;
   uint64_t draws;              /* what randomseed() without arguments draws from (clock.c) */
