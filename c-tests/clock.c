@@ -1,5 +1,5 @@
-/* clock.c: in the deterministic profile time is what the host set, and dates are those of UTC in the
- * C locale.
+/* clock.c: in the deterministic profile time is what the host set, and dates are those of UTC in
+ * the C locale.
  * Method: dates and times by chance are compared with what the C library says under TZ=UTC in the C
  * locale, and then under another zone, which must change nothing. */
 #define _DEFAULT_SOURCE /* timegm */
@@ -155,7 +155,8 @@ TEST(years_end_where_an_int_does) {
     CHECK_EVAL(L, "os.date('%Y', 67768036191676799)", "2147485547");
     CHECK_EVAL(L, "pcall(os.date, '%Y', 67768036191676800)", "false");
     CHECK_EVAL(L, "pcall(os.date, '%Y', math.mininteger)", "false");
-    CHECK_EVAL(L, "os.time {year = 2147485547, month = 12, day = 31, hour = 23, min = 59, sec = 59}",
+    CHECK_EVAL(L, "os.time {year = 2147485547, month = 12, day = 31, hour = 23, min = 59, "
+                  "sec = 59}",
                "67768036191676799");
     CHECK_EVAL(L, "pcall(os.time, {year = 2147485547, month = 12, day = 32})", "false");
     CHECK_EVAL(L, "pcall(os.date, '%Ez')", "false");

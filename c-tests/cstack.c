@@ -31,7 +31,8 @@ static const char *const shapes[] = {
     "return assert(load(('do '):rep(250) .. ('end '):rep(250)))",
     "return (('x'):rep(3000)):match(('x?'):rep(3000) .. 'y')",
     /* what runs when the limit is reached has a tenth more */
-    "local function f() return (('a'):gsub('a', f)) end return xpcall(f, function() return f() end)",
+    "local function f() return (('a'):gsub('a', f)) end "
+    "return xpcall(f, function() return f() end)",
 };
 
 typedef struct Case {

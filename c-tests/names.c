@@ -1,8 +1,8 @@
 /* names.c: in the deterministic profile a pointer has a name that is the same in every process, and
  * tables keyed by pointers have one order.
- * Method: two VMs in one process lie at different addresses, and are given different pointers of the
- * host; what their scripts see must be equal. What depends on the libraries' names alone is compared
- * with what it was when this was written. */
+ * Method: two VMs in one process lie at different addresses, and are given different pointers of
+ * the host; what their scripts see must be equal. What depends on the libraries' names alone is
+ * compared with what it was when this was written. */
 #include "harness.h"
 
 #define POINTERS 400
@@ -202,10 +202,11 @@ TEST(registering_is_refused_where_names_would_be_ambiguous) {
 TEST(order_of_the_libraries_functions_is_the_same_everywhere) {
     lua_State *L = open_vm(MIB, 1);
     run(L, order);
-    run(L, "t = {} for i, name in ipairs {'byte', 'char', 'find', 'format', 'gmatch', 'gsub', 'len', "
-           "'lower', 'match', 'rep', 'reverse', 'sub', 'upper'} do t[string[name]] = name end "
+    run(L, "t = {} for i, name in ipairs {'byte', 'char', 'find', 'format', 'gmatch', 'gsub', "
+           "'len', 'lower', 'match', 'rep', 'reverse', 'sub', 'upper'} do "
+           "t[string[name]] = name end "
            "t[ipairs {}], t[print], t[table.concat], t[utf8.char] = 'i', 'p', 'c', 'u'");
-    CHECK_EVAL(L, "order(t)", 
+    CHECK_EVAL(L, "order(t)",
                "upper find i c gmatch format len u lower match byte reverse rep p char sub gsub");
     lua_close(L);
 }
@@ -232,8 +233,8 @@ TEST(order_of_the_hosts_pointers_is_the_same_everywhere) {
     set_light(b, "one", early + 3), set_light(b, "two", early + 7);
     for (i = 0; i < 2; i++) {
         lua_State *L = i ? a : b;
-        run(L, "t = {} t[two], t[one], t[f], t[print], t[12], t.x, t[true] = 2, 1, 'f', 'p', 12, 'x', "
-               "true");
+        run(L, "t = {} t[two], t[one], t[f], t[print], t[12], t.x, t[true] = "
+               "2, 1, 'f', 'p', 12, 'x', true");
         CHECK_EVAL(L, "t[one] .. t[two] .. t[f]", "12f");
     }
     check_same(a, b, "order(t)");
@@ -433,7 +434,7 @@ TEST(nothing_of_the_environment_is_seen) {
     L = open_vm(MIB, 1);
     CHECK_EVAL(L, "package.path:sub(1, 32) .. package.path:sub(-13)",
                "/usr/local/share/lua/5.4/?.lua;/;./?/init.lua");
-    CHECK_EVAL(L, "package.path:find('/tmp', 1, true) or package.cpath:find('/tmp', 1, true)", "nil");
+    CHECK_EVAL(L, "(package.path .. package.cpath):find('/tmp', 1, true)", "nil");
     CHECK_EVAL(L, "os.getenv('LUA_PATH')", "nil");
     CHECK_EVAL(L, "pcall(os.tmpname)", "false");
     CHECK_EVAL(L, "select(2, io.open('/nonexistent/file'))",

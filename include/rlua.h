@@ -228,8 +228,9 @@ typedef struct rlua_Config {
    */
   size_t max_snapshots;
   /**
-   * Seed of string hashes and of table.sort's pivot. Peers of one session use the same; a
-   * seed per session resists collisions that were crafted offline.
+   * Seed of string hashes, of table.sort's pivot, and in the deterministic profile of
+   * math.random. Peers of one session use the same; a seed per session resists collisions that
+   * were crafted offline.
    */
   uint64_t seed;
   /**
@@ -1335,7 +1336,8 @@ int rlua_register_pointer(lua_State *L, const char *name, void *pointer);
  * Sets the clock that os.time, os.date and os.clock read in the deterministic profile: an input,
  * like a player's keys, so set it from what all peers agree on (the frame's number times its
  * length). It is part of the state, rolls back, and begins at 0. os.clock tells all of it in
- * seconds. May be called while Lua is running, and may go back.
+ * seconds. May be called while Lua is running, and may go back. (To os.time -1 is what it is to
+ * C's mktime, no time at all, and raises.)
  *
  * Cost: two writes.
  *

@@ -633,7 +633,8 @@ API(register) {
     return rlua_register(L, any_text(), some[below(&R, 4)]);
 }
 API(register_pointer) {
-    return rlua_register_pointer(L, any_text(), one_in(&R, 3) ? a_block(L) : (char *)vms + any_int());
+    void *pointer = one_in(&R, 3) ? a_block(L) : (char *)vms + below(&R, 40);
+    return rlua_register_pointer(L, any_text(), pointer);
 }
 API(set_time) { return rlua_set_time(L, (int64_t)random_u64(&R), (uint32_t)random_u64(&R) >> 2); }
 API(config_digest) { uint64_t digest; return rlua_config_digest(L, POINTER(&digest)); }

@@ -78,7 +78,8 @@ unsafe fn register(
                 return Err(Error::NullArg { name: "name" });
             }
             if pointer.is_null() {
-                return Err(Error::NullArg { name: if is_function { "function" } else { "pointer" } });
+                let name = if is_function { "function" } else { "pointer" };
+                return Err(Error::NullArg { name });
             }
             let why = match lua::rlua_c_register(L, name, pointer, is_function.into()) {
                 lua::REGISTER_OK => return Ok(()),
@@ -98,7 +99,8 @@ unsafe fn register(
 /// Sets the clock that os.time, os.date and os.clock read in the deterministic profile: an input,
 /// like a player's keys, so set it from what all peers agree on (the frame's number times its
 /// length). It is part of the state, rolls back, and begins at 0. os.clock tells all of it in
-/// seconds. May be called while Lua is running, and may go back.
+/// seconds. May be called while Lua is running, and may go back. (To os.time -1 is what it is to
+/// C's mktime, no time at all, and raises.)
 ///
 /// Cost: two writes.
 ///
@@ -112,11 +114,7 @@ unsafe fn register(
 /// # Safety
 /// `L` is NULL, foreign, or a thread of a VM that no other thread uses during the call.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn rlua_set_time(
-    L: *mut lua_State,
-    seconds: i64,
-    nanoseconds: u32,
-) -> c_int {
+pub unsafe extern "C" fn rlua_set_time(L: *mut lua_State, seconds: i64, nanoseconds: u32) -> c_int {
     let function = "rlua_set_time";
     // SAFETY: by the contract above; two plain writes.
     unsafe {

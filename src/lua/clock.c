@@ -1,10 +1,10 @@
 /* clock.c: time and chance as inputs of the VM.
  *
- * In the deterministic profile os.time, os.clock and os.date read what the host set (rlua_set_time),
- * zero at first. There is one zone, UTC, and one locale, C's; the calendar is the Gregorian, for
- * years that an int holds. What randomseed() without arguments takes is drawn from the config's
- * seed. All of that is part of the state, and rolls back. In the stock profile everything is the
- * platform's.
+ * In the deterministic profile os.time, os.clock and os.date read what the host set
+ * (rlua_set_time), zero at first. There is one zone, UTC, and one locale, C's; the calendar is
+ * the Gregorian, for years that an int holds. What randomseed() without arguments takes is drawn
+ * from the config's seed. All of that is part of the state, and rolls back. In the stock profile
+ * everything is the platform's.
  *
  * Part of the one translation unit, before lmathlib.c.
  */
@@ -38,7 +38,7 @@ static double rlua_difftime(time_t later, time_t earlier) {
   return (double)((__int128)later - earlier);
 }
 
-/* -- the calendar -------------------------------------------------------------------------------- */
+/* -- the calendar ------------------------------------------------------------------------------ */
 
 #define DAY_SECONDS 86400
 #define DAYS_OF_400_YEARS 146097
@@ -104,7 +104,7 @@ static time_t rlua_mktime(lua_State *L, struct tm *tm) {
   return civil_time(seconds, tm) == NULL ? (time_t)-1 : (time_t)seconds;
 }
 
-/* -- dates as text ------------------------------------------------------------------------------- */
+/* -- dates as text ----------------------------------------------------------------------------- */
 
 static const char *const day_names[] = {"Sunday",   "Monday", "Tuesday", "Wednesday",
                                         "Thursday", "Friday", "Saturday"};

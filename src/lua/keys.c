@@ -1,7 +1,8 @@
 /* keys.c: pointers that lead out of a VM, and the numbers that stand for them in it.
  *
- * A C function or a light userdata that is a key of a table has an address that differs from process
- * to process, so in the deterministic profile another number decides its place in the table:
+ * A C function or a light userdata that is a key of a table has an address that differs from
+ * process to process, so in the deterministic profile another number decides its place in the
+ * table:
  *
  *   pointer                              number
  *   a function of the libraries          a hash of its name (names.c)
@@ -48,7 +49,7 @@ static int is_in_region(const rlua_Own *own, const void *address) {
   return (size_t)address - ((size_t)own & ~(size_t)0xFFFFFFFFu) < own->region_bytes;
 }
 
-/* -- the list ------------------------------------------------------------------------------------ */
+/* -- the list ---------------------------------------------------------------------------------- */
 
 /* Behind the list, with room for `capacity`, lies its index: places in the list plus 1, 0 where
  * nothing is, found by address. */
@@ -98,7 +99,7 @@ static rlua_Pointer *meet_pointer(lua_State *L, const void *address) {
   return pointer;
 }
 
-/* -- keys ---------------------------------------------------------------------------------------- */
+/* -- keys -------------------------------------------------------------------------------------- */
 
 /* The pointer of a key that needs a number from the list, or NULL. */
 static const void *listed_address(const global_State *g, const TValue *key) {

@@ -12,7 +12,7 @@
  * order keys have (keys.c).
  */
 
-/* -- the libraries' functions -------------------------------------------------------------------- */
+/* -- the libraries' functions ------------------------------------------------------------------ */
 
 /* An open-addressed table, filled once and never written again: name_libraries. What a search reads
  * is apart from the names, so that it stays in the cache. */
@@ -112,7 +112,7 @@ static void name_libraries(void) {
   name_functions("", unlisted);
 }
 
-/* -- the texts ----------------------------------------------------------------------------------- */
+/* -- the texts --------------------------------------------------------------------------------- */
 
 /* Writes at most POINTER_ROOM bytes and returns how many, without the zero at the end. A pointer
  * that leads out of the VM gets its number, so this may raise: no memory. */
@@ -139,7 +139,7 @@ static int rlua_format_pointer(lua_State *L, int arg, char *form, char *text) {
   return snprintf(text, MAX_ITEM, form, name);
 }
 
-/* -- names of the host --------------------------------------------------------------------------- */
+/* -- names of the host ------------------------------------------------------------------------- */
 
 static int is_library_name(const char *name) {
   char full[NAME_BYTES + 1];
@@ -202,7 +202,7 @@ int rlua_c_register(lua_State *L, const char *name, const void *address, int is_
   return status == LUA_OK ? REGISTER_OK : REGISTER_NO_MEMORY;
 }
 
-/* -- the process --------------------------------------------------------------------------------- */
+/* -- the process ------------------------------------------------------------------------------- */
 
 /* What stock systems on Linux say, for the errors that every system numbers the same. */
 static const char *rlua_strerror(lua_State *L, int number) {
@@ -241,6 +241,7 @@ static const char *rlua_package_path(lua_State *L) {
 static const char *rlua_package_cpath(lua_State *L) {
   static const char folders[] =
       "/usr/local/lib/lua/5.4/?.so;/usr/lib/x86_64-linux-gnu/lua/5.4/?.so;"
-      "/usr/lib/aarch64-linux-gnu/lua/5.4/?.so;/usr/lib/lua/5.4/?.so;/usr/lib64/lua/5.4/?.so;./?.so";
+      "/usr/lib/aarch64-linux-gnu/lua/5.4/?.so;/usr/lib/lua/5.4/?.so;"
+      "/usr/lib64/lua/5.4/?.so;./?.so";
   return rlua_deterministic(L) ? folders : stock_package_cpath;
 }

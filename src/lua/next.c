@@ -1,10 +1,10 @@
 /* next.c: the next pair of a table, without a search for the last one.
  *
- * `pairs` hands back the key that it was given, so that key is where the last answer left off: a look
- * at one node tells. Stock Lua finds it by its hash, which for a pointer takes a division, and in
- * the deterministic profile a search for the pointer's number too.
+ * `pairs` hands back the key that it was given, so that key is where the last answer left off: a
+ * look at one node tells. Stock Lua finds it by its hash, which for a pointer takes a division,
+ * and in the deterministic profile a search for the pointer's number too.
  *
- * Part of the one translation unit, behind ltable.c. Lua's own function answers in every other case.
+ * Part of the one translation unit, behind ltable.c.
  */
 
 /* As luaH_next. Where the last answer came from the hash part, `own.next_place` is what findindex

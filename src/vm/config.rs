@@ -48,7 +48,7 @@ pub struct Config {
     pub memory_bytes: usize,
     /// Snapshots kept; 0 keeps none.
     pub max_snapshots: usize,
-    /// Seed of string hashes; `None` takes a random one, as stock Lua does.
+    /// Seed of string hashes, and of chance in scripts; `None` takes a random one, as stock Lua.
     pub seed: Option<u64>,
     /// `rlua_Tracker`; 0 chooses.
     pub tracker: i32,
