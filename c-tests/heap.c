@@ -45,6 +45,14 @@ static lua_State *open_world(rlua_Ref *refs, size_t count) {
     CHECK_OK(rlua_newuserdata(L, 24, 3, NULL));
     CHECK_OK(rlua_setglobal(L, "block"));
     CHECK(rlua_alloc(L, 100) != NULL);
+    for (i = 0; i < 12; i++) { /* some by name, some not */
+        char name[16];
+        snprintf(name, sizeof name, "pointer%zu", i);
+        lua_pushlightuserdata(L, (char *)&object + i);
+        CHECK_OK(rlua_setglobal(L, "pointer"));
+        CHECK_OK(rlua_dostring(L, "pointers = pointers or {} pointers[pointer] = pointer"));
+        if (i % 3 == 0) CHECK_OK(rlua_register_pointer(L, name, (char *)&object + i));
+    }
     return L;
 }
 

@@ -225,6 +225,13 @@ static void restore(void *ud, void *token) {
     (void)token;
 }
 
+#ifdef RLUA_VERSION
+static int nothing_in_lua(lua_State *state) {
+    (void)state;
+    return 0;
+}
+#endif
+
 static const rlua_Method methods[] = {{"m", nothing}, {NULL, NULL}};
 static const rlua_ResourceType type = {sizeof type, "t", release, NULL, methods};
 static const rlua_ResourceType other = {sizeof other, "t", release, &releases, methods};
@@ -377,6 +384,11 @@ static void history(void) {
 #ifdef RLUA_VERSION
     {
         int64_t frame;
+        uint64_t digest;
+        TRY(rlua_config_digest(L, &digest));
+        TRY(rlua_register(L, "function", nothing_in_lua));
+        TRY(rlua_register_pointer(L, "pointer", &releases));
+        TRY(rlua_set_time(L, 1, 2));
         TRY(rlua_newest_frame(L, &frame));
         TRY(rlua_snap_frame(L, 70));
     }

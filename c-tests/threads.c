@@ -298,7 +298,12 @@ CALL(add_participant, rlua_add_participant(L, &participant, NULL))
 CALL(remove_participant, rlua_remove_participant(L, &participant, NULL))
 #ifdef RLUA_VERSION
 static int64_t any_frame;
+static uint64_t any_digest;
 CALL(newest_frame, rlua_newest_frame(L, &any_frame))
+CALL(register, rlua_register(L, "name", no_c_function))
+CALL(register_pointer, rlua_register_pointer(L, "pointer", &any_frame))
+CALL(set_time, rlua_set_time(L, 1, 2))
+CALL(config_digest, rlua_config_digest(L, &any_digest))
 CALL(error, (rlua_error(L, "x"), NO_STATUS))
 CALL(argerror, (rlua_argerror(L, 1, "x"), NO_STATUS))
 #endif
@@ -327,7 +332,8 @@ static const Function functions[] = {
     ROW(alloc), ROW(realloc), ROW(free), ROW(ref), ROW(getref), ROW(unref), ROW(pushresource),
     ROW(toresource), ROW(closeresource), ROW(add_participant), ROW(remove_participant),
 #ifdef RLUA_VERSION
-    ROW(newest_frame), LEFT_OUT(recover), ROW(error), ROW(argerror),
+    ROW(newest_frame), LEFT_OUT(recover), ROW(error), ROW(argerror), ROW(register),
+    ROW(register_pointer), ROW(set_time), ROW(config_digest),
 #endif
 };
 

@@ -228,8 +228,9 @@ typedef struct rlua_Config {
    */
   size_t max_snapshots;
   /**
-   * Seed of string hashes and of table.sort's pivot. Peers of one session use the same; a
-   * seed per session resists collisions that were crafted offline.
+   * Seed of string hashes, of table.sort's pivot, and in the deterministic profile of
+   * math.random. Peers of one session use the same; a seed per session resists collisions that
+   * were crafted offline.
    */
   uint64_t seed;
   /**
@@ -1298,6 +1299,73 @@ int rlua_add_participant(lua_State *L, const struct rlua_Participant *participan
  * @return             As rlua_add_participant, and BAD_ARG when there is no such participant.
  */
 int rlua_remove_participant(lua_State *L, const struct rlua_Participant *participant, void *ud);
+
+/**
+ * Names a C function of the host: what tostring tells of it (`function: builtin: ` and the name),
+ * what decides its place as a key of a table, and what stands for it where the state leaves the
+ * process. Peers give one function one name, in any order. The standard libraries' functions have
+ * names already.
+ *
+ * The name is part of the state, so it rolls back: give names before the first snapshot. A
+ * function that has none works all the same; docs/DETERMINISM.md tells what it means then.
+ *
+ * Cost: a comparison with each name there is.
+ *
+ * @param L         A thread of a VM of ours.
+ * @param name      Borrowed. 1 to 64 bytes, none of them a blank or a control character.
+ * @param function  Of the host. A C closure made of it (lua_pushcclosure with upvalues) is an
+ *                  object of the VM, and has the VM's own name.
+ * @return          RLUA_OK, also when it has that name already, or NULL_ARG, NOT_ROLLBACK, BUSY
+ *                  (another OS thread), POISONED, NO_MEMORY, BAD_ARG: no such name can be, another
+ *                  has it, or the function has another. Nothing has changed then.
+ */
+int rlua_register(lua_State *L, const char *name, lua_CFunction function);
+
+/**
+ * Names a pointer that scripts or C modules hold as light userdata, or use as a key: the same as
+ * rlua_register for what is no function.
+ *
+ * @param L        A thread of a VM of ours.
+ * @param name     As for rlua_register; functions and pointers share the names.
+ * @param pointer  Outside the VM, and no small number (below 65536), which needs no name.
+ * @return         As rlua_register; BAD_ARG for a pointer that needs no name too.
+ */
+int rlua_register_pointer(lua_State *L, const char *name, void *pointer);
+
+/**
+ * Sets the clock that os.time, os.date and os.clock read in the deterministic profile: an input,
+ * like a player's keys, so set it from what all peers agree on (the frame's number times its
+ * length). It is part of the state, rolls back, and begins at 0. os.clock tells all of it in
+ * seconds. May be called while Lua is running, and may go back. (To os.time -1 is what it is to
+ * C's mktime, no time at all, and raises.)
+ *
+ * Cost: two writes.
+ *
+ * @param L            A thread of a VM of ours.
+ * @param seconds      Since 1970-01-01 00:00 UTC, or since whatever the host likes.
+ * @param nanoseconds  Of the second, 0 to 999999999.
+ * @return             RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY (another OS thread), POISONED,
+ *                     BAD_ARG (`nanoseconds`), UNSUPPORTED: in the stock profile scripts read the
+ *                     system's clock.
+ */
+int rlua_set_time(lua_State *L, int64_t seconds, uint32_t nanoseconds);
+
+/**
+ * A digest of what peers must have in common before the first frame: compare it when they meet.
+ * It covers the library's version, that of its mathematics, and of the config: memory_size (as
+ * rounded), seed, profile, guard, and the collector's fields. Not the tracker, and not
+ * max_snapshots, which change nothing that a script sees; but with RLUA_GUARD_REFUSE, which
+ * works in VMs that keep snapshots alone, whether any are kept. Nor what the host does: which
+ * libraries it opens, which scripts it loads, lua_gc.
+ *
+ * Cost: a few loads. May be called while Lua is running.
+ *
+ * @param L       A thread of a VM of ours.
+ * @param digest  Receives it. The same on every platform.
+ * @return        RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY (another OS thread), UNSUPPORTED: the VM
+ *                is of luaL_newstate, whose seed is random.
+ */
+int rlua_config_digest(lua_State *L, uint64_t *digest);
 
 #ifdef __cplusplus
 }  // extern "C"

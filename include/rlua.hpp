@@ -1107,6 +1107,16 @@ public:
     result<void> set_max_snapshots(std::size_t count) {
         return plain(rlua_set_max_snapshots(L_, count));
     }
+    result<void> set_time(std::int64_t seconds, std::uint32_t nanoseconds = 0) {
+        return plain(rlua_set_time(L_, seconds, nanoseconds));
+    }
+    result<std::uint64_t> config_digest() const {
+        std::uint64_t digest = 0;
+        const int status = rlua_config_digest(L_, &digest);
+        if (status != RLUA_OK)
+            return detail::take_error(L_, status, INT_MAX);
+        return digest;
+    }
     result<std::int64_t> newest_frame() const {
         std::int64_t frame = 0;
         const int status = rlua_newest_frame(L_, &frame);

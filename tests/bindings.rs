@@ -28,7 +28,7 @@ fn plain(text: &str) -> String {
 }
 
 /// Names that C and Rust write differently, as Rust writes them.
-const C_TYPES: [(&str, &str); 22] = [
+const C_TYPES: [(&str, &str); 23] = [
     ("lua_State *", "*mut lua_State"),
     ("rlua_Hold *", "*mut Hold"),
     ("const rlua_Hooks *", "*const Hooks"),
@@ -44,6 +44,7 @@ const C_TYPES: [(&str, &str); 22] = [
     ("uint32_t", "u32"),
     ("const uint32_t *", "*const u32"),
     ("uint32_t *", "*mut u32"),
+    ("int64_t", "i64"),
     ("uint64_t", "u64"),
     ("uint64_t *", "*mut u64"),
     ("size_t", "usize"),
@@ -214,6 +215,12 @@ fn constants_are_the_same_in_c_and_in_rust() {
         ("END_LATER", END_LATER as i64),
         ("END_NOW", END_NOW as i64),
         ("END_PAST", END_PAST as i64),
+        ("REGISTER_OK", REGISTER_OK as i64),
+        ("REGISTER_BAD_NAME", REGISTER_BAD_NAME as i64),
+        ("REGISTER_BAD_POINTER", REGISTER_BAD_POINTER as i64),
+        ("REGISTER_NAMED", REGISTER_NAMED as i64),
+        ("REGISTER_TAKEN", REGISTER_TAKEN as i64),
+        ("REGISTER_NO_MEMORY", REGISTER_NO_MEMORY as i64),
         ("STREAM_FILE", STREAM_FILE as i64),
         ("STREAM_PIPE", STREAM_PIPE as i64),
         ("CHECK_OK", CHECK_OK as i64),

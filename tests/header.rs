@@ -6,7 +6,7 @@
 use std::path::Path;
 
 /// Every Rust source of the C API, in the header's order.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 9] = [
     "error/status.rs",
     "ffi/status.rs",
     "ffi/life.rs",
@@ -15,6 +15,7 @@ const SOURCES: [&str; 8] = [
     "ffi/references.rs",
     "ffi/resources.rs",
     "ffi/participants.rs",
+    "ffi/determinism.rs",
 ];
 
 /// The C functions stand before this one, in this order of files.

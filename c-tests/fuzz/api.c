@@ -628,6 +628,16 @@ API(remove_participant) {
     if (status == RLUA_OK) vm->participants--;
     return status;
 }
+API(register) {
+    static const lua_CFunction some[] = {luaopen_base, in_c_function, open_nothing, NULL};
+    return rlua_register(L, any_text(), some[below(&R, 4)]);
+}
+API(register_pointer) {
+    void *pointer = one_in(&R, 3) ? a_block(L) : (char *)vms + below(&R, 40);
+    return rlua_register_pointer(L, any_text(), pointer);
+}
+API(set_time) { return rlua_set_time(L, (int64_t)random_u64(&R), (uint32_t)random_u64(&R) >> 2); }
+API(config_digest) { uint64_t digest; return rlua_config_digest(L, POINTER(&digest)); }
 API(newest_frame) { int64_t frame; return rlua_newest_frame(L, POINTER(&frame)); }
 /* Only where its promise holds: no frame of the VM is on any stack. */
 API(recover) {
@@ -682,7 +692,8 @@ static const Function functions[] = {
     ROW(toresource, PUSH, 0, 0), ROW(closeresource, PUSH, 0, 0), ROW(add_participant, PUSH, 0, 0),
     ROW(remove_participant, PUSH, 0, 0),
     ROW(newest_frame, PUSH, 0, 0), ROW(recover, 0, ANY, 0), ROW(error, PUSH, ANY, 0),
-    ROW(argerror, PUSH, ANY, 0),
+    ROW(argerror, PUSH, ANY, 0), ROW(register, PUSH, 0, 0), ROW(register_pointer, PUSH, 0, 0),
+    ROW(set_time, PUSH, 0, 0), ROW(config_digest, PUSH, 0, 0),
 };
 
 static int is_known(int status) {

@@ -377,6 +377,10 @@ namespace Rlua
         [DllImport(Name, CallingConvention = C)]
         internal static extern Status rlua_newest_frame(IntPtr L, out long frame);
         [DllImport(Name, CallingConvention = C)]
+        internal static extern Status rlua_set_time(IntPtr L, long seconds, uint nanoseconds);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern Status rlua_config_digest(IntPtr L, out ulong digest);
+        [DllImport(Name, CallingConvention = C)]
         internal static extern Status rlua_rollback(IntPtr L, UIntPtr n);
         [DllImport(Name, CallingConvention = C)]
         internal static extern Status rlua_snap_frame(IntPtr L, long frame);
@@ -612,8 +616,8 @@ namespace Rlua
         private readonly ulong handler;     // a reference, from before the first snapshot
 
         /// <summary>Opens a VM. memory is the limit of its whole state in bytes, 0 for the
-        /// largest; snapshots is how many it keeps; seed is that of the string hashes and of
-        /// table.sort's pivot, not of math.random, which the script seeds by math.randomseed.
+        /// largest; snapshots is how many it keeps; seed is that of the string hashes, of
+        /// table.sort's pivot and of math.random.
         /// Throws MemoryLimitException or RluaException.</summary>
         public Lua(long memory = 0, int snapshots = 0, ulong seed = 0, bool libraries = true)
         {
@@ -762,6 +766,28 @@ namespace Rlua
                         return null;
                     Plain(hold.L, status);
                     return frame;
+                }
+            }
+        }
+
+        /// <summary>Sets the clock that os.time, os.date and os.clock read: an input that all peers
+        /// agree on, part of the state, 0 at first.</summary>
+        public void SetTime(long seconds, int nanoseconds = 0)
+        {
+            using (var hold = new Hold(this))
+                Plain(hold.L, Native.rlua_set_time(hold.L, seconds, (uint)nanoseconds));
+        }
+
+        /// <summary>What peers must have in common (memory, seed, profile, pace, version), as one
+        /// number.</summary>
+        public ulong ConfigDigest
+        {
+            get
+            {
+                using (var hold = new Hold(this))
+                {
+                    Plain(hold.L, Native.rlua_config_digest(hold.L, out ulong digest));
+                    return digest;
                 }
             }
         }

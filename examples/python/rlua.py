@@ -297,6 +297,8 @@ def _load_library():
         "rlua_info": (c_int, state, ctypes.POINTER(_Info)), "rlua_check": (c_int, state),
         "rlua_snap": (c_int, state), "rlua_snap_frame": (c_int, state, integer),
         "rlua_newest_frame": (c_int, state, ctypes.POINTER(integer)),
+        "rlua_set_time": (c_int, state, integer, ctypes.c_uint32),
+        "rlua_config_digest": (c_int, state, ctypes.POINTER(ctypes.c_uint64)),
         "rlua_rollback": (c_int, state, size), "rlua_rollback_to": (c_int, state, integer),
         "rlua_discard_before": (c_int, state, integer),
         "rlua_set_max_snapshots": (c_int, state, size),
@@ -597,8 +599,7 @@ class State(_OneOwner):
 
     memory     limit of its whole state in bytes, 0 for the largest there is
     snapshots  how many snapshots it keeps; the oldest goes when one more is taken
-    seed       of the string hashes and of table.sort's pivot; not of math.random, which the
-               script seeds by math.randomseed
+    seed       of the string hashes, of table.sort's pivot, and of math.random
     tracker    "auto", "compare" or "uffd": how written pages are found
     guard      "on", "refuse" or "off": what a userdata with a finalizer in C means, as rlua_Guard
                of rlua.h tells
@@ -780,6 +781,23 @@ class State(_OneOwner):
             return None
         self._check(thread, status)
         return frame.value
+
+    def set_time(self, seconds, nanoseconds=0):
+        """The clock that os.time, os.date and os.clock read: an input that all peers agree on.
+
+        Part of the state, so it rolls back; 0 at first. Raises Unsupported in the stock profile.
+        """
+        thread = self._enter()
+        if not 0 <= nanoseconds < 10**9:
+            raise BadArgument(f"nanoseconds {nanoseconds} is outside 0 .. 999999999")
+        self._check(thread, _lib.rlua_set_time(thread, _int64(seconds), nanoseconds))
+
+    @property
+    def config_digest(self):
+        """What peers must have in common (memory, seed, profile, pace, version), as one number."""
+        thread, digest = self._enter(), ctypes.c_uint64()
+        self._check(thread, _lib.rlua_config_digest(thread, ctypes.byref(digest)))
+        return digest.value
 
     def rollback(self, n=1):
         """Goes back to the n-th newest snapshot, drops the newer ones, and keeps it.

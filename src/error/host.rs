@@ -16,6 +16,7 @@ pub enum HostError {
     DeadResource { name: Name },
     Participant { place: usize, answer: i32 },
     NoSuchParticipant,
+    Unsupported { function: &'static str, why: &'static str },
 }
 
 impl HostError {
@@ -29,6 +30,7 @@ impl HostError {
             | HostError::NotThisResource { .. }
             | HostError::NoSuchParticipant => Status::BadArg,
             HostError::Participant { .. } => Status::Participant,
+            HostError::Unsupported { .. } => Status::Unsupported,
         }
     }
 }
@@ -68,6 +70,7 @@ impl fmt::Display for HostError {
                 "snap: participant {place} could not capture its state (it answered {answer}); \
                  nothing has changed"
             ),
+            HostError::Unsupported { function, why } => write!(f, "{function}: {why}"),
             HostError::NoSuchParticipant => {
                 f.write_str("no participant with these functions and this ud takes part")
             }

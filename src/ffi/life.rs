@@ -63,8 +63,9 @@ pub struct rlua_Config {
     pub memory_size: usize,
     /// Snapshots kept, up to 1048576. 0 keeps none.
     pub max_snapshots: usize,
-    /// Seed of string hashes and of table.sort's pivot. Peers of one session use the same; a
-    /// seed per session resists collisions that were crafted offline.
+    /// Seed of string hashes, of table.sort's pivot, and in the deterministic profile of
+    /// math.random. Peers of one session use the same; a seed per session resists collisions that
+    /// were crafted offline.
     pub seed: u64,
     /// An rlua_Tracker.
     pub tracker: i32,

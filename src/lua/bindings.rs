@@ -36,6 +36,7 @@ pub struct Hold {
 #[repr(C)]
 pub struct Birth {
     pub seed: u64,
+    pub region_bytes: u64,
     pub string_seed: u32,
     pub deterministic: c_int,
 }
@@ -101,6 +102,19 @@ pub const END_NOW: c_int = 1;
 /// It has ended before.
 pub const END_PAST: c_int = 2;
 
+/// [`rlua_c_register`]: the pointer has the name.
+pub const REGISTER_OK: c_int = 0;
+/// [`rlua_c_register`]: the name is none.
+pub const REGISTER_BAD_NAME: c_int = 1;
+/// [`rlua_c_register`]: the pointer needs no name.
+pub const REGISTER_BAD_POINTER: c_int = 2;
+/// [`rlua_c_register`]: the pointer has another name.
+pub const REGISTER_NAMED: c_int = 3;
+/// [`rlua_c_register`]: another pointer has the name.
+pub const REGISTER_TAKEN: c_int = 4;
+/// [`rlua_c_register`]: there is no memory for it.
+pub const REGISTER_NO_MEMORY: c_int = 5;
+
 /// A `FILE` of the io library.
 pub const STREAM_FILE: c_int = 1;
 /// A process of the io library, and the pipe to it.
@@ -130,6 +144,13 @@ unsafe extern "C" {
     pub fn rlua_c_finalize(main: *mut lua_State);
     pub fn rlua_c_close_stock(L: *mut lua_State);
     pub fn rlua_c_error_text(L: *mut lua_State, length: *mut usize) -> *const c_char;
+    pub fn rlua_c_set_time(L: *mut lua_State, seconds: i64, nanoseconds: u32);
+    pub fn rlua_c_register(
+        L: *mut lua_State,
+        name: *const c_char,
+        address: *const c_void,
+        is_function: c_int,
+    ) -> c_int;
     pub fn rlua_c_recover(main: *mut lua_State);
     pub fn rlua_c_check(
         main: *mut lua_State,

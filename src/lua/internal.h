@@ -53,6 +53,15 @@
 #define END_NOW 1
 #define END_PAST 2
 
+/* What rlua_c_register answers: done; the name is none; the pointer needs none; it has another
+ * name; another has the name; no memory. */
+#define REGISTER_OK 0
+#define REGISTER_BAD_NAME 1
+#define REGISTER_BAD_POINTER 2
+#define REGISTER_NAMED 3
+#define REGISTER_TAKEN 4
+#define REGISTER_NO_MEMORY 5
+
 /* What a handle of the io library stands for. */
 #define STREAM_FILE 1
 #define STREAM_PIPE 2
@@ -107,6 +116,7 @@ RLUA_INTERNAL void rlua_c_set_hooks(const rlua_Hooks *hooks);
 /* What a config says of a state before it runs. */
 typedef struct rlua_Birth {
   uint64_t seed;
+  uint64_t region_bytes;
   uint32_t string_seed;
   int deterministic;
 } rlua_Birth;
@@ -121,6 +131,15 @@ RLUA_INTERNAL void rlua_c_close_stock(lua_State *L);
 /* -- calls.c --------------------------------------------------------------------------------- */
 
 RLUA_INTERNAL const char *rlua_c_error_text(lua_State *L, size_t *length);
+
+/* -- clock.c --------------------------------------------------------------------------------- */
+
+RLUA_INTERNAL void rlua_c_set_time(lua_State *L, int64_t seconds, uint32_t nanoseconds);
+
+/* -- names.c --------------------------------------------------------------------------------- */
+
+RLUA_INTERNAL int rlua_c_register(lua_State *L, const char *name, const void *address,
+                                  int is_function);
 
 /* -- recover.c ------------------------------------------------------------------------------- */
 

@@ -10,10 +10,14 @@ static _Thread_local const rlua_Birth *pending_birth;
 /* Called by lua_newstate once the main thread is known, before any entry into Lua. */
 static unsigned int rlua_makeseed(lua_State *L) {
   memset(lua_getextraspace(L), 0, LUA_EXTRASPACE);
-  G(L)->own = (rlua_Own){.sweep_divisor = 1};
+  G(L)->own = (rlua_Own){.sweep_divisor = 1, .new_flags = cast_byte(maskflags)};
   if (pending_birth != NULL) {
     G(L)->own.seed = pending_birth->seed;
+    G(L)->own.draws = pending_birth->seed;
+    G(L)->own.region_bytes = pending_birth->region_bytes;
     G(L)->own.deterministic = pending_birth->deterministic != 0;
+    G(L)->own.new_flags |= cast_byte(rlua_deterministic(L) << KEYBIT);
+    atomic_store_explicit(&state_offset, (unsigned int)(size_t)G(L), memory_order_relaxed);
     return pending_birth->string_seed;
   }
   /* As lstate.c does for a host's own state: an address, a local address, a clock. */

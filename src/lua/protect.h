@@ -50,8 +50,11 @@ static int enter_nothing(lua_State *L, rlua_Hold *hold) {
 
 static rlua_Hooks hooks = {.enter = enter_nothing, .seize = enter_nothing};
 
+static void name_libraries(void); /* names.c */
+
 void rlua_c_set_hooks(const rlua_Hooks *given) {
   hooks = *given;
+  name_libraries();
 }
 
 /* -- leaving ----------------------------------------------------------------------------------- */

@@ -13,9 +13,11 @@
 
 #include <math.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -25,6 +27,8 @@
 #include "overrides/entries.h"
 #include "overrides/userdata.h"
 #include "overrides/speed.h"
+#include "overrides/names.h"
+#include "overrides/clock.h"
 
 /* Stock functions that Rust replaces (ffi/life.rs): they keep their code under another, internal,
  * name. */
@@ -60,6 +64,8 @@ static void rlua_enter_call(lua_State *L, StkId func, int nresults) {
 }
 #define luaD_callnoyield(L, func, nresults) rlua_enter_call(L, func, nresults)
 
+/* Where objects are made it is inlined, however large the unit grows. */
+static inline void *luaM_malloc_(lua_State *L, size_t size, int tag);
 #include "lmem.c"
 
 /* The arena does not clear the place of a string, which is filled at once (Z1). Only here something
@@ -95,7 +101,25 @@ static void rlua_enter_warnerror(lua_State *L, const char *where) {
 #include "lobject.c"
 #include "ltm.c"
 #include "lstring.c"
+
+static int luaH_next(lua_State *L, Table *t, StkId key) __attribute__((unused)); /* next.c */
+/* Inlined into luaH_get, it would make that save registers for strings too. */
+static const TValue *getgeneric(Table *t, const TValue *key, int deadok) __attribute__((noinline));
+#include "overrides/keys.h"
+#include "keys.c"
 #include "ltable.c"
+#undef point2uint
+#undef maskflags
+#define maskflags NO_METAMETHODS
+#include "next.c"
+#define luaH_next(L, t, key) next_pair((L), (t), (key))
+
+/* All ways to a new key of a kind that needs a number. */
+#define luaH_finishset(L, t, key, slot, value) \
+  ((isabstkey(slot) && rlua_is_outward(key) ? rlua_meet_key((L), (key)) : (void)0), \
+   luaH_finishset((L), (t), (key), (slot), (value)))
+#define luaH_set(L, t, key, value) \
+  ((rlua_is_outward(key) ? rlua_meet_key((L), (key)) : (void)0), luaH_set((L), (t), (key), (value)))
 #include "lvm.c"
 
 /* lua_callk and lua_pcallk with a continuation, the writer of lua_dump and the warn function run
@@ -124,6 +148,9 @@ static void rlua_enter_warning(lua_State *L, const char *message, int tocont) {
 static void rlua_check_finalizer(lua_State *L, GCObject *o, Table *mt); /* guarded.c */
 #define luaC_checkfinalizer(L, o, mt) rlua_check_finalizer(L, o, mt)
 #include "lapi.c"
+#undef luaH_finishset
+#undef luaH_set
+#undef luaH_next
 #undef luaC_checkfinalizer
 #undef luaD_call
 #undef luaU_dump
@@ -134,6 +161,7 @@ static void rlua_check_finalizer(lua_State *L, GCObject *o, Table *mt); /* guard
 #define luaL_unref stock_luaL_unref
 static int stock_luaL_ref(lua_State *L, int t) __attribute__((unused));
 static void stock_luaL_unref(lua_State *L, int t, int ref) __attribute__((unused));
+#define strerror(number) rlua_strerror(L, (number))
 #include "lauxlib.c"
 #undef luaL_ref
 #undef luaL_unref
@@ -142,8 +170,13 @@ static void stock_luaL_unref(lua_State *L, int t, int ref) __attribute__((unused
 #include "lcorolib.c"
 #include "upvalues.c" /* with ldblib.c */
 
+/* A file's text names its handle (`p`), which lies in the VM, not its FILE. */
+#define lua_pushfstring(L, format, file) \
+  lua_pushfstring((L), (format), rlua_deterministic(L) ? (void *)p : (void *)(file))
 #include "overrides/files.h"
 #include "liolib.c"
+#undef lua_pushfstring
+#undef strerror
 #undef lua_newuserdatauv
 #undef fopen
 #undef tmpfile
@@ -151,17 +184,39 @@ static void stock_luaL_unref(lua_State *L, int t, int ref) __attribute__((unused
 #undef l_popen
 #undef l_pclose
 
+#include "clock.c"
+#define time(t) rlua_seeding_time(t)
 #include "lmathlib.c"
+#undef time
+
+#include "overrides/packages.h"
 #include "loadlib.c"
 
 /* os.exit(code, true) closes the state from inside Lua and then leaves the process. */
 static void rlua_close_at_exit(lua_State *L);
 #undef lua_close
 #define lua_close(L) rlua_close_at_exit(L)
+#undef CLOCKS_PER_SEC
+#define CLOCKS_PER_SEC CLOCK_UNITS
+#define clock() rlua_clock(L)
+#define time(t) rlua_time(L)
+#define l_gmtime(t, tm) rlua_gmtime(L, (t), (tm))
+#define l_localtime(t, tm) rlua_localtime(L, (t), (tm))
+#define mktime(tm) rlua_mktime(L, (tm))
+#define strftime(text, room, format, tm) rlua_strftime(L, (text), (room), (format), (tm))
+#define difftime(later, earlier) rlua_difftime((later), (earlier))
 #include "loslib.c"
 #undef lua_close
+#undef clock
+#undef time
+#undef mktime
+#undef strftime
+#undef difftime
+#undef getenv
 
+#define lua_topointer(L, arg) rlua_format_topointer(L, arg)
 #include "lstrlib.c"
+#undef lua_topointer
 #include "ltablib.c"
 #include "lutf8lib.c"
 #include "linit.c"
@@ -179,6 +234,7 @@ static void rlua_close_at_exit(lua_State *L);
 #include "resources.c"
 #include "files.c"
 #include "guarded.c"
+#include "names.c"
 #include "recover.c"
 #include "walk.c"
 #include "check.c"

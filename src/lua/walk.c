@@ -19,7 +19,7 @@
 enum {
   BLOCK_STATE = 64, BLOCK_STRING_TABLE, BLOCK_ARRAY, BLOCK_NODES, BLOCK_STACK, BLOCK_CALLINFO,
   BLOCK_CODE, BLOCK_CONSTANTS, BLOCK_PROTOS, BLOCK_UPVALUES, BLOCK_LINES, BLOCK_ABSOLUTE_LINES,
-  BLOCK_LOCALS
+  BLOCK_LOCALS, BLOCK_POINTERS, BLOCK_NAME
 };
 
 /* A pointer to an object of any kind; one to an object that may be waiting for its sweep. */
@@ -188,11 +188,45 @@ static int object_blocks(Walk *w, GCObject *o) {
   return 1;
 }
 
+/* What the list's index says, and its names: keys.c, names.c. */
+static int pointers_are_right(Walk *w, const rlua_Own *own) {
+  const unsigned int *index = index_of(own->pointers, own->pointer_capacity);
+  size_t listed = 0;
+  for (size_t i = 0; i < 2 * (size_t)own->pointer_capacity; i++) {
+    ENSURE(index[i] <= own->pointer_count, "the index of pointers leads out of their list");
+    listed += index[i] != 0;
+  }
+  ENSURE(listed == own->pointer_count, "the index of pointers is miscounted");
+  for (unsigned int i = 0; i < own->pointer_count; i++) {
+    const rlua_Pointer *pointer = &own->pointers[i];
+    ENSURE(find_pointer(own, pointer->address) == pointer, "a pointer is not found by its address");
+    if (pointer->name == NULL) continue;
+    size_t have = w->block_bytes(w->ud, pointer->name);
+    const char *end = have == 0 ? NULL : memchr(pointer->name, '\0', have);
+    ENSURE(end != NULL, "the name of a pointer is no live block, or has no end");
+    TRY(w->block(w, BLOCK_NAME, pointer->name, (size_t)(end - pointer->name) + 1, NULL));
+  }
+  return 1;
+}
+
+static int pointer_blocks(Walk *w) {
+  const rlua_Own *own = &w->g->own;
+  if (own->pointer_capacity == 0) {
+    ENSURE(own->pointers == NULL && own->pointer_count == 0, "a list of pointers has no size");
+    return 1;
+  }
+  ENSURE(ispow2(own->pointer_capacity) && own->pointer_count <= own->pointer_capacity,
+         "the size of the list of pointers is none");
+  TRY(vector(w, BLOCK_POINTERS, own->pointers, own->pointer_capacity, list_bytes(1)));
+  return pointers_are_right(w, own);
+}
+
 static int walk_blocks(Walk *w) {
   const stringtable *strings = &w->g->strt;
   ENSURE(w->g->mainthread == &((LG *)((char *)w->g - offsetof(LG, g)))->l.l,
          "the main thread is another");
   TRY(each_object(w, object_blocks));
+  TRY(pointer_blocks(w));
   ENSURE(strings->size > 0 && ispow2(strings->size), "the string table's size is no power of two");
   return vector(w, BLOCK_STRING_TABLE, strings->hash, (size_t)strings->size, sizeof(TString *));
 }
@@ -228,6 +262,7 @@ static int values(Walk *w, const TValue *v, size_t count) {
 
 static int table_pointers(Walk *w, const Table *h) {
   size_t nodes = sizenode(h);
+  ENSURE(!testbit(h->flags, KEYBIT) == !w->g->own.deterministic, "a table has another profile");
   TRY(optional(w, LUA_VTABLE, h->metatable));
   TRY(values(w, h->array, luaH_realasize(h)));
   if (isdummy(h)) return 1;
@@ -239,6 +274,7 @@ static int table_pointers(Walk *w, const Table *h) {
     TValue key = {.value_ = keyval(n), .tt_ = keytt(n)};
     ENSURE(!keyisdead(n) && !keyisnil(n), "the key of a value is dead");
     TRY(value(w, &key));
+    ENSURE(is_met(w->g, &key), "a pointer that is a key has no number");
     TRY(value(w, gval(n)));
   }
   return 1;

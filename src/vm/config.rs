@@ -48,7 +48,7 @@ pub struct Config {
     pub memory_bytes: usize,
     /// Snapshots kept; 0 keeps none.
     pub max_snapshots: usize,
-    /// Seed of string hashes; `None` takes a random one, as stock Lua does.
+    /// Seed of string hashes, and of chance in scripts; `None` takes a random one, as stock Lua.
     pub seed: Option<u64>,
     /// `rlua_Tracker`; 0 chooses.
     pub tracker: i32,
@@ -72,12 +72,13 @@ impl Config {
 
     /// What C is told before the state runs; `None` where the seed is random. Lua's seed of strings
     /// has 32 bits; every bit of ours counts.
-    pub(super) fn birth(&self) -> Option<Birth> {
+    pub(super) fn birth(&self, region_bytes: usize) -> Option<Birth> {
         self.seed.map(|seed| {
             let mixed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
             let string_seed = (mixed >> 32) as u32 ^ mixed as u32;
             let deterministic = (self.profile == Profile::Deterministic).into();
-            Birth { seed, string_seed, deterministic }
+            let region_bytes = region_bytes as u64;
+            Birth { seed, region_bytes, string_seed, deterministic }
         })
     }
 }

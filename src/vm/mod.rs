@@ -4,7 +4,8 @@
 //! - [`timeline`]: capture, restore, discard, close, and the order of what belongs to each.
 //! - [`participants`], [`resources`]: what of the host follows the snapshots.
 //! - [`guarded`], [`streams`]: what C modules and the io library have outside.
-//! - [`registry`]: which address belongs to which VM. [`config`]: how one is made.
+//! - [`registry`]: which address belongs to which VM. [`config`]: how one is made; [`agreement`]:
+//!   what of that peers have in common.
 //!
 //! # Invariants
 //! - V1 *idle*: capture, restore, discard and close run only when no Lua frame of this VM is on
@@ -17,6 +18,7 @@
 //! # Not here
 //! C's structs and the functions of the ABI (`crate::ffi`).
 
+pub mod agreement;
 pub mod config;
 pub mod guard;
 pub mod guarded;
@@ -34,6 +36,7 @@ use crate::pages::Live;
 use crate::snapshot::History;
 use crate::tracker::{self, Backend};
 use crate::units::pages_for;
+use agreement::Agreement;
 use config::{Config, Pacing};
 use guarded::Guarded;
 use participants::Participants;
@@ -65,6 +68,7 @@ pub struct Vm {
     serial: u32,
     last_error: Sentence,
     guarded: Guarded,
+    agreement: Agreement,
 }
 
 impl Vm {
@@ -94,8 +98,9 @@ impl Vm {
             serial: 0,
             last_error: Sentence::new(),
             guarded: Guarded::new(config.guard),
+            agreement: Agreement::of(config),
         };
-        let birth = config.birth();
+        let birth = config.birth(made.arena.reserved_bytes());
         let birth = birth.as_ref().map_or(ptr::null(), ptr::from_ref);
         // SAFETY: the place is a Vm's. The arena stays in it, and nothing else uses it while Lua
         // runs.
@@ -149,6 +154,11 @@ impl Vm {
     /// Guarded userdata: alive, or kept for a snapshot.
     pub fn guarded_count(&self) -> usize {
         self.guarded.count()
+    }
+
+    /// What peers must have in common.
+    pub fn agreement(&self) -> &Agreement {
+        &self.agreement
     }
 
     /// The tracker's number in the C API.

@@ -8,6 +8,11 @@
 #define STRCACHE_N 1
 #define STRCACHE_M 2
 
+/* Nested calls of C, of the parser and of coroutines: lua.org's own limit, given here so that no
+ * platform chooses another. docs/DETERMINISM.md tells how much stack that takes.
+ * Before llimits.h. */
+#define LUAI_MAXCCALLS 200
+
 #include "private.h"
 
 /* The seed of string hashes comes from the config (life.c), not from addresses and the clock. */

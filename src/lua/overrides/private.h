@@ -11,6 +11,8 @@
 
 #include "lobject.h"
 
+typedef struct rlua_Pointer rlua_Pointer;
+
 typedef struct rlua_Own {
   unsigned int depth; /* entries into Lua on the C stack, of any thread; zero means Idle (V1) */
   unsigned short sweep_divisor; /* of a step's work while sweeping; 1 is stock (collector.c) */
@@ -22,6 +24,16 @@ typedef struct rlua_Own {
   Table *types; /* metatables of resources by name, or NULL (resources.c); a root too */
   uint64_t seed;               /* the config's; 0 in a state of another allocator */
   unsigned char deterministic; /* 1 in the deterministic profile, 0 in the stock one */
+  unsigned char new_flags;     /* of a new table (keys.h) */
+  unsigned int next_place;     /* where the last answer of `next` stood in its table (next.c) */
+  unsigned int nanoseconds;    /* of the clock that scripts read (clock.c) */
+  int64_t seconds;
+  uint64_t draws;              /* what randomseed() without arguments draws from (clock.c) */
+  uint64_t region_bytes;       /* of the addresses that are the VM's; 0 in other states */
+  rlua_Pointer *pointers;      /* pointers that lead out of the VM, in the order in which they
+                                  came, and an index of them; or NULL (keys.c) */
+  unsigned int pointer_count;
+  unsigned int pointer_capacity;
 } rlua_Own;
 
 /* The last member of global_State, which nothing else in that header names. */
@@ -30,5 +42,6 @@ typedef struct rlua_Own {
 #undef ud_warn
 
 #define rlua_depth(L) (G(L)->own.depth)
+#define rlua_deterministic(L) (G(L)->own.deterministic)
 
 #endif
