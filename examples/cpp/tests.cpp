@@ -617,6 +617,15 @@ TEST(absurd_limits_are_errors) {
     CHECK(!rlua::state::open(64).error().message.empty());
 }
 
+TEST(time_and_the_digest_of_the_config) {
+    auto lua = open(), other = open();
+    lua.set_time(1700000000, 500000000).value();
+    lua.run("clock = os.clock() - os.time()").value();
+    CHECK(lua.get<double>("clock").value() == 0.5);
+    CHECK(!lua.set_time(0, 1000000000));
+    CHECK(lua.config_digest().value() == other.config_digest().value());
+}
+
 TEST(states_on_several_threads_do_not_disturb_each_other) {
     int totals[4] = {};
     std::vector<std::thread> threads;

@@ -423,6 +423,13 @@ internal static class Tests
             lua.SetMaxSnapshots(0);
             Equal(Status.Disabled, Throws<RluaException>(() => lua.Snap()).Status);
             Equal(null, lua.NewestFrame);
+            lua.SetTime(1700000000, 500000000);
+            lua.Execute("clock, day = os.clock() - os.time(), os.date('%F')");
+            Equal(0.5, lua["clock"]);
+            Equal("2023-11-14", lua["day"]);
+            Equal(Status.BadArg, Throws<RluaException>(() => lua.SetTime(0, -1)).Status);
+            using (var other = new Lua(memory: 1 << 20, seed: 7))
+                Equal(false, other.ConfigDigest == lua.ConfigDigest);
             lua.Check();
         }
     }

@@ -850,9 +850,30 @@ print("bye")
         draws = []
         for _ in range(2):
             with rlua.State(memory=MIB, seed=42) as lua:
-                lua.execute("math.randomseed(42)")
                 draws.append([lua.call("math.random", 1 << 40) for _ in range(5)])
         self.assertEqual(draws[0], draws[1])
+
+    def test_time_is_an_input_and_rolls_back(self):
+        self.assertEqual(self.lua.call("os.time"), 0)
+        self.lua.set_time(1_700_000_000, 500_000_000)
+        self.lua.snap()
+        self.lua.set_time(1_700_000_001)
+        self.lua.rollback()
+        self.assertEqual(self.lua.call("os.date", "%F"), "2023-11-14")
+        self.assertEqual(self.lua.call("os.clock"), 1_700_000_000.5)
+        with self.assertRaises(rlua.BadArgument):
+            self.lua.set_time(0, 10**9)
+        with rlua.State(memory=MIB, profile="stock") as stock:
+            with self.assertRaises(rlua.Unsupported):
+                stock.set_time(0)
+
+    def test_digest_tells_what_peers_must_share(self):
+        digests = []
+        for seed, snapshots in ((1, 0), (1, 8), (2, 8)):
+            with rlua.State(memory=MIB, seed=seed, snapshots=snapshots) as lua:
+                digests.append(lua.config_digest)
+        self.assertEqual(digests[0], digests[1])
+        self.assertNotEqual(digests[1], digests[2])
 
     def test_version_is_a_version(self):
         self.assertRegex(rlua.version(), r"^\d+\.\d+\.\d+")

@@ -9,6 +9,8 @@
  * Part of the one translation unit, before lmathlib.c.
  */
 
+#include "internal.h"
+
 /* Sets the clock. The caller has checked that there are fewer nanoseconds than a second has. */
 void rlua_c_set_time(lua_State *L, int64_t seconds, uint32_t nanoseconds) {
   G(L)->own.seconds = seconds;

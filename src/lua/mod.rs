@@ -10,8 +10,9 @@
 //!   a host runs in a protected call, no Rust frame is on the stack.
 //! - L2 *outward pointers*: every pointer stored in the arena points into the arena, or is one of:
 //!   the static `dummynode` and `absentkey` of tables, C functions and continuations, `frealloc`
-//!   and its `ud`, `panic`, `warnf` and its `ud_warn`, hooks, light userdata, what a host put into
-//!   a userdata block or its extra space. `walk.c` tells which fields are dead.
+//!   and its `ud`, `panic`, `warnf` and its `ud_warn`, hooks, light userdata, the list of
+//!   `keys.c`, what a host put into a userdata block or its extra space. `walk.c` tells which
+//!   fields are dead.
 //!
 //! # Not here
 //! NULL, busy and poison: [`crate::ffi`] asks before it calls.
