@@ -24,7 +24,9 @@
 #include "overrides/private.h"
 #include "overrides/entries.h"
 #include "overrides/userdata.h"
-#include "overrides/speed.h"
+#include "overrides/math.h"
+#include "overrides/text.h"
+#include "overrides/nan.h"
 
 /* Stock functions that Rust replaces (ffi/life.rs): they keep their code under another, internal,
  * name. */
@@ -35,6 +37,7 @@
 static void stock_lua_close(lua_State *L);
 static lua_State *stock_luaL_newstate(void) __attribute__((unused));
 
+#include "mathfn.c"
 #include "lzio.c"
 #include "lctype.c"
 #include "lopcodes.c"
@@ -47,16 +50,16 @@ static int rlua_reset_unwound(lua_State *L, int status);
 #undef luaE_resetthread
 
 static int rlua_reset_unwound(lua_State *L, int status) {
-  if (G(L)->mainthread->errorJmp == NULL) rlua_depth(L) = 0;
+  if (G(L)->mainthread->errorJmp == NULL) rlua_leave(L, 0);
   return luaE_resetthread(L, status);
 }
 
 /* Calls that C makes into Lua are entries too, protected or not: an unprotected lua_call on a
  * second thread passes no LUAI_TRY. ldo.c defines these functions, so it came first. */
 static void rlua_enter_call(lua_State *L, StkId func, int nresults) {
-  unsigned int outer = rlua_depth(L)++;
+  unsigned int outer = rlua_enter(L);
   luaD_callnoyield(L, func, nresults);
-  rlua_depth(L) = outer;
+  rlua_leave(L, outer);
 }
 #define luaD_callnoyield(L, func, nresults) rlua_enter_call(L, func, nresults)
 
@@ -77,9 +80,9 @@ static TString *rlua_clear_string(lua_State *L, size_t length) {
 
 /* A finalizer's error is a warning in the middle of a collection, outside a protected run. */
 static void rlua_enter_warnerror(lua_State *L, const char *where) {
-  unsigned int outer = rlua_depth(L)++;
+  unsigned int outer = rlua_enter(L);
   luaE_warnerror(L, where);
-  rlua_depth(L) = outer;
+  rlua_leave(L, outer);
 }
 #define luaE_warnerror(L, where) rlua_enter_warnerror(L, where)
 
@@ -92,7 +95,22 @@ static void rlua_enter_warnerror(lua_State *L, const char *where) {
 #include "ldebug.c"
 #include "lfunc.c"
 #include "numbers.c"
+#include "format.c"
+#include "numerals.c"
+
+/* lua_pushfstring's "%f". */
+#undef cast_num
+#define cast_num(n) rlua_canonical(L, cast(lua_Number, (n)))
 #include "lobject.c"
+#undef cast_num
+#define cast_num(n) cast(lua_Number, (n))
+
+static void rlua_tostring(lua_State *L, TValue *number) {
+  if (ttisfloat(number)) setfltvalue(number, rlua_canonical(L, fltvalue(number)));
+  luaO_tostring(L, number);
+}
+#define luaO_tostring(L, number) rlua_tostring(L, number)
+
 #include "ltm.c"
 #include "lstring.c"
 #include "ltable.c"
@@ -101,20 +119,20 @@ static void rlua_enter_warnerror(lua_State *L, const char *where) {
 /* lua_callk and lua_pcallk with a continuation, the writer of lua_dump and the warn function run
  * foreign code outside a protected run. */
 static void rlua_enter_yieldable(lua_State *L, StkId func, int nresults) {
-  unsigned int outer = rlua_depth(L)++;
+  unsigned int outer = rlua_enter(L);
   luaD_call(L, func, nresults);
-  rlua_depth(L) = outer;
+  rlua_leave(L, outer);
 }
 static int rlua_enter_dump(lua_State *L, const Proto *f, lua_Writer w, void *ud, int strip) {
-  unsigned int outer = rlua_depth(L)++;
+  unsigned int outer = rlua_enter(L);
   int status = luaU_dump(L, f, w, ud, strip);
-  rlua_depth(L) = outer;
+  rlua_leave(L, outer);
   return status;
 }
 static void rlua_enter_warning(lua_State *L, const char *message, int tocont) {
-  unsigned int outer = rlua_depth(L)++;
+  unsigned int outer = rlua_enter(L);
   luaE_warning(L, message, tocont);
-  rlua_depth(L) = outer;
+  rlua_leave(L, outer);
 }
 #define luaD_call(L, func, nresults) rlua_enter_yieldable(L, func, nresults)
 #define luaU_dump(L, f, w, ud, strip) rlua_enter_dump(L, f, w, ud, strip)
@@ -123,7 +141,18 @@ static void rlua_enter_warning(lua_State *L, const char *message, int tocont) {
 /* A userdata whose metatable has a finalizer in C is guarded from there on. */
 static void rlua_check_finalizer(lua_State *L, GCObject *o, Table *mt); /* guarded.c */
 #define luaC_checkfinalizer(L, o, mt) rlua_check_finalizer(L, o, mt)
+#include "overrides/boundary.h"
 #include "lapi.c"
+#undef luaO_tostring
+#undef luaV_concat
+#undef luaO_str2num
+#undef luaO_arith
+#undef luaV_equalobj
+#undef luaV_lessthan
+#undef luaV_lessequal
+#undef tonumber
+#undef tointeger
+#undef setfltvalue
 #undef luaC_checkfinalizer
 #undef luaD_call
 #undef luaU_dump
@@ -135,7 +164,9 @@ static void rlua_check_finalizer(lua_State *L, GCObject *o, Table *mt); /* guard
 #include "upvalues.c" /* with ldblib.c */
 
 #include "overrides/files.h"
+#define fprintf(file, format, n) rlua_write_number((file), (n))
 #include "liolib.c"
+#undef fprintf
 #undef lua_newuserdatauv
 #undef fopen
 #undef tmpfile
@@ -150,7 +181,9 @@ static void rlua_check_finalizer(lua_State *L, GCObject *o, Table *mt); /* guard
 static void rlua_close_at_exit(lua_State *L);
 #undef lua_close
 #define lua_close(L) rlua_close_at_exit(L)
+#define setlocale(category, name) rlua_setlocale(L, (category), (name))
 #include "loslib.c"
+#undef setlocale
 #undef lua_close
 
 #include "lstrlib.c"

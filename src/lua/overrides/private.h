@@ -22,6 +22,7 @@ typedef struct rlua_Own {
   Table *types; /* metatables of resources by name, or NULL (resources.c); a root too */
   uint64_t seed;               /* the config's; 0 in a state of another allocator */
   unsigned char deterministic; /* 1 in the deterministic profile, 0 in the stock one */
+  uint64_t host_fp; /* the host's floating-point control word while Lua has its own (fpenv.h) */
 } rlua_Own;
 
 /* The last member of global_State, which nothing else in that header names. */
