@@ -1,6 +1,6 @@
 /* fpenv.c: a host's floating-point environment does not reach a script, and comes back as it was.
- * Method: each odd environment (rounding, flushed subnormals, traps), each way into Lua, each way out;
- * results are compared with those of a usual host, the control word with what it was before. */
+ * Method: each odd environment (rounding, flushed subnormals, traps), each way into Lua, each way
+ * out; results are compared with those of a usual host, the control word with what it was. */
 #include "harness.h"
 
 #include <setjmp.h>
@@ -20,7 +20,9 @@ static Word control(void) {
     __asm__ __volatile__("mrs %0, fpcr" : "=r"(word));
     return word;
 }
-static void set_control(Word word) { __asm__ __volatile__("msr fpcr, %0" : : "r"(word) : "memory"); }
+static void set_control(Word word) {
+    __asm__ __volatile__("msr fpcr, %0" : : "r"(word) : "memory");
+}
 static const Word ODD[] = {1u << 22, 2u << 22, 3u << 22, 1u << 24, 1u << 25, 7u << 22};
 #define USUAL 0
 #else
@@ -39,12 +41,16 @@ static const char WORK[] =
     "local tiny = 2^-1040\n"
     "for i = 1, 40 do\n"
     "  local x = i / 7\n"
-    "  add(x + 0.1); add(x * 1.1); add(1 / x); add(-x / 3); add(tiny * x); add(tiny / x); add(x - 1e-17)\n"
+    "  add(x + 0.1); add(x * 1.1); add(1 / x); add(-x / 3); add(tiny * x); add(tiny / x); add(x "
+    "- 1e-17)\n"
     "  add(math.sqrt(x)); add(math.sin(x)); add(math.cos(x)); add(math.tan(x)); add(math.exp(x))\n"
-    "  add(math.asin(1 / (x + 1))); add(math.acos(1 / (x + 1))); add(math.log(x)); add(math.log(x, 2))\n"
+    "  add(math.asin(1 / (x + 1))); add(math.acos(1 / (x + 1))); add(math.log(x)); "
+    "add(math.log(x, 2))\n"
     "  add(math.log(x, 10)); add(x ^ 1.3); add(math.atan(x)); add(math.atan(x, 3)); add(x % 0.3)\n"
-    "  add(x // 0.3); add(math.sinh(x)); add(math.cosh(x)); add(math.tanh(x)); add(math.fmod(x, 0.3))\n"
-    "  add(tonumber('0.' .. i .. '1e-3')); add(tonumber(i .. '.7e30')); add(tonumber('1e-31' .. i % 10))\n"
+    "  add(x // 0.3); add(math.sinh(x)); add(math.cosh(x)); add(math.tanh(x)); add(math.fmod(x, "
+    "0.3))\n"
+    "  add(tonumber('0.' .. i .. '1e-3')); add(tonumber(i .. '.7e30')); add(tonumber('1e-31' .. "
+    "i % 10))\n"
     "  out[#out + 1] = x .. ' ' .. tiny * x .. string.format(' %.3f %.20e', x, x)\n"
     "  out[#out + 1] = tostring(tiny > 0) .. tostring(5e-324 == 0) .. math.floor(-tiny) .. 3 % -x\n"
     "  add((1 << 53) + 1.0); add((1 << 62) + i + 0.0); add(math.maxinteger + 0.0)\n"

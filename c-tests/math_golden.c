@@ -8,27 +8,35 @@ static const char SCRIPT[] =
     "local pack, unpack, huge = string.pack, string.unpack, math.huge\n"
     "local state = 0x9e3779b97f4a7c15\n"
     "local function bits()\n"
-    "  state = state ~ (state >> 12); state = state ~ (state << 25); state = state ~ (state >> 27)\n"
+    "  state = state ~ (state >> 12); state = state ~ (state << 25); state = state ~ (state >> "
+    "27)\n"
     "  return state * 0x2545f4914f6cdd1d\n"
     "end\n"
     "local function any() return (unpack('<d', pack('<i8', bits()))) end\n"
     "local function within(size) return ((bits() >> 11) * 2^-53 * 2 - 1) * size end\n"
-    "local hard = {0.0, 1.0, 0.5, 2.0, 3.0, 10.0, 1e22, 0.1, huge, 0 / 0, 5e-324, 2.0^-1022, 1e308, math.pi,\n"
+    "local hard = {0.0, 1.0, 0.5, 2.0, 3.0, 10.0, 1e22, 0.1, huge, 0 / 0, 5e-324, 2.0^-1022, "
+    "1e308, math.pi,\n"
     "  math.pi / 2, 355.0, 709.78, 745.13, 2.0^53, 2.0^62, 1 - 2.0^-53, 1 + 2.0^-52, 1e-8}\n"
     "for i = 1, #hard do hard[#hard + 1] = -hard[i] end\n"
-    "local one = {sin = math.sin, cos = math.cos, tan = math.tan, asin = math.asin, acos = math.acos,\n"
+    "local one = {sin = math.sin, cos = math.cos, tan = math.tan, asin = math.asin, acos = "
+    "math.acos,\n"
     "  atan = math.atan, exp = math.exp, log = math.log, log10 = math.log10, sinh = math.sinh,\n"
     "  cosh = math.cosh, tanh = math.tanh, sqrt = math.sqrt, deg = math.deg, rad = math.rad,\n"
-    "  log2 = function(x) return math.log(x, 2) end, log3 = function(x) return math.log(x, 3) end,\n"
-    "  floor = function(x) return math.floor(x) + 0.0 end, ceil = function(x) return math.ceil(x) + 0.0 end,\n"
-    "  modf = function(x) local a, b = math.modf(x); return a * 3 + b end, square = function(x) return x^2 end,\n"
+    "  log2 = function(x) return math.log(x, 2) end, log3 = function(x) return math.log(x, 3) "
+    "end,\n"
+    "  floor = function(x) return math.floor(x) + 0.0 end, ceil = function(x) return "
+    "math.ceil(x) + 0.0 end,\n"
+    "  modf = function(x) local a, b = math.modf(x); return a * 3 + b end, square = function(x) "
+    "return x^2 end,\n"
     "  text = function(x) return tonumber(tostring(x)) or 0.0 end,\n"
     "  hex = function(x) return tonumber((string.format('%.5a', x))) or 0.0 end,\n"
     "  frexp = function(x) local m, e = math.frexp(x); return m * e end}\n"
     "local two = {atan2 = math.atan, pow = function(x, y) return x^y end, mpow = math.pow,\n"
-    "  mod = function(x, y) return x % y end, fmod = math.fmod, idiv = function(x, y) return x // y end,\n"
+    "  mod = function(x, y) return x % y end, fmod = math.fmod, idiv = function(x, y) return x "
+    "// y end,\n"
     "  div = function(x, y) return x / y end, logb = math.log, max = math.max,\n"
-    "  ldexp = function(x, y) return math.ldexp(x, y > -2000 and y < 2000 and y // 1 | 0 or 7) end}\n"
+    "  ldexp = function(x, y) return math.ldexp(x, y > -2000 and y < 2000 and y // 1 | 0 or 7) "
+    "end}\n"
     "local names, parts = {}, {}\n"
     "for name in pairs(one) do names[#names + 1] = name end\n"
     "for name in pairs(two) do names[#names + 1] = name end\n"
@@ -44,7 +52,8 @@ static const char SCRIPT[] =
     "  for _, x in ipairs(hard) do\n"
     "    if two[name] then for _, y in ipairs(hard) do add(x, y) end else add(x) end\n"
     "  end\n"
-    "  for i = 1, 1500 do add(any(), any()); add(within(1), within(1)); add(within(300), within(30)) end\n"
+    "  for i = 1, 1500 do add(any(), any()); add(within(1), within(1)); add(within(300), "
+    "within(30)) end\n"
     "  parts[#parts + 1] = string.format('%s=%016x', name, hash)\n"
     "end\n"
     "return table.concat(parts, ' ')\n";
@@ -80,14 +89,15 @@ TEST(results_in_the_stock_profile) {
 
 /* Folded by the compiler, or computed by the VM: the same. */
 TEST(constants_are_folded_alike) {
-    static const char *const expressions[] = {"2.5^0.3", "7.5 % 0.7", "-7.5 % 0.7", "1e300 // 0.3",
-                                              "0.1 + 0.2", "3 / 7", "2^0.5", "5.5 // -2", "1e15 % 1e-5"};
+    static const char *const expressions[] = {"2.5^0.3", "7.5 % 0.7", "-7.5 % 0.7",
+                                              "1e300 // 0.3", "0.1 + 0.2", "3 / 7", "2^0.5",
+                                              "5.5 // -2", "1e15 % 1e-5"};
     lua_State *L = open_vm(1 * MIB, 0);
     for (size_t i = 0; i < COUNT_OF(expressions); i++) {
         char left[16], operator[4], right[16], script[200];
         CHECK_EQ(sscanf(expressions[i], "%15[-0-9.e] %3[^ 0-9.-] %15s", left, operator, right), 3);
-        snprintf(script, sizeof script, "(function(a, b) return a %s b end)(%s, %s) == %s %s %s", operator,
-                 left, right, left, operator, right);
+        snprintf(script, sizeof script, "(function(a, b) return a %s b end)(%s, %s) == %s %s %s",
+                 operator, left, right, left, operator, right);
         CHECK_EVAL(L, script, "true");
     }
     lua_close(L);

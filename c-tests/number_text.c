@@ -1,7 +1,7 @@
 /* number_text.c: text of numbers, classes of characters and the order of strings are the same
  * everywhere: what the C library says in the "C" locale, whatever locale the process has.
- * Method: random conversions against printf and strtod of glibc, which are exact; then the same under
- * a locale with another decimal point, another case and another order. */
+ * Method: random conversions against printf and strtod of glibc, which are exact; then the same
+ * under a locale with another decimal point, another case and another order. */
 #include "harness.h"
 
 #include <ctype.h>
@@ -70,12 +70,14 @@ static const char *formatted(lua_State *L, const char *conversion, int kind, dou
 }
 
 /* A conversion that Lua accepts, for Lua and for C. */
-static void random_conversion(char kind, const char *flags, const char *length, char *lua, char *c) {
+static void random_conversion(char kind, const char *flags, const char *length, char *lua,
+                              char *c) {
     char spec[32] = "%", *at = spec + 1;
     for (const char *flag = flags; *flag; flag++)
         if (below(4) == 0) *at++ = *flag;
     if (below(2)) at += sprintf(at, "%u", 1 + below(below(2) ? 99 : 30));
-    if (below(3)) at += below(8) ? sprintf(at, ".%u", below(below(3) ? 20 : 100)) : sprintf(at, ".");
+    if (below(8) == 0) at += sprintf(at, ".");
+    else if (below(3)) at += sprintf(at, ".%u", below(below(3) ? 20 : 100));
     *at = '\0';
     sprintf(lua, "%s%c", spec, kind);
     sprintf(c, "%s%s%c", spec, length, kind);
@@ -149,14 +151,17 @@ static void same_number(lua_State *L, const char *text) {
 
 TEST(tonumber_reads_what_strtod_reads) {
     static const char *const hard[] = {
-        "1e23", "8.5e22", "9007199254740993.0", "9007199254740992.99999999999999999999", "0e99999999",
+        "1e23", "8.5e22", "9007199254740993.0", "9007199254740992.99999999999999999999",
+        "0e99999999",
         "2.2250738585072011e-308", "2.2250738585072012e-308", "4.9406564584124654e-324",
         "2.4703282292062327208e-324", "2.4703282292062328e-324", "1.7976931348623158e308",
-        "1.7976931348623159e308", "1e400", "-1e-400", "1e-99999999999999999999", "1e99999999999999999",
-        ".5", "5.", "-.5e1", "+1.e+1", "000000000000000000000000000001.0", "0x.8", "0x8.", "-0x1p-1074",
+        "1.7976931348623159e308", "1e400", "-1e-400", "1e-99999999999999999999",
+        "1e99999999999999999", ".5", "5.", "-.5e1", "+1.e+1", "000000000000000000000000000001.0",
+        "0x.8", "0x8.", "-0x1p-1074",
         "0x1p-1075", "0x1.8p-1075", "0x1.00000000000008p0", "0x1.000000000000080000000001p0",
         "0x1.fffffffffffff8p1023", "0x1.fffffffffffff7ffffp1023", "0x0.0000000000001p-1022", "-0.0",
-        "0x1p99999999999999999999", "0x1p-99999999999999999999", "0xfffffffffffffffffffffffffff.8p-3",
+        "0x1p99999999999999999999", "0x1p-99999999999999999999",
+        "0xfffffffffffffffffffffffffff.8p-3",
         "6.631236846766476e-316", "3.2378839133029012895883524125015321748630094059e-319"};
     lua_State *L = text_vm();
     for (size_t i = 0; i < COUNT_OF(hard); i++) same_number(L, hard[i]);
@@ -185,9 +190,9 @@ TEST(tonumber_reads_what_strtod_reads) {
 }
 
 TEST(tonumber_refuses_what_is_no_numeral) {
-    static const char *const bad[] = {"", " ", "+", ".", "e5", "1e", "1e+", "0x", "0x.", "0xp1", "0x1p",
-                                      "1x", "1..", "1.2.3", "nan", "inf", "1,5", "- 1", "0x1.8p", "1f",
-                                      "infinity", "1e5x", "0x1.g"};
+    static const char *const bad[] = {"", " ", "+", ".", "e5", "1e", "1e+", "0x", "0x.", "0xp1",
+                                      "0x1p", "1x", "1..", "1.2.3", "nan", "inf", "1,5", "- 1",
+                                      "0x1.8p", "1f", "infinity", "1e5x", "0x1.g"};
     lua_State *L = text_vm();
     for (size_t i = 0; i < COUNT_OF(bad); i++)
         if (lua_stringtonumber(L, bad[i]) != 0) FAIL("\"%s\" is a number", bad[i]);
@@ -207,9 +212,11 @@ static const char TEXTS[] =
     "all = table.concat(all)\n"
     "add(all:upper(), all:lower())\n"
     "for class in ('acdglpsuwxACDGLPSUWX'):gmatch('.') do add((all:gsub('%' .. class, ''))) end\n"
-    "local words = {'Zebra', 'apfel', 'Apfel', '\\195\\164pfel', 'zebra', 'a-b', 'ab', '\\228', ''}\n"
+    "local words = {'Zebra', 'apfel', 'Apfel', '\\195\\164pfel', 'zebra', 'a-b', 'ab', '\\228', "
+    "''}\n"
     "table.sort(words); add(table.concat(words, ','))\n"
-    "add(tostring(os.setlocale()), tostring(os.setlocale('')), tostring(os.setlocale('C', 'numeric')),\n"
+    "add(tostring(os.setlocale()), tostring(os.setlocale('')), tostring(os.setlocale('C', "
+    "'numeric')),\n"
     "    tostring(os.setlocale('de_DE.UTF-8')), tostring(os.setlocale(nil, 'ctype')))\n"
     "return table.concat(out, '\\n')\n";
 
@@ -249,8 +256,8 @@ TEST(classes_are_those_of_the_c_locale) {
     lua_close(L);
 }
 
-/* Makes locales with a decimal comma, another case and another order, where glibc's tool and sources
- * are there; `folder` is where setlocale then finds them. */
+/* Makes locales with a decimal comma, another case and another order, where glibc's tool and
+ * sources are there; `folder` is where setlocale then finds them. */
 static void make_locales(char *folder) {
     static const char *const locales[][2] = {{"de_DE", "UTF-8"}, {"tr_TR", "UTF-8"},
                                              {"de_DE", "ISO-8859-1"}, {"tr_TR", "ISO-8859-9"}};
@@ -324,7 +331,8 @@ static void has_one_nan(lua_State *L) {
                                  "-nan, nan, -nan)"), "nannannan nan NAN +nan   nan");
         CHECK_EVAL(L, ("string.format('%q', nan)"), "(0/0)");
         CHECK_EVAL(L, ("string.pack('>dnf', nan, -nan, nan) == "
-            "'\\x7f\\xf8\\0\\0\\0\\0\\0\\0' .. string.pack('>n', 0/0) .. '\\x7f\\xc0\\0\\0' and 1 or 0"), "1");
+            "'\\x7f\\xf8\\0\\0\\0\\0\\0\\0' .. string.pack('>n', 0/0) .. '\\x7f\\xc0\\0\\0' and "
+            "1 or 0"), "1");
     }
     CHECK_EVAL(L, ("tostring(0/0) .. -(0/0) .. math.huge - math.huge"), "nannannan");
     lua_getglobal(L, "nan");

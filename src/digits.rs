@@ -21,7 +21,7 @@ impl Write for Text {
         if piece.len() > self.room - self.length {
             return Err(fmt::Error);
         }
-        // SAFETY: `to` has `room` bytes, by the contract of the functions below, and the piece fits.
+        // SAFETY: `to` has `room` bytes, by the contract of what made it, and the piece fits.
         unsafe { self.to.add(self.length).copy_from_nonoverlapping(piece.as_ptr(), piece.len()) }
         self.length += piece.len();
         Ok(())

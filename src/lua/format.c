@@ -97,7 +97,7 @@ static int rlua_format_string(char *text, const char *conversion, const char *s)
   return fill(text, &c, 0, "", s, (int)length);
 }
 
-/* %a of a finite float of 0 or more, without the "0x". */
+/* %a of a finite float of 0 or more, without the prefix. */
 static int write_hex(char *text, const Conversion *c, double n) {
   const char *digits = c->kind == 'A' ? "0123456789ABCDEF" : "0123456789abcdef";
   uint64_t bits = rlua_fma_bits(n), mantissa = bits & 0xfffffffffffffu;
@@ -160,7 +160,8 @@ static int rlua_format_float(char *text, const char *conversion, double n) {
       if (precision == 0 && c.alternate) body[length++] = '.';
       break;
     default:
-      length = write_general(body, n, precision == 0 ? 1 : precision, c.alternate, upper ? 'E' : 'e');
+      if (precision == 0) precision = 1;
+      length = write_general(body, n, precision, c.alternate, upper ? 'E' : 'e');
       break;
   }
   return fill(text, &c, c.zero, prefix, body, length);

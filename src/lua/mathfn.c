@@ -160,8 +160,8 @@ static double rlua_fmod(double a, double b) {
 
 /* -- for tests ------------------------------------------------------------------------------ */
 
-/* The functions by number, in the order that tests/math.rs has. `copy` 0 is the plain one, 1 the one
- * for CPUs with fused multiply-add. NaN and 0 where this machine has no such copy. */
+/* The functions by number, in the order that tests/math.rs has. `copy` 0 is the plain one, 1 the
+ * one for CPUs with fused multiply-add. Answers 0 where this machine has no such copy. */
 int rlua_c_math(int copy, int function, double x, double y, double *result) {
   const rlua_Math *math = NULL;
 #if defined(__x86_64__)

@@ -1,8 +1,8 @@
 /* numbers.c: numbers to text, as "%lld" and "%.14g" print them.
  *
- * The digits of floats come from Rust, exactly rounded (src/digits.rs), but the numbers that scripts
- * print most are integral and need none. The text is that of glibc's printf in the "C" locale to the
- * byte: tests/numbers.rs compares both over edge cases and random numbers.
+ * The digits of floats come from Rust, exactly rounded (src/digits.rs), but the numbers that
+ * scripts print most are integral and need none. The text is that of glibc's printf in the "C"
+ * locale to the byte: tests/numbers.rs compares both over edge cases and random numbers.
  *
  * Not here: string.format (format.c).
  */

@@ -44,9 +44,9 @@
 #define _mm_getcsr() 0u
 #define _mm_setcsr(word) ((void)(word))
 
-/* pow.c and atan2/tint.h report a case that no search has found, and exit. Here the result is the
- * last approximation, rounded: it has more than twice the bits of a double. In atan2 the code goes
- * on to that by itself. */
+/* CORE-MATH's pow and atan2 report a case that no search has found, and exit. Here the result is
+ * the last approximation, rounded: it has more than twice the bits of a double. In atan2 the code
+ * goes on to that by itself. */
 #undef printf
 #define printf(...) ((void)0)
 #undef exit

@@ -1,7 +1,7 @@
 /* boundary.h: numbers between the VM and C, while lapi.c is compiled.
  *
- * A NaN that leaves or comes in is the one NaN (nan.h). What computes without an entry into Lua, which
- * would see to the floating-point environment, does that itself (fpenv.h).
+ * A NaN that leaves or comes in is the one NaN (nan.h). What computes without an entry into Lua,
+ * which would see to the floating-point environment, does that itself (fpenv.h).
  */
 #ifndef rlua_boundary_h
 #define rlua_boundary_h

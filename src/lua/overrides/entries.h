@@ -1,5 +1,6 @@
 /* entries.h: every protected run counts as an entry into Lua; the depth tells whether the VM is
- * idle (V1), and the outermost sets the floating-point environment. unit.c wraps the entries that pass no LUAI_TRY.
+ * idle (V1), and the outermost one sees to the floating-point environment. unit.c wraps the entries
+ * that pass no LUAI_TRY.
  */
 #ifndef rlua_entries_h
 #define rlua_entries_h

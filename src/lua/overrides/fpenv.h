@@ -7,9 +7,9 @@
  * sets it for the run and puts the host's back at the end. A host's functions that Lua calls run in
  * Lua's environment; one that changes it puts it back before it returns.
  *
- * `G(L)->own.host_fp` is the host's word while it is set aside, and 0 otherwise: so also whenever the
- * VM is idle. It stands in the state and not in the entry's frame, since an error that nobody caught
- * leaves no frame to come back to.
+ * `G(L)->own.host_fp` is the host's word while it is set aside, and 0 otherwise: so also whenever
+ * the VM is idle. It stands in the state and not in the entry's frame, since an error that nobody
+ * caught leaves no frame to come back to.
  */
 #ifndef rlua_fpenv_h
 #define rlua_fpenv_h

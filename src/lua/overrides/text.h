@@ -1,8 +1,8 @@
 /* text.h: text of numbers, classes of characters and the order of strings depend on no locale and
  * no C library.
  *
- * Numbers to text: numbers.c, format.c; text to numbers: numerals.c. These replace what luaconf.h and
- * the C library give, in both profiles.
+ * Numbers to text: numbers.c, format.c; text to numbers: numerals.c. These replace what luaconf.h
+ * and the C library give, in both profiles.
  */
 #ifndef rlua_text_h
 #define rlua_text_h
@@ -103,6 +103,9 @@ static int rlua_write_integer(FILE *file, long long n);
 static int rlua_write_float(FILE *file, double n);
 #define rlua_write_number(file, n) \
   _Generic((n), double: rlua_write_float, long long: rlua_write_integer)((file), (n))
+
+/* string.pack's "l" and "T". */
+_Static_assert(sizeof(long) == 8 && sizeof(size_t) == 8, "sizes that scripts see");
 
 /* os.setlocale. The locale is the process's, so in the deterministic profile it is always "C". */
 static const char *rlua_setlocale(lua_State *L, int category, const char *name);
