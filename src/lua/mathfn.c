@@ -42,9 +42,12 @@ static int rlua_math_has_fma(void) {
   return (low & 6) == 6;
 }
 
-/* Before a host's code runs; whatever runs earlier gets the same bits by the other copy. */
+/* Before a host's code runs; whatever runs earlier gets the same bits by the other copy. Once, since
+ * a virtual machine may take long to answer CPUID. */
+static int rlua_math_chosen;
 __attribute__((constructor)) static void rlua_math_choose(void) {
-  if (rlua_math_has_fma()) rlua_math = rlua_math_of_fma;
+  rlua_math_chosen = rlua_math_has_fma();
+  if (rlua_math_chosen) rlua_math = rlua_math_of_fma;
 }
 #endif
 
@@ -167,7 +170,7 @@ int rlua_c_math(int copy, int function, double x, double y, double *result) {
 #if defined(__x86_64__)
   static const rlua_Math plain = RLUA_MATH_COPY(plain);
   if (copy == 0) math = &plain;
-  if (copy == 1 && rlua_math_has_fma()) math = &rlua_math_of_fma;
+  if (copy == 1 && rlua_math_chosen) math = &rlua_math_of_fma;
 #else
   if (copy == 0) math = &rlua_math;
 #endif
