@@ -1,4 +1,5 @@
-//! Compiles Lua as one translation unit, and stages its public headers in `OUT_DIR/include`.
+//! Compiles Lua as one translation unit, and CORE-MATH's functions beside it; stages Lua's public
+//! headers in `OUT_DIR/include`.
 //!
 //! Writes into `OUT_DIR` alone, as every build script must. `make -C c-tests library` copies the
 //! headers from there to where hosts look for them, beside `rlua.h` (c-tests/library.py).
@@ -10,6 +11,14 @@ use std::{env, fs};
 
 const LUA_FOLDER: &str = "lua-5.4.9";
 const PUBLIC_HEADERS: [&str; 4] = ["lua.h", "luaconf.h", "lauxlib.h", "lualib.h"];
+const MATH_FOLDER: &str = "vendor/src/binary64";
+/// What CORE-MATH's files are compiled with.
+const MATH: &str = "src/lua/math";
+/// The functions that Lua calls, in the order of `src/lua/overrides/math.h`.
+const MATH_FUNCTIONS: [&str; 15] = [
+    "sin", "cos", "tan", "asin", "acos", "atan2", "exp", "log", "log2", "log10", "pow", "sinh",
+    "cosh", "tanh", "atan",
+];
 /// The one translation unit; all of our C lies beside it.
 const UNIT: &str = "src/lua/unit.c";
 
@@ -20,46 +29,162 @@ fn main() -> Result<(), Box<dyn Error>> {
     for name in ["RLUA_SANITIZE", "RLUA_ASSERT", "RLUA_LUA_PATH", "RLUA_LUA_CPATH"] {
         println!("cargo:rerun-if-env-changed={name}");
     }
-    let lua = lua_folder()?;
-    compile_unit(&lua);
+    let sources = Sources::find()?;
+    let lua = sources.folder("lua-src")?.join(LUA_FOLDER);
+    let math = compile_math(&sources.folder("core-math-sys")?.join(MATH_FOLDER))?;
+    compile_unit(&lua, &math);
     stage_headers(&lua)?;
     link_arguments()
 }
 
-/// Finds Lua's sources inside the crate `lua-src`, whose API does not tell the path.
+/// What cargo knows of the packages whose sources are compiled here.
+struct Sources(serde_json::Value);
+
+impl Sources {
+    /// Without the platform filter cargo asks for crates of other platforms. Offline comes first
+    /// so that a build without a network works; where `cargo build` has not fetched the packages
+    /// that only tests need, or that only this script needs, the offline call refuses and the
+    /// second call fetches them.
+    fn find() -> Result<Self, Box<dyn Error>> {
+        let target = env::var("TARGET")?;
+        // With the condition that Cargo.toml has CORE-MATH under. 0x1f separates the flags.
+        let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+        let flags = [flags.as_str(), "--cfg\x1frlua_sources"].join("\x1f");
+        let flags = flags.trim_start_matches('\x1f');
+        let metadata = |mode: &[&str]| {
+            Command::new(env::var("CARGO").unwrap_or("cargo".into()))
+                .args(["metadata", "--format-version=1", "--filter-platform", &target])
+                .args(mode)
+                .env("CARGO_ENCODED_RUSTFLAGS", flags)
+                .output()
+        };
+        let mut output = metadata(&["--offline"])?;
+        if !output.status.success() {
+            output = metadata(&[])?;
+        }
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into());
+        }
+        Ok(Self(serde_json::from_slice(&output.stdout)?))
+    }
+
+    /// The folder of a crate, whose API does not tell the path.
+    fn folder(&self, name: &str) -> Result<PathBuf, Box<dyn Error>> {
+        let packages = self.0["packages"].as_array().ok_or("cargo metadata lists no packages")?;
+        let manifest = packages
+            .iter()
+            .find(|package| package["name"] == name)
+            .and_then(|package| package["manifest_path"].as_str())
+            .ok_or(format!("cargo metadata does not list {name}"))?;
+        Ok(Path::new(manifest).parent().ok_or("no folder")?.to_owned())
+    }
+}
+
+/// Compiles the functions of CORE-MATH that Lua has; returns the objects.
 ///
-/// Without the platform filter cargo asks for crates of other platforms. Offline comes first so
-/// that a build without a network works; where `cargo build` has not fetched the packages that
-/// only tests need, the offline call refuses and the second call fetches them.
-fn lua_folder() -> Result<PathBuf, Box<dyn Error>> {
-    let target = env::var("TARGET")?;
-    let metadata = |mode: &[&str]| {
-        Command::new(env::var("CARGO").unwrap_or("cargo".into()))
-            .args(["metadata", "--format-version=1", "--filter-platform", &target])
-            .args(mode)
-            .output()
+/// Each is a unit of its own, since their helpers share names. On x86-64 each is compiled twice,
+/// for CPUs with and without fused multiply-add; `src/lua/mathfn.c` chooses.
+fn compile_math(core_math: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    println!("cargo:rerun-if-changed={MATH}");
+    let folder = Path::new(&env::var("OUT_DIR")?).join("math");
+    fs::create_dir_all(&folder)?;
+    let mut files = Vec::new();
+    for name in MATH_FUNCTIONS {
+        let text = format!(
+            "#define cr_{name} RLUA_MATH_NAME({name})\n#define RLUA_MATH_{name}\n\
+             #include \"core_math.h\"\n#include \"{name}/{name}.c\"\n"
+        );
+        let file = folder.join(format!("{name}.c"));
+        write_if_different(&file, text.as_bytes())?;
+        files.push(file);
+    }
+    let copies: &[(&str, &[&str])] = match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
+        Ok("x86_64") => &[("plain", &[]), ("fma", &["-mfma", "-msse4.1"])],
+        _ => &[("plain", &[])],
     };
-    let mut output = metadata(&["--offline"])?;
-    if !output.status.success() {
-        output = metadata(&[])?;
+    // A thread a copy: together they are most of the build's time.
+    std::thread::scope(|scope| {
+        let compile = |(copy, flags)| compile_math_copy(core_math, &folder, &files, copy, flags);
+        let threads: Vec<_> = copies
+            .iter()
+            .map(|&copy| scope.spawn(move || compile(copy).map_err(|e| e.to_string())))
+            .collect();
+        let mut objects = Vec::new();
+        for thread in threads {
+            objects.extend(thread.join().map_err(|_| "a panic while compiling")??);
+        }
+        Ok(objects)
+    })
+}
+
+/// The objects of one copy. They are kept as long as nothing that they are made of changes: this
+/// script runs at each change in src/lua.
+fn compile_math_copy(
+    core_math: &Path,
+    folder: &Path,
+    files: &[PathBuf],
+    copy: &str,
+    flags: &[&str],
+) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let out = folder.join(copy);
+    fs::create_dir_all(&out)?;
+    let mut build = cc::Build::new();
+    build
+        .files(files)
+        .include(core_math)
+        .include(MATH)
+        .out_dir(&out)
+        .std("gnu11")
+        .define("RLUA_MATH_COPY", copy)
+        .opt_level(2)
+        .flag("-fvisibility=hidden")
+        .flag("-ffp-contract=off")
+        .flag("-fno-math-errno")
+        .flag("-funwind-tables")
+        .warnings(false);
+    for flag in flags {
+        build.flag(flag);
     }
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into());
+    let compiler = build.try_get_compiler()?;
+    let version = compiler.to_command().arg("--version").output()?.stdout;
+    let mut stamp = format!("{compiler:?}\n{files:?}\n").into_bytes();
+    stamp.extend(version);
+    for header in fs::read_dir(MATH)? {
+        stamp.extend(fs::read(header?.path())?);
     }
-    let json: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let packages = json["packages"].as_array().ok_or("cargo metadata lists no packages")?;
-    let manifest = packages
-        .iter()
-        .find(|package| package["name"] == "lua-src")
-        .and_then(|package| package["manifest_path"].as_str())
-        .ok_or("cargo metadata does not list lua-src")?;
-    Ok(Path::new(manifest).with_file_name(LUA_FOLDER))
+    let stamp_file = out.join("stamp");
+    let mut objects = Vec::new();
+    if fs::read(&stamp_file).is_ok_and(|old| old == stamp) {
+        for entry in fs::read_dir(&out)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "o") {
+                objects.push(path);
+            }
+        }
+        objects.sort();
+        if objects.len() == files.len() {
+            return Ok(objects);
+        }
+    }
+    fs::remove_dir_all(&out)?;
+    fs::create_dir_all(&out)?;
+    objects = build.try_compile_intermediates()?;
+    fs::write(stamp_file, stamp)?;
+    Ok(objects)
+}
+
+fn write_if_different(target: &Path, text: &[u8]) -> std::io::Result<()> {
+    match fs::read(target) {
+        Ok(old) if old == text => Ok(()),
+        _ => fs::write(target, text),
+    }
 }
 
 /// One unit makes Lua's internal calls direct, which is where most of the speed comes from.
-fn compile_unit(lua: &Path) {
+fn compile_unit(lua: &Path, math: &[PathBuf]) {
     let mut unit = cc::Build::new();
     unit.file(UNIT)
+        .objects(math)
         .include(lua)
         .include("src/lua")
         .std("gnu11")
@@ -76,6 +201,8 @@ fn compile_unit(lua: &Path) {
         .flag_if_supported("-fno-plt")
         // Fused multiply-add rounds once where the language rounds twice: a desync between CPUs.
         .flag("-ffp-contract=off")
+        // Nothing reads errno behind a mathematical function: sqrt is one instruction then.
+        .flag("-fno-math-errno")
         // A C++ exception may pass through Lua's frames (recover.c): for that the tables are
         // enough, since no C of ours cleans up on the way. Most platforms make them anyway.
         .flag("-funwind-tables")
@@ -135,11 +262,7 @@ fn stage_headers(lua: &Path) -> Result<(), Box<dyn Error>> {
     let folder = Path::new(&env::var("OUT_DIR")?).join("include");
     fs::create_dir_all(&folder)?;
     for name in PUBLIC_HEADERS {
-        let target = folder.join(name);
-        let text = fs::read(lua.join(name))?;
-        if fs::read(&target).ok().as_ref() != Some(&text) {
-            fs::write(&target, text)?;
-        }
+        write_if_different(&folder.join(name), &fs::read(lua.join(name))?)?;
     }
     Ok(())
 }

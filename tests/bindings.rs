@@ -28,7 +28,9 @@ fn plain(text: &str) -> String {
 }
 
 /// Names that C and Rust write differently, as Rust writes them.
-const C_TYPES: [(&str, &str); 23] = [
+const C_TYPES: [(&str, &str); 25] = [
+    ("double", "f64"),
+    ("double *", "*mut f64"),
     ("lua_State *", "*mut lua_State"),
     ("rlua_Hold *", "*mut Hold"),
     ("const rlua_Hooks *", "*const Hooks"),

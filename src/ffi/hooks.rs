@@ -6,6 +6,7 @@
 //! # Not here
 //! The calls themselves (`src/lua/calls.h`).
 
+use crate::digits;
 use crate::error::{Error, Result, Status};
 use crate::lua::{self, Hold, Hooks, lua_State};
 use crate::vm::{guard, guarded, resources, streams};
@@ -31,6 +32,9 @@ static HOOKS: Hooks = Hooks {
     opened: streams::opened,
     closed: streams::closed,
     exiting: resources::exiting,
+    scientific: digits::scientific,
+    fixed: digits::fixed,
+    nearest: digits::nearest,
 };
 
 /// Before anything else of the library runs: a call with no VM at all has its sentence too.

@@ -74,6 +74,11 @@ pub struct Hooks {
     ) -> c_int,
     pub closed: unsafe extern "C" fn(L: *mut lua_State, handle: *mut c_void, id: u64) -> c_int,
     pub exiting: unsafe extern "C" fn(main: *mut lua_State, finalized: c_int),
+    pub scientific:
+        unsafe extern "C" fn(value: f64, precision: c_int, text: *mut c_char, room: usize) -> usize,
+    pub fixed:
+        unsafe extern "C" fn(value: f64, precision: c_int, text: *mut c_char, room: usize) -> usize,
+    pub nearest: unsafe extern "C" fn(numeral: *const c_char, length: usize) -> f64,
 }
 
 /// As `rlua_BlockBytes`.
@@ -143,6 +148,8 @@ unsafe extern "C" {
     pub fn rlua_c_is_idle(main: *mut lua_State) -> c_int;
     pub fn rlua_c_finalize(main: *mut lua_State);
     pub fn rlua_c_close_stock(L: *mut lua_State);
+    pub fn rlua_c_math(copy: c_int, function: c_int, x: f64, y: f64, result: *mut f64) -> c_int;
+    pub fn rlua_c_fma(a: f64, b: f64, c: f64) -> f64;
     pub fn rlua_c_error_text(L: *mut lua_State, length: *mut usize) -> *const c_char;
     pub fn rlua_c_set_time(L: *mut lua_State, seconds: i64, nanoseconds: u32);
     pub fn rlua_c_register(

@@ -107,6 +107,11 @@ typedef struct rlua_Hooks {
   int (*closed)(lua_State *L, void *handle, uint64_t id);
   /* os.exit closes the VM: called before the finalizers (0) and after them (1). */
   void (*exiting)(lua_State *main, int finalized);
+  /* A finite float as d.ddde-x or ddd.ddd with so many digits behind the point; the length. */
+  size_t (*scientific)(double value, int precision, char *text, size_t room);
+  size_t (*fixed)(double value, int precision, char *text, size_t room);
+  /* The float nearest to a numeral of the form ddde-x. */
+  double (*nearest)(const char *numeral, size_t length);
 } rlua_Hooks;
 
 RLUA_INTERNAL void rlua_c_set_hooks(const rlua_Hooks *hooks);
@@ -127,6 +132,11 @@ RLUA_INTERNAL void rlua_c_pace(lua_State *main, int pause, int step_multiplier, 
 RLUA_INTERNAL int rlua_c_is_idle(lua_State *main);
 RLUA_INTERNAL void rlua_c_finalize(lua_State *main);
 RLUA_INTERNAL void rlua_c_close_stock(lua_State *L);
+
+/* -- mathfn.c -------------------------------------------------------------------------------- */
+
+RLUA_INTERNAL int rlua_c_math(int copy, int function, double x, double y, double *result);
+RLUA_INTERNAL double rlua_c_fma(double a, double b, double c);
 
 /* -- calls.c --------------------------------------------------------------------------------- */
 

@@ -131,7 +131,7 @@ static int rlua_pointer_text(lua_State *L, const void *pointer, char *text) {
 }
 
 /* `%p` of string.format: a width and the flag '-', as there. */
-static int rlua_format_pointer(lua_State *L, int arg, char *form, char *text) {
+static int rlua_format_name(lua_State *L, int arg, char *form, char *text) {
   char name[POINTER_ROOM];
   checkformat(L, form, L_FMTFLAGSC, 0);
   form[strlen(form) - 1] = 's';

@@ -41,15 +41,6 @@ typedef struct Args {
 #define BODY(name) static void name(lua_State *L, void *ud)
 #define ARGS ((Args *)ud)
 
-/* -- before the first VM, no state is ours ----------------------------------------------------- */
-
-static int enter_nothing(lua_State *L, rlua_Hold *hold) {
-  (void)hold;
-  return L == NULL ? STATUS_NULL_ARG : STATUS_NOT_ROLLBACK;
-}
-
-static rlua_Hooks hooks = {.enter = enter_nothing, .seize = enter_nothing};
-
 static void name_libraries(void); /* names.c */
 
 void rlua_c_set_hooks(const rlua_Hooks *given) {

@@ -71,7 +71,7 @@ static void unwind_main(lua_State *main) {
 void rlua_c_recover(lua_State *main) {
   global_State *g = G(main);
   if (rlua_c_is_idle(main) && main->status == LUA_OK) return;
-  rlua_depth(main) = 0;
+  rlua_leave(main, 0);
   g->gcstp &= cast_byte(~GCSTPGC); /* it was in a finalizer */
   g->gcstopem = g->gcemergency = 0;
   unwind(main);

@@ -26,9 +26,11 @@
 #include "overrides/private.h"
 #include "overrides/entries.h"
 #include "overrides/userdata.h"
-#include "overrides/speed.h"
 #include "overrides/names.h"
 #include "overrides/clock.h"
+#include "overrides/math.h"
+#include "overrides/text.h"
+#include "overrides/nan.h"
 
 /* Stock functions that Rust replaces (ffi/life.rs): they keep their code under another, internal,
  * name. */
@@ -39,6 +41,7 @@
 static void stock_lua_close(lua_State *L);
 static lua_State *stock_luaL_newstate(void) __attribute__((unused));
 
+#include "mathfn.c"
 #include "lzio.c"
 #include "lctype.c"
 #include "lopcodes.c"
@@ -51,16 +54,16 @@ static int rlua_reset_unwound(lua_State *L, int status);
 #undef luaE_resetthread
 
 static int rlua_reset_unwound(lua_State *L, int status) {
-  if (G(L)->mainthread->errorJmp == NULL) rlua_depth(L) = 0;
+  if (G(L)->mainthread->errorJmp == NULL) rlua_leave(L, 0);
   return luaE_resetthread(L, status);
 }
 
 /* Calls that C makes into Lua are entries too, protected or not: an unprotected lua_call on a
  * second thread passes no LUAI_TRY. ldo.c defines these functions, so it came first. */
 static void rlua_enter_call(lua_State *L, StkId func, int nresults) {
-  unsigned int outer = rlua_depth(L)++;
+  unsigned int outer = rlua_enter(L);
   luaD_callnoyield(L, func, nresults);
-  rlua_depth(L) = outer;
+  rlua_leave(L, outer);
 }
 #define luaD_callnoyield(L, func, nresults) rlua_enter_call(L, func, nresults)
 
@@ -83,9 +86,9 @@ static TString *rlua_clear_string(lua_State *L, size_t length) {
 
 /* A finalizer's error is a warning in the middle of a collection, outside a protected run. */
 static void rlua_enter_warnerror(lua_State *L, const char *where) {
-  unsigned int outer = rlua_depth(L)++;
+  unsigned int outer = rlua_enter(L);
   luaE_warnerror(L, where);
-  rlua_depth(L) = outer;
+  rlua_leave(L, outer);
 }
 #define luaE_warnerror(L, where) rlua_enter_warnerror(L, where)
 
@@ -98,7 +101,22 @@ static void rlua_enter_warnerror(lua_State *L, const char *where) {
 #include "ldebug.c"
 #include "lfunc.c"
 #include "numbers.c"
+#include "format.c"
+#include "numerals.c"
+
+/* lua_pushfstring's "%f". */
+#undef cast_num
+#define cast_num(n) rlua_canonical(L, cast(lua_Number, (n)))
 #include "lobject.c"
+#undef cast_num
+#define cast_num(n) cast(lua_Number, (n))
+
+static void rlua_tostring(lua_State *L, TValue *number) {
+  if (ttisfloat(number)) setfltvalue(number, rlua_canonical(L, fltvalue(number)));
+  luaO_tostring(L, number);
+}
+#define luaO_tostring(L, number) rlua_tostring(L, number)
+
 #include "ltm.c"
 #include "lstring.c"
 
@@ -125,20 +143,20 @@ static const TValue *getgeneric(Table *t, const TValue *key, int deadok) __attri
 /* lua_callk and lua_pcallk with a continuation, the writer of lua_dump and the warn function run
  * foreign code outside a protected run. */
 static void rlua_enter_yieldable(lua_State *L, StkId func, int nresults) {
-  unsigned int outer = rlua_depth(L)++;
+  unsigned int outer = rlua_enter(L);
   luaD_call(L, func, nresults);
-  rlua_depth(L) = outer;
+  rlua_leave(L, outer);
 }
 static int rlua_enter_dump(lua_State *L, const Proto *f, lua_Writer w, void *ud, int strip) {
-  unsigned int outer = rlua_depth(L)++;
+  unsigned int outer = rlua_enter(L);
   int status = luaU_dump(L, f, w, ud, strip);
-  rlua_depth(L) = outer;
+  rlua_leave(L, outer);
   return status;
 }
 static void rlua_enter_warning(lua_State *L, const char *message, int tocont) {
-  unsigned int outer = rlua_depth(L)++;
+  unsigned int outer = rlua_enter(L);
   luaE_warning(L, message, tocont);
-  rlua_depth(L) = outer;
+  rlua_leave(L, outer);
 }
 #define luaD_call(L, func, nresults) rlua_enter_yieldable(L, func, nresults)
 #define luaU_dump(L, f, w, ud, strip) rlua_enter_dump(L, f, w, ud, strip)
@@ -147,10 +165,21 @@ static void rlua_enter_warning(lua_State *L, const char *message, int tocont) {
 /* A userdata whose metatable has a finalizer in C is guarded from there on. */
 static void rlua_check_finalizer(lua_State *L, GCObject *o, Table *mt); /* guarded.c */
 #define luaC_checkfinalizer(L, o, mt) rlua_check_finalizer(L, o, mt)
+#include "overrides/boundary.h"
 #include "lapi.c"
 #undef luaH_finishset
 #undef luaH_set
 #undef luaH_next
+#undef luaO_tostring
+#undef luaV_concat
+#undef luaO_str2num
+#undef luaO_arith
+#undef luaV_equalobj
+#undef luaV_lessthan
+#undef luaV_lessequal
+#undef tonumber
+#undef tointeger
+#undef setfltvalue
 #undef luaC_checkfinalizer
 #undef luaD_call
 #undef luaU_dump
@@ -174,9 +203,11 @@ static void stock_luaL_unref(lua_State *L, int t, int ref) __attribute__((unused
 #define lua_pushfstring(L, format, file) \
   lua_pushfstring((L), (format), rlua_deterministic(L) ? (void *)p : (void *)(file))
 #include "overrides/files.h"
+#define fprintf(file, format, n) rlua_write_number((file), (n))
 #include "liolib.c"
 #undef lua_pushfstring
 #undef strerror
+#undef fprintf
 #undef lua_newuserdatauv
 #undef fopen
 #undef tmpfile
@@ -205,7 +236,9 @@ static void rlua_close_at_exit(lua_State *L);
 #define mktime(tm) rlua_mktime(L, (tm))
 #define strftime(text, room, format, tm) rlua_strftime(L, (text), (room), (format), (tm))
 #define difftime(later, earlier) rlua_difftime((later), (earlier))
+#define setlocale(category, name) rlua_setlocale(L, (category), (name))
 #include "loslib.c"
+#undef setlocale
 #undef lua_close
 #undef clock
 #undef time

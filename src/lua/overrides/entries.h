@@ -1,9 +1,11 @@
 /* entries.h: every protected run counts as an entry into Lua; the depth tells whether the VM is
- * idle (V1). unit.c wraps the entries that pass no LUAI_TRY.
+ * idle (V1), and the outermost one sees to the floating-point environment. unit.c wraps the entries
+ * that pass no LUAI_TRY.
  */
 #ifndef rlua_entries_h
 #define rlua_entries_h
 
+#include "fpenv.h"
 #include "private.h"
 
 /* The depth is put back, not counted down: an error thrown to the main thread's handler skips the
@@ -11,9 +13,9 @@
 #define LUAI_THROW(L, c) _longjmp((c)->b, 1)
 #define LUAI_TRY(L, c, a) \
   { \
-    unsigned int rlua_outer = rlua_depth(L)++; \
+    unsigned int rlua_outer = rlua_enter(L); \
     if (_setjmp((c)->b) == 0) { a } \
-    rlua_depth(L) = rlua_outer; \
+    rlua_leave(L, rlua_outer); \
   }
 #define luai_jmpbuf jmp_buf
 

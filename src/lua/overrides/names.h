@@ -13,7 +13,7 @@
 #define NAME_BYTES 64
 
 static int rlua_pointer_text(lua_State *L, const void *pointer, char *text);
-static int rlua_format_pointer(lua_State *L, int arg, char *form, char *text);
+static int rlua_format_name(lua_State *L, int arg, char *form, char *text);
 static const char *rlua_strerror(lua_State *L, int number);
 static const char *rlua_getenv(lua_State *L, const char *name);
 static const char *rlua_package_path(lua_State *L);
@@ -38,7 +38,7 @@ static const char *rlua_package_cpath(lua_State *L);
 #define rlua_format_topointer(L, arg) \
   ({ \
     if (rlua_deterministic(L)) { \
-      nb = rlua_format_pointer((L), (arg), form, buff); \
+      nb = rlua_format_name((L), (arg), form, buff); \
       break; \
     } \
     lua_topointer((L), (arg)); \

@@ -34,6 +34,7 @@ typedef struct rlua_Own {
                                   came, and an index of them; or NULL (keys.c) */
   unsigned int pointer_count;
   unsigned int pointer_capacity;
+  uint64_t host_fp; /* the host's floating-point control word while Lua has its own (fpenv.h) */
 } rlua_Own;
 
 /* The last member of global_State, which nothing else in that header names. */
