@@ -43,6 +43,13 @@ extern "C" {
  * the function has returned, so it jumps over none of the host's frames. */
 #define RLUA_RAISE (-1)
 
+/* What lua_pcall, lua_resume and lua_status answer for code that used up the VM's budget. The
+ * functions of this library answer RLUA_BUDGET. */
+#define RLUA_ERRBUDGET 7
+
+/* For rlua_set_budget: as much as scripts want. */
+#define RLUA_NO_BUDGET 0xFFFFFFFFFFFFFFFFu
+
 /* For rlua_call, in place of a message handler's index: a handler that appends a traceback. */
 #define RLUA_TRACEBACK (-2147483647 - 1)
 
@@ -204,6 +211,10 @@ typedef enum rlua_Status {
    * Lua: the coroutine yielded. Not an error.
    */
   RLUA_YIELD = 69,
+  /**
+   * The budget of rlua_set_budget is used up.
+   */
+  RLUA_BUDGET = 70,
 } rlua_Status;
 
 /**
@@ -593,7 +604,7 @@ int rlua_newest_frame(lua_State *L, int64_t *frame);
  *   BAD_ARG    an index, a count, a type or a thread's state has no meaning in this call
  *   NO_MEMORY  there is no room on the Lua stack
  *
- * From RLUA_ERR_RUN on it is Lua's own answer: ERR_RUN, ERR_MEM, ERR_ERR. What the call takes off
+ * From RLUA_ERR_RUN on it is Lua's own answer: ERR_RUN, ERR_MEM, ERR_ERR, BUDGET. What the call takes off
  * the stack is gone, and the error value is on top. With a NULL that is allowed nothing is written.
  *
  * An index is one that lua.h calls acceptable: a position of the stack, a free one up to the room
@@ -896,6 +907,39 @@ int rlua_error(lua_State *L, const char *message);
  * @return         RLUA_RAISE, always; as rlua_error.
  */
 int rlua_argerror(lua_State *L, int arg, const char *message);
+
+/**
+ * Gives scripts a budget: so much they may do from now on, whoever calls them, until the budget is
+ * set again. When it is used up an error is raised that no script can catch: pcall, xpcall,
+ * coroutine.resume, wrap and close, load and `__close` in Lua are left at once, a coroutine that
+ * was running is dead, and the host's call returns RLUA_BUDGET, with a message on the stack that
+ * says where the script was. So does each later call that runs anything, until the budget is set
+ * again or a snapshot is restored.
+ *
+ * A unit is about a jump back or a call, or sixteen instructions in a row, or what takes a library
+ * function as long. What is charged depends on the state and the script alone, and what is left is
+ * part of the state: it is the same on every machine, and rolls back. The collector's ordinary work
+ * is not charged; collections that a script asks for are, with one unit for 16 bytes of the heap.
+ *
+ * A host function is called as long as the budget lasts, and is not interrupted: one that calls Lua
+ * gets RLUA_BUDGET from that call, and when it returns, the error goes on. lua_pcall and lua_resume
+ * of a host or of a C module return RLUA_ERRBUDGET. A finalizer (`__gc`) or `__close` in Lua that
+ * finds the budget used up does not run, with a warning for the former; one in C does.
+ *
+ * @param L      A thread of a VM of ours. Lua may be running: a host function may set a budget.
+ * @param units  Up to INT64_MAX. 0: nothing more may run. RLUA_NO_BUDGET, as at first: no limit.
+ * @return       RLUA_OK, or as every protected call.
+ */
+int rlua_set_budget(lua_State *L, uint64_t units);
+
+/**
+ * Tells what is left of the budget.
+ *
+ * @param L      A thread of a VM of ours.
+ * @param units  Receives it: 0 when it is used up, RLUA_NO_BUDGET when none is set.
+ * @return       RLUA_OK, or as every protected call.
+ */
+int rlua_budget_left(lua_State *L, uint64_t *units);
 
 /**
  * Makes a VM idle that foreign unwinding left busy: a C++ exception, pthread_exit or a forced

@@ -10,7 +10,7 @@ static _Thread_local const rlua_Birth *pending_birth;
 /* Called by lua_newstate once the main thread is known, before any entry into Lua. */
 static unsigned int rlua_makeseed(lua_State *L) {
   memset(lua_getextraspace(L), 0, LUA_EXTRASPACE);
-  G(L)->own = (rlua_Own){.sweep_divisor = 1};
+  G(L)->own = (rlua_Own){.sweep_divisor = 1, .fuel = INT64_MAX};
   if (pending_birth != NULL) {
     G(L)->own.seed = pending_birth->seed;
     G(L)->own.deterministic = pending_birth->deterministic != 0;

@@ -22,6 +22,8 @@ typedef struct rlua_Own {
   Table *types; /* metatables of resources by name, or NULL (resources.c); a root too */
   uint64_t seed;               /* the config's; 0 in a state of another allocator */
   unsigned char deterministic; /* 1 in the deterministic profile, 0 in the stock one */
+  unsigned char budgeted;      /* 1 while the host has set a budget (budget.c) */
+  int64_t fuel; /* units left; below 0 they are used up. Counted without a budget too (budget.h) */
 } rlua_Own;
 
 /* The last member of global_State, which nothing else in that header names. */
