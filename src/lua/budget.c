@@ -33,9 +33,18 @@ static void rlua_used_up(lua_State *L) {
   luaD_throw(L, RLUA_ERRBUDGET);
 }
 
+/* Frames that run without charges look at `trap` before their next jump back or call is done. Who
+ * resumed whom is known to no thread, so all are told. */
+static void stop_plain_frames(global_State *g) {
+  settraps(g->mainthread->ci);
+  for (GCObject *o = g->allgc; o != NULL; o = o->next)
+    if (o->tt == LUA_VTHREAD) settraps(gco2th(o)->ci);
+}
+
 int rlua_set_budget(lua_State *L, uint64_t units) {
   ENTER;
   rlua_Own *own = &G(L)->own;
+  if (!own->budgeted && units <= INT64_MAX && own->depth != 0) stop_plain_frames(G(L));
   own->budgeted = units <= INT64_MAX;
   own->fuel = own->budgeted ? (int64_t)units : INT64_MAX;
   FINISH(LUA_OK);

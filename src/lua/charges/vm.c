@@ -1,9 +1,72 @@
-/* vm.c: what the virtual machine charges (budget.h). Includes lvm.c.
+/* vm.c: the virtual machine twice, without charges and with them (budget.h). Includes lvm.c.
  *
- * lvm.c calls most of what is counted here with other words than it defines it with, so macros can
- * take the calls only, as in collector.c. A charge that raises has to leave `savedpc` and `top` as
- * luaG_runerror wants them.
+ * Even a counter and a test cost a few percent, so code that runs without a budget runs in a copy of
+ * lua.org's loop that has none. luaV_execute chooses. Where the host sets the first budget while
+ * Lua is running, the frames on the stack are told by `trap`, as of a new hook, and go on in the
+ * other loop.
  */
+
+static void charged_execute(lua_State *L, CallInfo *ci);
+
+/* -- without charges --------------------------------------------------------------------------- */
+
+/* `pc` is the next instruction; where a call left its results, `top` says so still. */
+#define luaG_traceexec(L, next) \
+  __extension__({ \
+    if (G(L)->own.budgeted) { \
+      ci->u.l.savedpc = next; \
+      charged_execute(L, ci); \
+      return; \
+    } \
+    luaG_traceexec(L, next); \
+  })
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-function"
+#include "vm_plain.h"
+#include "lvm.c"
+#undef l_strton
+#undef forlimit
+#undef forprep
+#undef floatforloop
+#undef l_strcmp
+#undef LTintfloat
+#undef LEintfloat
+#undef LTfloatint
+#undef LEfloatint
+#undef LTnum
+#undef LEnum
+#undef lessthanothers
+#undef lessequalothers
+#undef copy2buff
+#undef pushclosure
+#undef luaV_equalobj
+#undef luaV_lessthan
+#undef luaV_lessequal
+#undef luaV_tonumber_
+#undef luaV_tointeger
+#undef luaV_tointegerns
+#undef luaV_flttointeger
+#undef luaV_finishget
+#undef luaV_finishset
+#undef luaV_finishOp
+#undef luaV_execute
+#undef luaV_concat
+#undef luaV_idiv
+#undef luaV_mod
+#undef luaV_modf
+#undef luaV_shiftl
+#undef luaV_objlen
+#undef luaG_traceexec
+#undef vmdispatch
+#undef vmcase
+#undef vmbreak
+#pragma GCC diagnostic pop
+
+/* -- with charges ------------------------------------------------------------------------------ */
+
+/* lvm.c calls most of what is counted here with other words than it defines it with, so macros can
+ * take the calls only, as in collector.c. A charge that raises has to leave `savedpc` and `top` as
+ * luaG_runerror wants them. */
 
 /* A jump back over so many instructions. */
 static inline void charge_loop(lua_State *L, CallInfo *ci, const Instruction *pc, unsigned span) {
@@ -93,7 +156,9 @@ static inline int charged_rawequal(lua_State *L, const TValue *l, const TValue *
 #define luaH_finishset(L, t, key, slot, value) \
   (check_chain(L, t, key, slot), luaH_finishset(L, t, key, slot, value))
 
+#define luaV_execute charged_execute
 #include "lvm.c"
+#undef luaV_execute
 
 #undef GETARG_sJ
 #define GETARG_sJ stock_GETARG_sJ
@@ -117,4 +182,9 @@ static int charged_lessthanothers(lua_State *L, const TValue *l, const TValue *r
 static int charged_lessequalothers(lua_State *L, const TValue *l, const TValue *r) {
   debit_string(L, l);
   return stock_lessequalothers(L, l, r);
+}
+
+void luaV_execute(lua_State *L, CallInfo *ci) {
+  if (l_unlikely(G(L)->own.budgeted)) charged_execute(L, ci);
+  else plain_luaV_execute(L, ci);
 }
