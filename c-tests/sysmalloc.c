@@ -259,7 +259,7 @@ static void values(void) {
     int flag;
     void *block;
     lua_State *thread;
-    TRY(rlua_openlibs(L));
+    TRY(rlua_openlibs(L, RLUA_LIB_ALL));
     set_n(1);
     TRY(rlua_dostring(L, "t = {} for i = 1, 100 do t[i] = {i} end"));
     TRY(rlua_loadbuffer(L, "return 1", 8, "=x", "t"));

@@ -360,7 +360,7 @@ API(set_max_snapshots) {
 }
 API(snapshot_count) { size_t count; return rlua_snapshot_count(L, POINTER(&count)); }
 
-API(openlibs) { return rlua_openlibs(L); }
+API(openlibs) { return rlua_openlibs(L, RLUA_LIB_ALL); }
 static const char *const scripts[] = {
     "return 1", "return inside and inside()", "x = {} for i = 1, 300 do x[i] = {i} end",
     "error('x')", "error()", "error({})", "local t <close> = setmetatable({}, {__close = inside})",

@@ -20,6 +20,35 @@
  * functions of this library answer RLUA_BUDGET. */
 #define RLUA_ERRBUDGET 7
 
+/* Libraries, for rlua_openlibs and rlua_newenv: any sum of these. */
+#define RLUA_LIB_BASE 0x1u
+#define RLUA_LIB_COROUTINE 0x2u
+#define RLUA_LIB_TABLE 0x4u
+#define RLUA_LIB_STRING 0x8u
+#define RLUA_LIB_UTF8 0x10u
+#define RLUA_LIB_MATH 0x20u
+#define RLUA_LIB_IO 0x40u
+#define RLUA_LIB_OS 0x80u
+#define RLUA_LIB_DEBUG 0x100u
+#define RLUA_LIB_PACKAGE 0x200u
+
+/* What is taken from base: no binary chunks, no files (`load` loads text, whatever its mode says;
+ * no dofile, no loadfile). */
+#define RLUA_LIB_TEXT_ONLY 0x10000u
+
+/* What is taken from base and string: `__gc`, metatables of what is no table, the collector's
+ * parameters, warn, string.dump. */
+#define RLUA_LIB_LOCKED 0x20000u
+
+/* All that luaL_openlibs opens. */
+#define RLUA_LIB_ALL 0x3ffu
+
+/* What computes the same on every machine. */
+#define RLUA_LIB_DETERMINISTIC 0x1003fu
+
+/* The same for code that nobody trusts: RLUA_LIB_LOCKED too. docs/SANDBOX.md tells how. */
+#define RLUA_LIB_SANDBOX 0x3003fu
+
 /* For rlua_set_budget: as much as scripts want. */
 #define RLUA_NO_BUDGET 0xFFFFFFFFFFFFFFFFu
 
@@ -61,12 +90,29 @@ typedef int (*rlua_HostFunction)(lua_State *L, void *ud);
  * call. */
 
 /**
- * Opens all standard libraries, as luaL_openlibs does.
+ * Opens standard libraries in the globals, as luaL_openlibs does all of them.
  *
- * @param L  A thread of a VM of ours.
- * @return   RLUA_OK, or as every protected call.
+ * @param L     A thread of a VM of ours.
+ * @param libs  RLUA_LIB_ALL, RLUA_LIB_DETERMINISTIC, RLUA_LIB_SANDBOX, or a sum of bits.
+ * @return      RLUA_OK, or as every protected call. BAD_ARG for bits that name nothing.
  */
-int rlua_openlibs(lua_State *L);
+int rlua_openlibs(lua_State *L, unsigned int libs);
+
+/**
+ * Pushes a new environment: a table with functions and library tables of its own, in which a script
+ * can change what it likes without another environment's noticing. `_G` is the table itself, and
+ * `load` gives it to chunks that are given no other. Several mods can so live in one VM, each in an
+ * environment; a chunk gets one by lua_setupvalue(L, index, 1) after it was loaded.
+ *
+ * Functions of the host are put into it as into any table. With RLUA_LIB_LOCKED the methods of
+ * strings (`s:rep(2)`) are from then on those of the library in every environment and in the
+ * globals, whatever scripts add to their tables `string`.
+ *
+ * @param L     A thread of a VM of ours.
+ * @param libs  RLUA_LIB_SANDBOX or part of it: no io, os, debug, package, which are the VM's.
+ * @return      RLUA_OK, or as every protected call. Cost: about 8 KiB of the VM's memory.
+ */
+int rlua_newenv(lua_State *L, unsigned int libs);
 
 /**
  * Loads a chunk without running it, and pushes it as a function.

@@ -253,6 +253,7 @@ static void rlua_close_at_exit(lua_State *L);
 #include "life.c"
 #include "budget.c"
 #include "calls.c"
+#include "libraries.c"
 #include "values.c"
 #include "functions.c"
 #include "objects.c"

@@ -133,7 +133,7 @@ CHARGED(str_rep) {
 /* Each argument may be printed with 99 digits. */
 CHARGED(str_format) {
   spend_argument(L, 1, 3);
-  rlua_spend(L, 8u * (unsigned int)lua_gettop(L));
+  rlua_spend(L, 32u * (unsigned int)lua_gettop(L));
   return stock_str_format(L);
 }
 
