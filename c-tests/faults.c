@@ -75,6 +75,19 @@ static int f_openlibs(lua_State *L) {
     if (status == RLUA_OK) status = rlua_setfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     return status == RLUA_OK ? rlua_openlibs(L, RLUA_LIB_ALL) : status;
 }
+static int f_newenv(lua_State *L) {
+    int status = rlua_pushnil(L);
+    if (status == RLUA_OK) status = rlua_setfield(L, LUA_REGISTRYINDEX, "rlua.methods");
+    return status == RLUA_OK ? rlua_newenv(L, RLUA_LIB_SANDBOX) : status;
+}
+/* The message of a used-up budget may find no memory; the status is the same. */
+static int f_budget(lua_State *L) {
+    int status = rlua_loadbuffer(L, "while true do end", 17, "n", "t");
+    if (status == RLUA_OK) status = rlua_set_budget(L, 100);
+    if (status == RLUA_OK) status = rlua_call(L, 0, 0, 0);
+    rlua_set_budget(L, RLUA_NO_BUDGET);
+    return status == RLUA_BUDGET ? RLUA_OK : status;
+}
 static int f_loadbuffer(lua_State *L) {
     return rlua_loadbuffer(L, source, sizeof source - 1, "n", "t");
 }
@@ -203,7 +216,7 @@ static const struct {
     int (*run)(lua_State *L);
 } functions[] = {
 #define F(name) {#name, f_##name}
-    F(openlibs), F(loadbuffer), F(dostring), F(dofile), F(loadfile), F(call), F(resume),
+    F(openlibs), F(newenv), F(budget), F(loadbuffer), F(dostring), F(dofile), F(loadfile), F(call), F(resume),
     F(getglobal), F(setglobal), F(getfield), F(setfield), F(geti), F(seti), F(gettable),
     F(settable), F(next), F(len), F(concat), F(compare), F(arith), F(tolstring),
     F(pushtostring), F(traceback), F(pushlstring), F(pushes), F(createtable), F(newuserdata),
