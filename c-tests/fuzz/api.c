@@ -704,7 +704,8 @@ static int is_known(int status) {
         case RLUA_DISABLED: case RLUA_NO_SNAPSHOT: case RLUA_BAD_FRAME: case RLUA_NO_MEMORY:
         case RLUA_BAD_CONFIG: case RLUA_UNSUPPORTED: case RLUA_BAD_ARG: case RLUA_STALE:
         case RLUA_PARTICIPANT: case RLUA_ERR_RUN: case RLUA_ERR_SYNTAX: case RLUA_ERR_MEM:
-        case RLUA_ERR_ERR: case RLUA_ERR_FILE: case RLUA_YIELD: return 1;
+        case RLUA_ERR_ERR: case RLUA_ERR_FILE: case RLUA_YIELD: case RLUA_BUDGET:
+            return 1;
         default: return 0; /* POISONED and CORRUPT are findings */
     }
 }
