@@ -1,8 +1,8 @@
 /* host.c: runs one benchmark in one process and prints its time.
  *
  * The same source is compiled twice. Without RLUA it links a static archive of stock Lua (each
- * .c file by itself, -O2, glibc's malloc); with RLUA it links librlua.so, and with BUDGET too scripts
- * have a budget. throughput.py runs two of them alternately and compares what they print.
+ * .c file by itself, -O2, glibc's malloc); with RLUA it links librlua.so, and with BUDGET too
+ * scripts have a budget. throughput.py runs two of them alternately and compares what they print.
  *
  *   host run SCRIPT         CPU seconds of one run of a script
  *   host churn OPERATIONS   CPU nanoseconds an operation of the allocator, fragmented heap

@@ -216,7 +216,8 @@ static const struct {
     int (*run)(lua_State *L);
 } functions[] = {
 #define F(name) {#name, f_##name}
-    F(openlibs), F(newenv), F(budget), F(loadbuffer), F(dostring), F(dofile), F(loadfile), F(call), F(resume),
+    F(openlibs), F(newenv), F(budget), F(loadbuffer), F(dostring), F(dofile), F(loadfile),
+    F(call), F(resume),
     F(getglobal), F(setglobal), F(getfield), F(setfield), F(geti), F(seti), F(gettable),
     F(settable), F(next), F(len), F(concat), F(compare), F(arith), F(tolstring),
     F(pushtostring), F(traceback), F(pushlstring), F(pushes), F(createtable), F(newuserdata),

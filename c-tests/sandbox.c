@@ -1,4 +1,4 @@
-/* sandbox.c: what a script of a sandbox cannot reach, and what several mods cannot do to each other.
+/* sandbox.c: what a script of a sandbox cannot reach, what several mods cannot do to each other.
  *
  * Method: each attempt is an expression that is true when it got out. Loops are in stalls.c. */
 #include "harness.h"

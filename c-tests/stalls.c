@@ -143,7 +143,8 @@ static const Attempt catches[] = {
                    "while true do pcall(function() return t[1] end) end"},
     {"__eq, __lt, __concat, __len, __call", B,
      "local mt = {} local t, u = setmetatable({}, mt), setmetatable({}, mt) "
-     "local function f() while true do pcall(function() return t == u, t < u, t .. u, #t end) end end"
+     "local function f() while true do pcall(function() return t == u, t < u, t .. u, #t end) end "
+     "end"
      " mt.__eq, mt.__lt, mt.__concat, mt.__len, mt.__call = f, f, f, f, f t()"},
     {"__tostring and __name", B,
      "local t = setmetatable({}, {__tostring = function() while true do end end}) tostring(t)"},
@@ -210,7 +211,8 @@ static const Attempt strings[] = {
 static const Attempt tables[] = {
     {"move over a huge range", B, "table.move({}, 1, math.maxinteger - 1, 2)"},
     {"move of the table's own", B,
-     "table.move(setmetatable({}, {__index = function() return 1 end, __newindex = function() end}),"
+     "table.move(setmetatable({}, {__index = function() return 1 end, __newindex = function() end})"
+     ","
      " 1, 1 << 60, 2)"},
     {"insert below a false length", B,
      "table.insert(setmetatable({}, {__len = function() return 1 << 60 end}), 1, 1)"},

@@ -832,8 +832,8 @@ namespace Rlua
             }
         }
 
-        /// <summary>What scripts may do still, in units of rlua_set_budget; NoBudget is no limit, as
-        /// at first. Part of the state: it rolls back. When it is used up, calls throw
+        /// <summary>What scripts may do still, in units of rlua_set_budget; NoBudget is no limit,
+        /// as at first. Part of the state: it rolls back. When it is used up, calls throw
         /// BudgetException.</summary>
         public ulong Budget
         {

@@ -59,7 +59,8 @@ __all__ = [
     "State", "Reference", "ResourceType", "Info", "Status", "Tracker", "Guard", "Profile", "Error",
     "LuaError", "LuaSyntaxError", "ArgumentError",
     "OutOfMemory", "Busy", "NoSnapshot", "Disabled", "BadFrame", "BadArgument", "Poisoned",
-    "BudgetError", "Libs", "Corrupt", "Unsupported", "Stale", "ParticipantError", "Closed", "WrongThread", "version",
+    "BudgetError", "Libs",
+    "Corrupt", "Unsupported", "Stale", "ParticipantError", "Closed", "WrongThread", "version",
 ]
 
 MAX_DEPTH = 100
@@ -327,7 +328,8 @@ def _load_library():
         "rlua_rollback": (c_int, state, size), "rlua_rollback_to": (c_int, state, integer),
         "rlua_discard_before": (c_int, state, integer),
         "rlua_set_max_snapshots": (c_int, state, size),
-        "rlua_openlibs": (c_int, state, ctypes.c_uint), "rlua_newenv": (c_int, state, ctypes.c_uint),
+        "rlua_openlibs": (c_int, state, ctypes.c_uint),
+        "rlua_newenv": (c_int, state, ctypes.c_uint),
         "rlua_set_budget": (c_int, state, ctypes.c_uint64),
         "rlua_budget_left": (c_int, state, ctypes.POINTER(ctypes.c_uint64)),
         "rlua_gc": (c_int, state, c_int, c_int),

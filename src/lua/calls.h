@@ -80,7 +80,7 @@ typedef int (*rlua_HostFunction)(lua_State *L, void *ud);
  *   BAD_ARG    an index, a count, a type or a thread's state has no meaning in this call
  *   NO_MEMORY  there is no room on the Lua stack
  *
- * From RLUA_ERR_RUN on it is Lua's own answer: ERR_RUN, ERR_MEM, ERR_ERR, BUDGET. What the call takes off
+ * From RLUA_ERR_RUN on it is Lua's own answer: ERR_RUN, ERR_MEM, ERR_ERR, BUDGET. What it takes off
  * the stack is gone, and the error value is on top. With a NULL that is allowed nothing is written.
  *
  * An index is one that lua.h calls acceptable: a position of the stack, a free one up to the room

@@ -1,7 +1,7 @@
 /* libraries.c: libraries by mask, and what a sandbox takes from them.
  *
- * Part of the one translation unit, behind protect.h. Contracts: calls.h; docs/SANDBOX.md tells what
- * a script of a sandbox can and cannot do, and why.
+ * Part of the one translation unit, behind protect.h. Contracts: calls.h; docs/SANDBOX.md tells
+ * what a script of a sandbox can and cannot do, and why.
  */
 
 /* In the order of linit.c. */

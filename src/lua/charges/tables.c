@@ -2,9 +2,9 @@
  *
  * A lookup walks a chain of colliding keys, and its functions know no VM to charge. So chains are
  * kept short instead: with a budget set a key that would make one longer than MAX_CHAIN is refused.
- * That must hold in larger and smaller tables too. Stock takes integers, floats and addresses modulo
- * 2^n - 1, so that keys which are spread in one size can all collide in the next. Here all are
- * hashed to 32 bits, and the size of the table takes so many of them: what collides in a table
+ * That must hold in larger and smaller tables too. Stock takes integers, floats and addresses
+ * modulo 2^n - 1, so that keys which are spread in one size can all collide in the next. Here all
+ * are hashed to 32 bits, and the size of the table takes so many of them: what collides in a table
  * collides in each smaller one, so growing only splits chains. Where shrinking joins too many, the
  * table keeps its size.
  *
@@ -40,7 +40,7 @@ static void charged_resize(lua_State *L, Table *t, unsigned int array, unsigned 
 
 __attribute__((unused)) static Node *stock_mainposition(const Table *t, const TValue *key);
 __attribute__((unused)) static Node *stock_hashint(const Table *t, lua_Integer i);
-__attribute__((unused)) int stock_luaH_next(lua_State *L, Table *t, StkId key);
+__attribute__((unused)) static int stock_luaH_next(lua_State *L, Table *t, StkId key);
 
 #include "ltable.c"
 
@@ -82,7 +82,7 @@ static int chain_length(const Node *n) {
 static void check_chain(lua_State *L, Table *t, const TValue *key, const TValue *slot) {
   if (!isabstkey(slot) || !G(L)->own.budgeted || isdummy(t) || ttisnil(key)) return;
   Node *n = charged_mainposition(t, key);
-  if (isempty(gval(n)) && gnext(n) == 0) return;
+  if (isempty(gval(n))) return; /* takes this place, in whatever chain it is */
   if (l_unlikely(chain_length(mainpositionfromnode(t, n)) > MAX_CHAIN))
     luaG_runerror(L, "too many keys of a table collide");
 }

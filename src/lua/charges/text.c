@@ -1,8 +1,9 @@
-/* text.c: what the libraries of strings and utf8 charge (budget.h). Includes lstrlib.c, lutf8lib.c.
+/* text.c: what the libraries of strings and utf8 charge (budget.h). Includes lstrlib.c and
+ * lutf8lib.c.
  *
- * Strings are charged where they are made (unit.c), buffers where they grow. Here are the loops that
- * make none: patterns, searches, and what is long in its arguments alone. Those that are no longer
- * than one string may be charged afterwards.
+ * Strings are charged where they are made (unit.c), buffers where they grow. Here are the loops
+ * that make none: patterns, searches, and what is long in its arguments alone. Those that are no
+ * longer than one string may be charged afterwards.
  */
 
 /* Values are pushed, or a format or a pattern is walked. */

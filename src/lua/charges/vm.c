@@ -1,6 +1,6 @@
 /* vm.c: the virtual machine twice, without charges and with them (budget.h). Includes lvm.c.
  *
- * Even a counter and a test cost a few percent, so code that runs without a budget runs in a copy of
+ * Even a counter and a test cost time, so code that runs without a budget runs in a copy of
  * lua.org's loop that has none. luaV_execute chooses. Where the host sets the first budget while
  * Lua is running, the frames on the stack are told by `trap`, as of a new hook, and go on in the
  * other loop.

@@ -2,8 +2,8 @@
  *
  * `own.fuel` falls by what scripts do, in units: one for each jump back and each call, one more for
  * each 16 instructions that these span, and for what library functions loop over (charges/, one
- * file for each part of Lua). Without a budget the virtual machine counts nothing; functions in C do
- * all the same, since a test would cost as much, from INT64_MAX on, which is filled up again.
+ * file for each part of Lua). Without a budget the virtual machine counts nothing; functions in C
+ * do all the same, since a test would cost as much, from INT64_MAX on, which is filled up again.
  *
  * # Invariants
  * - B1 *sticky*: with a budget set and `fuel` below zero no instruction of a script runs but those
