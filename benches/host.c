@@ -1,8 +1,8 @@
 /* host.c: runs one benchmark in one process and prints its time.
  *
  * The same source is compiled twice. Without RLUA it links a static archive of stock Lua (each
- * .c file by itself, -O2, glibc's malloc); with RLUA it links librlua.so. throughput.py runs the
- * two alternately and compares what they print.
+ * .c file by itself, -O2, glibc's malloc); with RLUA it links librlua.so, and with BUDGET too
+ * scripts have a budget. throughput.py runs two of them alternately and compares what they print.
  *
  *   host run SCRIPT         CPU seconds of one run of a script
  *   host churn OPERATIONS   CPU nanoseconds an operation of the allocator, fragmented heap
@@ -42,6 +42,9 @@ static void fail(const char *what) {
 static lua_State *new_vm(size_t memory_size) {
 #ifdef RLUA
   lua_State *L = rlua_new_rollback(memory_size, 8);
+#ifdef BUDGET
+  if (L != NULL && rlua_set_budget(L, INT64_MAX) != RLUA_OK) fail("no budget");
+#endif
 #else
   lua_State *L = luaL_newstate();
   (void)memory_size;

@@ -73,7 +73,20 @@ static const char source[] = "local t = {} for i = 1, 20 do t[i] = {i .. 'th'} e
 static int f_openlibs(lua_State *L) {
     int status = rlua_pushnil(L);
     if (status == RLUA_OK) status = rlua_setfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    return status == RLUA_OK ? rlua_openlibs(L) : status;
+    return status == RLUA_OK ? rlua_openlibs(L, RLUA_LIB_ALL) : status;
+}
+static int f_newenv(lua_State *L) {
+    int status = rlua_pushnil(L);
+    if (status == RLUA_OK) status = rlua_setfield(L, LUA_REGISTRYINDEX, "rlua.methods");
+    return status == RLUA_OK ? rlua_newenv(L, RLUA_LIB_SANDBOX) : status;
+}
+/* The message of a used-up budget may find no memory; the status is the same. */
+static int f_budget(lua_State *L) {
+    int status = rlua_loadbuffer(L, "while true do end", 17, "n", "t");
+    if (status == RLUA_OK) status = rlua_set_budget(L, 100);
+    if (status == RLUA_OK) status = rlua_call(L, 0, 0, 0);
+    rlua_set_budget(L, RLUA_NO_BUDGET);
+    return status == RLUA_BUDGET ? RLUA_OK : status;
 }
 static int f_loadbuffer(lua_State *L) {
     return rlua_loadbuffer(L, source, sizeof source - 1, "n", "t");
@@ -203,7 +216,8 @@ static const struct {
     int (*run)(lua_State *L);
 } functions[] = {
 #define F(name) {#name, f_##name}
-    F(openlibs), F(loadbuffer), F(dostring), F(dofile), F(loadfile), F(call), F(resume),
+    F(openlibs), F(newenv), F(budget), F(loadbuffer), F(dostring), F(dofile), F(loadfile),
+    F(call), F(resume),
     F(getglobal), F(setglobal), F(getfield), F(setfield), F(geti), F(seti), F(gettable),
     F(settable), F(next), F(len), F(concat), F(compare), F(arith), F(tolstring),
     F(pushtostring), F(traceback), F(pushlstring), F(pushes), F(createtable), F(newuserdata),
@@ -224,7 +238,7 @@ static lua_State *open_faulty(Faults *faults) {
     lua_State *L = rlua_new_rollback(4 * MIB, 2);
     CHECK(L != NULL);
     lua_atpanic(L, no_panic);
-    CHECK_OK(rlua_openlibs(L));
+    CHECK_OK(rlua_openlibs(L, RLUA_LIB_ALL));
     CHECK_OK(rlua_dostring(L, setup));
     CHECK_OK(rlua_add_participant(L, &participant, L));
     faults->left = -1;
@@ -289,7 +303,7 @@ TEST(opening_under_any_limit_is_a_vm_or_null) {
         lua_State *L = rlua_new_rollback(limit + 1, 2);
         if (!L) continue;
         lua_atpanic(L, no_panic);
-        if (rlua_openlibs(L) == RLUA_OK) CHECK_OK(rlua_snap(L));
+        if (rlua_openlibs(L, RLUA_LIB_ALL) == RLUA_OK) CHECK_OK(rlua_snap(L));
         CHECK_OK(rlua_check(L));
         lua_close(L);
     }

@@ -100,7 +100,7 @@ TEST(passes_in_both_modes_and_across_rollbacks) {
 TEST(passes_after_every_failure_of_an_allocation) {
     lua_State *L = rlua_new_rollback(256 * KIB, 1);
     int i;
-    CHECK_OK(rlua_openlibs(L));
+    CHECK_OK(rlua_openlibs(L, RLUA_LIB_ALL));
     CHECK_OK(rlua_dostring(L, world));
     for (i = 0; i < 60 / (int)test_scale(); i++) {
         int status = rlua_dostring(L, "local hog = {} while true do step() hog[#hog + 1] = {} end");

@@ -45,7 +45,7 @@ static void check_limit(size_t limit, const char *chunk) {
     int usable;
     size_t used;
     CHECK(L != NULL);
-    CHECK_OK(rlua_openlibs(L));
+    CHECK_OK(rlua_openlibs(L, RLUA_LIB_ALL));
     collect(L);
     usable = probe(L);
     collect(L);
@@ -70,7 +70,7 @@ static int opens(size_t limit) {
         CHECK(strlen(rlua_last_error(NULL)) > 8);
         return 0;
     }
-    status = rlua_openlibs(L);
+    status = rlua_openlibs(L, RLUA_LIB_ALL);
     CHECK(status == RLUA_OK || status == RLUA_ERR_MEM);
     CHECK_OK(rlua_check(L));
     lua_close(L);

@@ -31,7 +31,7 @@ static int call_number(int number, lua_State *L) {
         case 6: return rlua_discard_before(L, 5);
         case 7: return rlua_snapshot_count(L, &count);
         case 8: return rlua_set_max_snapshots(L, 3);
-        case 9: return rlua_openlibs(L);
+        case 9: return rlua_openlibs(L, RLUA_LIB_ALL);
         case 10: return rlua_loadbuffer(L, "", 0, "=x", NULL);
         case 11: return rlua_dostring(L, "");
         case 12: return rlua_dofile(L, "/nowhere/at/all.lua");
@@ -237,7 +237,7 @@ static void check_usable_or_refused(size_t memory_size, size_t max_snapshots) {
         return;
     }
     CHECK(info_of(L).limit_bytes <= 4 * GIB);
-    if (rlua_openlibs(L) == RLUA_OK) {
+    if (rlua_openlibs(L, RLUA_LIB_ALL) == RLUA_OK) {
         int status = rlua_dostring(L, "x = 1");
         CHECK(status == RLUA_OK || status == RLUA_ERR_MEM);
         if (max_snapshots) CHECK_OK(rlua_snap(L));

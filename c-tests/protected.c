@@ -12,7 +12,7 @@ static lua_State *open_watched(size_t memory_size) {
     lua_State *L = rlua_new_rollback(memory_size, 2);
     CHECK(L != NULL);
     lua_atpanic(L, no_panic);
-    CHECK_OK(rlua_openlibs(L));
+    CHECK_OK(rlua_openlibs(L, RLUA_LIB_ALL));
     CHECK_EQ(lua_gettop(L), 0);
     return L;
 }

@@ -185,7 +185,7 @@ TEST(without_memory_the_error_is_that_of_memory) {
     int what;
     for (what = 0; what < 2; what++) {
         lua_State *L = rlua_new_rollback(128 * KIB, 1);
-        CHECK_OK(rlua_openlibs(L));
+        CHECK_OK(rlua_openlibs(L, RLUA_LIB_ALL));
         push(L, fills_and_fails, &what, "fills");
         CHECK_STATUS(rlua_dostring(L, "fills()"), RLUA_ERR_MEM);
         CHECK_STR(lua_tostring(L, -1), "not enough memory");

@@ -210,7 +210,7 @@ TEST(threads_that_cannot_do_it_are_told_so) {
         CHECK_STR(lua_tostring(co, -1), "co:1: x");
         CHECK_EQ(count, 0);
     }
-    CHECK_REFUSED(rlua_openlibs(co), RLUA_BAD_ARG);
+    CHECK_REFUSED(rlua_openlibs(co, RLUA_LIB_ALL), RLUA_BAD_ARG);
     CHECK(strstr(rlua_last_error(state), "the thread L is dead") != NULL);
     CHECK_OK(rlua_check(state));
     lua_close(other);

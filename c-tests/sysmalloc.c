@@ -266,7 +266,12 @@ static void values(void) {
     int flag;
     void *block;
     lua_State *thread;
-    TRY(rlua_openlibs(L));
+    uint64_t units;
+    TRY(rlua_openlibs(L, RLUA_LIB_ALL));
+    TRY(rlua_newenv(L, RLUA_LIB_SANDBOX));
+    TRY(rlua_set_budget(L, 1000000));
+    TRY(rlua_budget_left(L, &units));
+    TRY(rlua_set_budget(L, RLUA_NO_BUDGET));
     set_n(1);
     TRY(rlua_dostring(L, "t = {} for i = 1, 100 do t[i] = {i} end"));
     TRY(rlua_loadbuffer(L, "return 1", 8, "=x", "t"));

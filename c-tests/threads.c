@@ -235,7 +235,11 @@ CALL(rollback_to, rlua_rollback_to(L, 0))
 CALL(discard_before, rlua_discard_before(L, 1000))
 CALL(snapshot_count, rlua_snapshot_count(L, &any_size))
 CALL(set_max_snapshots, rlua_set_max_snapshots(L, 2))
-CALL(openlibs, rlua_openlibs(L))
+CALL(openlibs, rlua_openlibs(L, RLUA_LIB_ALL))
+CALL(newenv, rlua_newenv(L, RLUA_LIB_SANDBOX))
+static uint64_t any_units;
+CALL(set_budget, rlua_set_budget(L, RLUA_NO_BUDGET))
+CALL(budget_left, rlua_budget_left(L, &any_units))
 CALL(loadbuffer, rlua_loadbuffer(L, "return", 6, "=x", "t"))
 CALL(call, rlua_call(L, 0, 0, 0))
 CALL(getglobal, rlua_getglobal(L, "n"))
@@ -333,7 +337,8 @@ static const Function functions[] = {
     ROW(toresource), ROW(closeresource), ROW(add_participant), ROW(remove_participant),
 #ifdef RLUA_VERSION
     ROW(newest_frame), LEFT_OUT(recover), ROW(error), ROW(argerror), ROW(register),
-    ROW(register_pointer), ROW(set_time), ROW(config_digest),
+    ROW(register_pointer), ROW(set_time), ROW(config_digest), ROW(newenv), ROW(set_budget),
+    ROW(budget_left),
 #endif
 };
 

@@ -1017,7 +1017,7 @@ public:
         if (status != RLUA_OK)
             return detail::take_error(nullptr, status, 0);
         state made(L);
-        if (libraries && (status = rlua_openlibs(L)) != RLUA_OK)
+        if (libraries && (status = rlua_openlibs(L, RLUA_LIB_ALL)) != RLUA_OK)
             return detail::take_error(L, status, 0);
         return made;
     }

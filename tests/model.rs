@@ -78,7 +78,7 @@ impl Model {
         // SAFETY: both point to live places; the VM is this thread's.
         unsafe {
             assert_eq!(rlua_open(&config, &mut lua), 0, "{}", sentence(lua));
-            assert_eq!(rlua_openlibs(lua), 0, "{}", sentence(lua));
+            assert_eq!(rlua_openlibs(lua, 0x3ff), 0, "{}", sentence(lua));
         }
         Model { lua, kept: VecDeque::new(), max }
     }

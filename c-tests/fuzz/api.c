@@ -360,7 +360,19 @@ API(set_max_snapshots) {
 }
 API(snapshot_count) { size_t count; return rlua_snapshot_count(L, POINTER(&count)); }
 
-API(openlibs) { return rlua_openlibs(L); }
+static unsigned any_libs(void) {
+    static const unsigned libs[] = {RLUA_LIB_ALL, RLUA_LIB_SANDBOX, RLUA_LIB_DETERMINISTIC, 0,
+                                    0x400};
+    unsigned any = (unsigned)below(&R, 0x40000);
+    return one_in(&R, 8) ? any : libs[any % COUNT_OF(libs)];
+}
+API(openlibs) { return rlua_openlibs(L, one_in(&R, 4) ? any_libs() : RLUA_LIB_ALL); }
+API(newenv) { return rlua_newenv(L, any_libs()); }
+API(set_budget) {
+    uint64_t units = (uint64_t)below(&R, 20000);
+    return rlua_set_budget(L, one_in(&R, 3) ? units : RLUA_NO_BUDGET);
+}
+API(budget_left) { uint64_t units; return rlua_budget_left(L, POINTER(&units)); }
 static const char *const scripts[] = {
     "return 1", "return inside and inside()", "x = {} for i = 1, 300 do x[i] = {i} end",
     "error('x')", "error()", "error({})", "local t <close> = setmetatable({}, {__close = inside})",
@@ -671,6 +683,7 @@ static const Function functions[] = {
     ROW(snap_frame, IDLE | PUSH, 0, 0), ROW(rollback, IDLE | PUSH, ANY, 0),
     ROW(rollback_to, IDLE | PUSH, ANY, 0), ROW(discard_before, IDLE | PUSH, 0, 0),
     ROW(set_max_snapshots, IDLE | PUSH, 0, 0), ROW(snapshot_count, PUSH, 0, 0),
+    ROW(newenv, PUSH, 1, 0), ROW(set_budget, PUSH, 0, 0), ROW(budget_left, PUSH, 0, 0),
     ROW(openlibs, PUSH, 0, 0), ROW(loadbuffer, PUSH, 1, 0), ROW(call, 0, ANY, ANY),
     ROW(getglobal, PUSH, 1, 0), ROW(setglobal, 0, 0, 1), ROW(getfield, PUSH, 1, 0),
     ROW(setfield, 0, 0, 1), ROW(geti, PUSH, 1, 0), ROW(seti, 0, 0, 1), ROW(gettable, 0, 1, 1),
@@ -702,7 +715,8 @@ static int is_known(int status) {
         case RLUA_DISABLED: case RLUA_NO_SNAPSHOT: case RLUA_BAD_FRAME: case RLUA_NO_MEMORY:
         case RLUA_BAD_CONFIG: case RLUA_UNSUPPORTED: case RLUA_BAD_ARG: case RLUA_STALE:
         case RLUA_PARTICIPANT: case RLUA_ERR_RUN: case RLUA_ERR_SYNTAX: case RLUA_ERR_MEM:
-        case RLUA_ERR_ERR: case RLUA_ERR_FILE: case RLUA_YIELD: return 1;
+        case RLUA_ERR_ERR: case RLUA_ERR_FILE: case RLUA_YIELD: case RLUA_BUDGET:
+            return 1;
         default: return 0; /* POISONED and CORRUPT are findings */
     }
 }

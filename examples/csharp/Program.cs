@@ -547,6 +547,22 @@ internal static class Tests
         }
     }
 
+    public static void AScriptThatUsesUpTheBudgetIsStopped()
+    {
+        using (var lua = new Lua(memory: 1 << 20, snapshots: 2, libs: Libs.Sandbox))
+        {
+            Equal(null, lua["io"]);
+            Equal(Lua.NoBudget, lua.Budget);
+            lua.Budget = 10000;
+            lua.Snap();
+            Throws<BudgetException>(() => lua.Execute("n = 1 while true do pcall(error) end"));
+            Equal(0UL, lua.Budget);
+            lua.Rollback();
+            Equal(true, lua.Budget > 9000);
+            Equal(null, lua["n"]);
+        }
+    }
+
     public static void OutOfMemoryInAPushLeavesTheVmUsable()
     {
         using (var lua = Open())

@@ -68,6 +68,16 @@ namespace Rlua
         BadFrame = 7, NoMemory = 8, BadConfig = 9, Unsupported = 10, Corrupt = 11, BadArg = 12,
         Stale = 13, Participant = 14,
         ErrRun = 64, ErrSyntax = 65, ErrMem = 66, ErrErr = 67, ErrFile = 68, Yield = 69,
+        Budget = 70,
+    }
+
+    /// <summary>RLUA_LIB_... of rlua.h: standard libraries, and what is taken from them.</summary>
+    [Flags]
+    public enum Libs : uint
+    {
+        None = 0, Base = 0x1, Coroutine = 0x2, Table = 0x4, String = 0x8, Utf8 = 0x10, Math = 0x20,
+        IO = 0x40, OS = 0x80, Debug = 0x100, Package = 0x200, TextOnly = 0x10000, Locked = 0x20000,
+        All = 0x3ff, Deterministic = 0x1003f, Sandbox = 0x3003f,
     }
 
     /// <summary>rlua_Tracker of rlua.h: which way written pages are found.</summary>
@@ -171,6 +181,14 @@ namespace Rlua
     public sealed class ScriptSyntaxException : ScriptException
     {
         public ScriptSyntaxException(Status status, string message, object value)
+            : base(status, message, value, null, null) { }
+    }
+
+    /// <summary>Scripts used up Lua.Budget; until it is set again, or rolled back, none runs.
+    /// </summary>
+    public sealed class BudgetException : ScriptException
+    {
+        public BudgetException(Status status, string message, object value)
             : base(status, message, value, null, null) { }
     }
 
@@ -391,7 +409,13 @@ namespace Rlua
         [DllImport(Name, CallingConvention = C)]
         internal static extern Status rlua_set_max_snapshots(IntPtr L, UIntPtr count);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern Status rlua_openlibs(IntPtr L);
+        internal static extern Status rlua_openlibs(IntPtr L, uint libs);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern Status rlua_newenv(IntPtr L, uint libs);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern Status rlua_set_budget(IntPtr L, ulong units);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern Status rlua_budget_left(IntPtr L, out ulong units);
         [DllImport(Name, CallingConvention = C)]
         internal static extern Status rlua_gc(IntPtr L, int what, int data);
         [DllImport(Name, CallingConvention = C)]
@@ -619,7 +643,7 @@ namespace Rlua
         /// largest; snapshots is how many it keeps; seed is that of the string hashes, of
         /// table.sort's pivot and of math.random.
         /// Throws MemoryLimitException or RluaException.</summary>
-        public Lua(long memory = 0, int snapshots = 0, ulong seed = 0, bool libraries = true)
+        public Lua(long memory = 0, int snapshots = 0, ulong seed = 0, Libs libs = Libs.All)
         {
             if (memory < 0 || snapshots < 0)
                 throw new ArgumentOutOfRangeException("memory and snapshots are not negative");
@@ -636,8 +660,8 @@ namespace Rlua
             {
                 using (var frame = new Frame(this))
                 {
-                    if (libraries)
-                        Check(frame.L, Native.rlua_openlibs(frame.L));
+                    if (libs != Libs.None)
+                        Check(frame.L, Native.rlua_openlibs(frame.L, (uint)libs));
                     handler = MakeHandler(frame.L);
                 }
             }
@@ -833,6 +857,28 @@ namespace Rlua
                 return info;
             }
         }
+
+        /// <summary>What scripts may do still, in units of rlua_set_budget; NoBudget is no limit,
+        /// as at first. Part of the state: it rolls back. When it is used up, calls throw
+        /// BudgetException.</summary>
+        public ulong Budget
+        {
+            get
+            {
+                ulong units;
+                using (var hold = new Hold(this))
+                    Plain(hold.L, Native.rlua_budget_left(hold.L, out units));
+                return units;
+            }
+            set
+            {
+                using (var hold = new Hold(this))
+                    Plain(hold.L, Native.rlua_set_budget(hold.L, value));
+            }
+        }
+
+        /// <summary>For Budget: as much as scripts want.</summary>
+        public const ulong NoBudget = ulong.MaxValue;
 
         /// <summary>Walks the arena and the snapshots. For tests: it is slow.</summary>
         public void Check()
@@ -1060,6 +1106,8 @@ namespace Rlua
             string text = value as string ?? TextOfTop(L);
             if (status == Status.ErrSyntax)
                 throw new ScriptSyntaxException(status, text, value);
+            if (status == Status.Budget)
+                throw new BudgetException(status, text, value);
             // The first traceback was made furthest in, and tells of the layers further out too.
             if (passing != null && passing.Message == text)
                 trace = passing.Traceback ?? trace;

@@ -59,6 +59,7 @@ __all__ = [
     "State", "Reference", "ResourceType", "Info", "Status", "Tracker", "Guard", "Profile", "Error",
     "LuaError", "LuaSyntaxError", "ArgumentError",
     "OutOfMemory", "Busy", "NoSnapshot", "Disabled", "BadFrame", "BadArgument", "Poisoned",
+    "BudgetError", "Libs",
     "Corrupt", "Unsupported", "Stale", "ParticipantError", "Closed", "WrongThread", "version",
 ]
 
@@ -90,6 +91,29 @@ class Status(enum.IntEnum):
     ERR_ERR = 67
     ERR_FILE = 68
     YIELD = 69
+    BUDGET = 70
+
+
+class Libs(enum.IntFlag):
+    """RLUA_LIB_... of rlua.h: standard libraries, and what is taken from them."""
+    BASE = 0x1
+    COROUTINE = 0x2
+    TABLE = 0x4
+    STRING = 0x8
+    UTF8 = 0x10
+    MATH = 0x20
+    IO = 0x40
+    OS = 0x80
+    DEBUG = 0x100
+    PACKAGE = 0x200
+    TEXT_ONLY = 0x10000
+    LOCKED = 0x20000
+    ALL = 0x3ff
+    DETERMINISTIC = 0x1003f
+    SANDBOX = 0x3003f
+
+
+_NO_BUDGET = (1 << 64) - 1
 
 
 class Tracker(enum.IntEnum):
@@ -138,6 +162,10 @@ class LuaError(Error):
 
 class LuaSyntaxError(LuaError):
     """A chunk does not compile."""
+
+
+class BudgetError(LuaError):
+    """Scripts used up State.budget; until it is set again, or rolled back, none runs."""
 
 
 class ArgumentError(TypeError, ValueError):
@@ -302,7 +330,11 @@ def _load_library():
         "rlua_rollback": (c_int, state, size), "rlua_rollback_to": (c_int, state, integer),
         "rlua_discard_before": (c_int, state, integer),
         "rlua_set_max_snapshots": (c_int, state, size),
-        "rlua_openlibs": (c_int, state), "rlua_gc": (c_int, state, c_int, c_int),
+        "rlua_openlibs": (c_int, state, ctypes.c_uint),
+        "rlua_newenv": (c_int, state, ctypes.c_uint),
+        "rlua_set_budget": (c_int, state, ctypes.c_uint64),
+        "rlua_budget_left": (c_int, state, ctypes.POINTER(ctypes.c_uint64)),
+        "rlua_gc": (c_int, state, c_int, c_int),
         "rlua_loadbuffer": (c_int, state, text, size, text, text),
         "rlua_call": (c_int, state, c_int, c_int, c_int),
         "rlua_traceback": (c_int, state, state, text, c_int),
@@ -604,7 +636,8 @@ class State(_OneOwner):
     guard      "on", "refuse" or "off": what a userdata with a finalizer in C means, as rlua_Guard
                of rlua.h tells
     profile    "deterministic" or "stock": whose rules scripts find, as rlua_Profile of rlua.h tells
-    libs       False leaves the standard libraries closed
+    libs       which standard libraries are open: True for all, False for none, or Libs.SANDBOX or
+               another of Libs, as RLUA_LIB_... of rlua.h tell
     gc_pause, gc_step_multiplier, gc_step_size, gc_sweep_divisor
                the collector's pace, as rlua_Config of rlua.h tells; 0 is the library's
 
@@ -650,7 +683,8 @@ class State(_OneOwner):
         try:
             with self._balanced() as thread:
                 if libs:
-                    self._check(thread, _lib.rlua_openlibs(thread))
+                    mask = Libs.ALL if libs is True else Libs(libs)
+                    self._check(thread, _lib.rlua_openlibs(thread, mask))
                 self._handler = self._make_handler(thread)
         except BaseException:
             self.close()
@@ -839,6 +873,23 @@ class State(_OneOwner):
         values.update(tracker=names.get(raw.tracker, str(raw.tracker)))
         return Info(**values)
 
+    @property
+    def budget(self):
+        """What scripts may do still, in units of rlua_set_budget; None is no limit, as at first.
+
+        Part of the state: it rolls back. When it is used up, calls raise BudgetError.
+        """
+        thread, units = self._enter(), ctypes.c_uint64()
+        self._check(thread, _lib.rlua_budget_left(thread, ctypes.byref(units)))
+        return None if units.value == _NO_BUDGET else units.value
+
+    @budget.setter
+    def budget(self, units):
+        if units is not None and not 0 <= units < 1 << 63:
+            raise BadArgument(f"budget {units} is outside 0 .. 2^63 - 1")
+        thread = self._enter()
+        self._check(thread, _lib.rlua_set_budget(thread, _NO_BUDGET if units is None else units))
+
     def check(self):
         """Walks the arena and the snapshots; Corrupt if one is broken. For tests: it is slow."""
         thread = self._enter()
@@ -929,7 +980,7 @@ class State(_OneOwner):
         if raised is not None and text == raised_text:
             raise self._with_traceback(raised, traceback)
         cause = raised if raised_text and raised_text in text else None
-        kind = LuaSyntaxError if status == Status.ERR_SYNTAX else LuaError
+        kind = {Status.ERR_SYNTAX: LuaSyntaxError, Status.BUDGET: BudgetError}.get(status, LuaError)
         raise self._with_traceback(kind(text, status, value), traceback) from cause
 
     def _with_traceback(self, error, traceback):

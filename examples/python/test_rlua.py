@@ -400,6 +400,29 @@ class Errors(OneState):
         self.assertNotIn("big", self.lua.globals)
         self.assertEqual(self.lua.globals["kept"], [1, 2, 3])
 
+    def test_a_script_that_uses_up_the_budget_is_stopped_and_rolled_back(self):
+        self.assertIsNone(self.lua.budget)
+        self.lua.budget = 10_000
+        self.lua.snap()
+        for _ in range(2):
+            with self.assertRaisesRegex(rlua.BudgetError, ":1: the budget is used up"):
+                self.lua.execute("n = 1; while true do pcall(function() while true do end end) end")
+            self.assertEqual(self.lua.budget, 0)
+            with self.assertRaises(rlua.BudgetError):
+                self.lua.execute("return 1")
+            self.lua.rollback()
+            self.assertGreater(self.lua.budget, 9_000)
+        self.assertNotIn("n", self.lua.globals)
+        self.lua.budget = None
+        self.assertEqual(self.lua.execute("local n = 0 for i = 1, 1e5 do n = n + 1 end return n"),
+                         100_000)
+
+    def test_libs_choose_what_a_script_finds(self):
+        with rlua.State(libs=rlua.Libs.SANDBOX) as lua:
+            for name in ("io", "os", "debug", "package", "require", "dofile", "loadfile", "warn"):
+                self.assertNotIn(name, lua.globals)
+            self.assertIsNone(lua.execute("return string.dump"))
+
     def test_out_of_memory_in_a_script_leaves_the_vm_usable(self):
         with self.assertRaises(rlua.OutOfMemory):
             self.lua.execute("local t = {} while true do t[#t + 1] = ('x'):rep(100) .. #t end")

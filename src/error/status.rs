@@ -50,6 +50,8 @@ pub enum Status {
     ErrFile = 68,
     /// Lua: the coroutine yielded. Not an error.
     Yield = 69,
+    /// The budget of rlua_set_budget is used up.
+    Budget = 70,
 }
 
 impl Status {
@@ -78,6 +80,7 @@ impl Status {
             ErrErr,
             ErrFile,
             Yield,
+            Budget,
         ];
         all.into_iter().find(|status| *status as i32 == code)
     }
@@ -106,6 +109,7 @@ impl Status {
             Status::ErrErr => c"error in the message handler; the error value is on the stack",
             Status::ErrFile => c"a file could not be read; the message is on the stack",
             Status::Yield => c"the coroutine yielded",
+            Status::Budget => c"the budget is used up; the message is on the stack",
         }
     }
 }
@@ -117,6 +121,6 @@ mod tests {
     #[test]
     fn every_code_has_its_own_status() {
         let known: Vec<i32> = (-5..200).filter(|&code| Status::from_code(code).is_some()).collect();
-        assert_eq!(known, (0..=14).chain(64..=69).collect::<Vec<_>>());
+        assert_eq!(known, (0..=14).chain(64..=70).collect::<Vec<_>>());
     }
 }

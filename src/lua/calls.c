@@ -11,18 +11,6 @@ const char *rlua_c_error_text(lua_State *L, size_t *length) {
   return lua_tolstring(L, -1, length);
 }
 
-BODY(openlibs_body) {
-  (void)ud;
-  luaL_openlibs(L);
-}
-
-int rlua_openlibs(lua_State *L) {
-  ENTER;
-  MAY_CALL;
-  Args args = {0};
-  RUN(openlibs_body, 0);
-}
-
 /* -- chunks ------------------------------------------------------------------------------------ */
 
 /* Loading answers a status of its own and leaves the message; only memory errors raise. */

@@ -6,6 +6,7 @@
 #define rlua_calls_h
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "lua.h"
 
@@ -14,6 +15,42 @@
 /* What a host function returns to raise the value on top of its stack. The raise is made after
  * the function has returned, so it jumps over none of the host's frames. */
 #define RLUA_RAISE (-1)
+
+/* What lua_pcall, lua_resume and lua_status answer for code that used up the VM's budget. The
+ * functions of this library answer RLUA_BUDGET. */
+#define RLUA_ERRBUDGET 7
+
+/* Libraries, for rlua_openlibs and rlua_newenv: any sum of these. */
+#define RLUA_LIB_BASE 0x1u
+#define RLUA_LIB_COROUTINE 0x2u
+#define RLUA_LIB_TABLE 0x4u
+#define RLUA_LIB_STRING 0x8u
+#define RLUA_LIB_UTF8 0x10u
+#define RLUA_LIB_MATH 0x20u
+#define RLUA_LIB_IO 0x40u
+#define RLUA_LIB_OS 0x80u
+#define RLUA_LIB_DEBUG 0x100u
+#define RLUA_LIB_PACKAGE 0x200u
+
+/* What is taken from base: no binary chunks, no files (`load` loads text, whatever its mode says;
+ * no dofile, no loadfile). */
+#define RLUA_LIB_TEXT_ONLY 0x10000u
+
+/* What is taken from base and string: `__gc`, metatables of what is no table, the collector's
+ * parameters, warn, string.dump. */
+#define RLUA_LIB_LOCKED 0x20000u
+
+/* All that luaL_openlibs opens. */
+#define RLUA_LIB_ALL 0x3ffu
+
+/* What computes the same on every machine. */
+#define RLUA_LIB_DETERMINISTIC 0x1003fu
+
+/* The same for code that nobody trusts: RLUA_LIB_LOCKED too. docs/SANDBOX.md tells how. */
+#define RLUA_LIB_SANDBOX 0x3003fu
+
+/* For rlua_set_budget: as much as scripts want. */
+#define RLUA_NO_BUDGET 0xFFFFFFFFFFFFFFFFu
 
 /* For rlua_call, in place of a message handler's index: a handler that appends a traceback. */
 #define RLUA_TRACEBACK (-2147483647 - 1)
@@ -43,7 +80,7 @@ typedef int (*rlua_HostFunction)(lua_State *L, void *ud);
  *   BAD_ARG    an index, a count, a type or a thread's state has no meaning in this call
  *   NO_MEMORY  there is no room on the Lua stack
  *
- * From RLUA_ERR_RUN on it is Lua's own answer: ERR_RUN, ERR_MEM, ERR_ERR. What the call takes off
+ * From RLUA_ERR_RUN on it is Lua's own answer: ERR_RUN, ERR_MEM, ERR_ERR, BUDGET. What it takes off
  * the stack is gone, and the error value is on top. With a NULL that is allowed nothing is written.
  *
  * An index is one that lua.h calls acceptable: a position of the stack, a free one up to the room
@@ -53,12 +90,29 @@ typedef int (*rlua_HostFunction)(lua_State *L, void *ud);
  * call. */
 
 /**
- * Opens all standard libraries, as luaL_openlibs does.
+ * Opens standard libraries in the globals, as luaL_openlibs does all of them.
  *
- * @param L  A thread of a VM of ours.
- * @return   RLUA_OK, or as every protected call.
+ * @param L     A thread of a VM of ours.
+ * @param libs  RLUA_LIB_ALL, RLUA_LIB_DETERMINISTIC, RLUA_LIB_SANDBOX, or a sum of bits.
+ * @return      RLUA_OK, or as every protected call. BAD_ARG for bits that name nothing.
  */
-int rlua_openlibs(lua_State *L);
+int rlua_openlibs(lua_State *L, unsigned int libs);
+
+/**
+ * Pushes a new environment: a table with functions and library tables of its own, in which a script
+ * can change what it likes without another environment's noticing. `_G` is the table itself, and
+ * `load` gives it to chunks that are given no other. Several mods can so live in one VM, each in an
+ * environment; a chunk gets one by lua_setupvalue(L, index, 1) after it was loaded.
+ *
+ * Functions of the host are put into it as into any table. With RLUA_LIB_LOCKED the methods of
+ * strings (`s:rep(2)`) are from then on those of the library in every environment and in the
+ * globals, whatever scripts add to their tables `string`.
+ *
+ * @param L     A thread of a VM of ours.
+ * @param libs  RLUA_LIB_SANDBOX or part of it: no io, os, debug, package, which are the VM's.
+ * @return      RLUA_OK, or as every protected call. Cost: about 8 KiB of the VM's memory.
+ */
+int rlua_newenv(lua_State *L, unsigned int libs);
 
 /**
  * Loads a chunk without running it, and pushes it as a function.
@@ -346,6 +400,39 @@ int rlua_error(lua_State *L, const char *message);
  * @return         RLUA_RAISE, always; as rlua_error.
  */
 int rlua_argerror(lua_State *L, int arg, const char *message);
+
+/**
+ * Gives scripts a budget: so much they may do from now on, whoever calls them, until the budget is
+ * set again. When it is used up an error is raised that no script can catch: pcall, xpcall,
+ * coroutine.resume, wrap and close, load and `__close` in Lua are left at once, a coroutine that
+ * was running is dead, and the host's call returns RLUA_BUDGET, with a message on the stack that
+ * says where the script was. So does each later call that runs anything, until the budget is set
+ * again or a snapshot is restored.
+ *
+ * A unit is about a jump back or a call, or sixteen instructions in a row, or what takes a library
+ * function as long. What is charged depends on the state and the script alone, and what is left is
+ * part of the state: it is the same on every machine, and rolls back. The collector's ordinary work
+ * is not charged; collections that a script asks for are, with one unit for 16 bytes of the heap.
+ *
+ * A host function is called as long as the budget lasts, and is not interrupted: one that calls Lua
+ * gets RLUA_BUDGET from that call, and when it returns, the error goes on. lua_pcall and lua_resume
+ * of a host or of a C module return RLUA_ERRBUDGET. A finalizer (`__gc`) or `__close` in Lua that
+ * finds the budget used up does not run, with a warning for the former; one in C does.
+ *
+ * @param L      A thread of a VM of ours. Lua may be running: a host function may set a budget.
+ * @param units  Up to INT64_MAX. 0: nothing more may run. RLUA_NO_BUDGET, as at first: no limit.
+ * @return       RLUA_OK, or as every protected call.
+ */
+int rlua_set_budget(lua_State *L, uint64_t units);
+
+/**
+ * Tells what is left of the budget.
+ *
+ * @param L      A thread of a VM of ours.
+ * @param units  Receives it: 0 when it is used up, RLUA_NO_BUDGET when none is set.
+ * @return       RLUA_OK, or as every protected call.
+ */
+int rlua_budget_left(lua_State *L, uint64_t *units);
 
 /**
  * Makes a VM idle that foreign unwinding left busy: a C++ exception, pthread_exit or a forced

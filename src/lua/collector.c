@@ -40,6 +40,10 @@ static void rlua_finalize_next(lua_State *L);
 static int rlua_is_to_be_called(lua_State *L, Udata *u); /* guarded.c */
 static void mark_kept(global_State *g);
 static GCObject *rlua_next_kept(global_State *g, uint64_t *cursor);
+static void converge(global_State *g);
+#define convergeephemerons(first_word) convergeephemerons_##first_word)
+#define convergeephemerons_global_State stock_convergeephemerons(global_State
+#define convergeephemerons_g converge(g
 #define singlestep(first_word) singlestep_##first_word)
 #define singlestep_lua_State stock_singlestep(lua_State
 #define singlestep_L rlua_singlestep(L
@@ -51,6 +55,9 @@ static GCObject *rlua_next_kept(global_State *g, uint64_t *cursor);
 #define GCTM_L rlua_finalize_next(L
 #define luaS_clearcache(g) (mark_kept(g), luaS_clearcache(g))
 #include "lgc.c"
+#undef convergeephemerons
+#undef convergeephemerons_global_State
+#undef convergeephemerons_g
 #undef singlestep
 #undef singlestep_lua_State
 #undef singlestep_L
@@ -71,6 +78,42 @@ static void mark_roots(global_State *g) {
   markobjectN(g, own->types);
 }
 
+/* Marks the values of a weak-keyed table, whether their keys live or not. */
+static void mark_values(global_State *g, Table *t) {
+  unsigned int array = luaH_realasize(t);
+  for (unsigned int i = 0; i < array; i++) markvalue(g, &t->array[i]);
+  for (int i = 0; i < sizenode(t); i++)
+    if (!isempty(gval(gnode(t, i)))) markvalue(g, gval(gnode(t, i)));
+}
+
+/* Weak keys whose values lead to further weak keys take lua.org's collector a walk over their whole
+ * table for each few links: quadratic, in one step. With a budget set, scripts may want that; so
+ * after some walks all values in such tables live until the next cycle (their dead keys go). A
+ * table whose values are all marked is not looked at again, so this is linear. */
+static void converge(global_State *g) {
+  enum { WALKS = 16 };
+  if (!g->own.budgeted) {
+    stock_convergeephemerons(g);
+    return;
+  }
+  int changed = 1;
+  for (int walk = 0; changed; walk++) {
+    GCObject *next = g->ephemeron;
+    g->ephemeron = NULL;
+    changed = 0;
+    while (next != NULL) {
+      Table *t = gco2t(next);
+      next = t->gclist;
+      nw2black(t);
+      if (walk >= WALKS) mark_values(g, t);
+      if (traverseephemeron(g, t, walk & 1) || walk >= WALKS) {
+        propagateall(g);
+        changed = 1;
+      }
+    }
+  }
+}
+
 /* At the end of the atomic phase: marks what is kept for a snapshot alone (O1). So late, since weak
  * tables have lost it by then: no script finds it there. What weak tables it refers to are cleared
  * in turn. */
@@ -80,7 +123,7 @@ static void mark_kept(global_State *g) {
   if (o == NULL) return;
   for (; o != NULL; o = rlua_next_kept(g, &cursor)) markobject(g, o);
   propagateall(g);
-  convergeephemerons(g);
+  converge(g);
   clearbykeys(g, g->ephemeron);
   clearbykeys(g, g->allweak);
   clearbyvalues(g, g->weak, NULL);

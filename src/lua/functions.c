@@ -12,6 +12,7 @@ static int host_trampoline(lua_State *L) {
       (rlua_HostFunction)lua_touserdata(L, lua_upvalueindex(HOST_FUNCTION));
   int results = function(L, lua_touserdata(L, lua_upvalueindex(HOST_UD)));
   int held = lua_gettop(L);
+  if (l_unlikely(G(L)->own.fuel < 0)) rlua_used_up(L); /* in a call that the host made */
   if (l_likely(results >= 0 && results <= held)) return results;
   const char *name = lua_tostring(L, lua_upvalueindex(HOST_NAME));
   if (results != RLUA_RAISE)

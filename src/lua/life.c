@@ -10,7 +10,8 @@ static _Thread_local const rlua_Birth *pending_birth;
 /* Called by lua_newstate once the main thread is known, before any entry into Lua. */
 static unsigned int rlua_makeseed(lua_State *L) {
   memset(lua_getextraspace(L), 0, LUA_EXTRASPACE);
-  G(L)->own = (rlua_Own){.sweep_divisor = 1, .new_flags = cast_byte(maskflags)};
+  G(L)->own = (rlua_Own){
+      .sweep_divisor = 1, .new_flags = cast_byte(maskflags), .fuel = INT64_MAX};
   if (pending_birth != NULL) {
     G(L)->own.seed = pending_birth->seed;
     G(L)->own.draws = pending_birth->seed;

@@ -31,6 +31,7 @@
 #include "overrides/math.h"
 #include "overrides/text.h"
 #include "overrides/nan.h"
+#include "overrides/budget.h"
 
 /* Stock functions that Rust replaces (ffi/life.rs): they keep their code under another, internal,
  * name. */
@@ -43,6 +44,15 @@ static lua_State *stock_luaL_newstate(void) __attribute__((unused));
 
 #include "mathfn.c"
 #include "lzio.c"
+
+/* What a reader hands over is charged before it is compiled (budget.h). */
+static int rlua_fill(ZIO *z) {
+  int first = luaZ_fill(z);
+  if (first != EOZ) rlua_spend(z->L, 1 + z->n);
+  return first;
+}
+#define luaZ_fill(z) rlua_fill(z)
+
 #include "lctype.c"
 #include "lopcodes.c"
 
@@ -59,17 +69,39 @@ static int rlua_reset_unwound(lua_State *L, int status) {
 }
 
 /* Calls that C makes into Lua are entries too, protected or not: an unprotected lua_call on a
- * second thread passes no LUAI_TRY. ldo.c defines these functions, so it came first. */
+ * second thread passes no LUAI_TRY. They are charged (budget.h). ldo.c defines these functions, so
+ * it came first. */
 static void rlua_enter_call(lua_State *L, StkId func, int nresults) {
+  rlua_charge_call(L, func);
   unsigned int outer = rlua_enter(L);
   luaD_callnoyield(L, func, nresults);
   rlua_leave(L, outer);
 }
-#define luaD_callnoyield(L, func, nresults) rlua_enter_call(L, func, nresults)
+static void rlua_enter_end(lua_State *L, StkId func, int nresults) {
+  rlua_charge_end(L, func);
+  unsigned int outer = rlua_enter(L);
+  luaD_callnoyield(L, func, nresults);
+  rlua_leave(L, outer);
+}
+static void rlua_end_yieldable(lua_State *L, StkId func, int nresults) {
+  rlua_charge_end(L, func);
+  luaD_call(L, func, nresults);
+}
+static void rlua_call_yieldable(lua_State *L, StkId func, int nresults) {
+  rlua_charge_call(L, func);
+  luaD_call(L, func, nresults);
+}
 
 /* Where objects are made it is inlined, however large the unit grows. */
 static inline void *luaM_malloc_(lua_State *L, size_t size, int tag);
+/* Metamethods. */
+#define luaD_call(L, func, nresults) rlua_call_yieldable(L, func, nresults)
+
+/* An emergency collection is charged: a script can have one with each request. */
+#define luaC_fullgc(L, emergency) \
+  (rlua_debit(L, gettotalbytes(G(L)) >> 4), luaC_fullgc(L, emergency))
 #include "lmem.c"
+#undef luaC_fullgc
 
 /* The arena does not clear the place of a string, which is filled at once (Z1). Only here something
  * can go wrong between the two: the reader raises, or the chunk ends early. */
@@ -92,14 +124,35 @@ static void rlua_enter_warnerror(lua_State *L, const char *where) {
 }
 #define luaE_warnerror(L, where) rlua_enter_warnerror(L, where)
 
+/* Finalizers. */
+#define luaD_callnoyield(L, func, nresults) rlua_enter_end(L, func, nresults)
 #include "collector.c"
 #undef luaE_warnerror
+#undef luaD_callnoyield
 
-#include "llex.c"
-#include "lcode.c"
-#include "lparser.c"
+#define luaD_callnoyield(L, func, nresults) rlua_enter_call(L, func, nresults)
+#include "charges/parser.c"
 #include "ldebug.c"
+#undef luaD_callnoyield
+
+/* A level is walked to. */
+static int rlua_getstack(lua_State *L, int level, lua_Debug *ar) {
+  ptrdiff_t most = L->top.p - L->stack.p; /* a frame takes a slot or more */
+  if (level > 16) rlua_debit(L, (level < most ? (size_t)level : (size_t)most) >> 3);
+  return lua_getstack(L, level, ar);
+}
+#define lua_getstack(L, level, ar) rlua_getstack(L, level, ar)
+
+/* __close. */
+#undef luaD_call
+#define luaD_call(L, func, nresults) rlua_end_yieldable(L, func, nresults)
+#define luaD_callnoyield(L, func, nresults) rlua_enter_end(L, func, nresults)
 #include "lfunc.c"
+#undef luaD_call
+#undef luaD_callnoyield
+
+#define luaD_call(L, func, nresults) rlua_call_yieldable(L, func, nresults)
+#define luaD_callnoyield(L, func, nresults) rlua_enter_call(L, func, nresults)
 #include "numbers.c"
 #include "format.c"
 #include "numerals.c"
@@ -118,31 +171,37 @@ static void rlua_tostring(lua_State *L, TValue *number) {
 #define luaO_tostring(L, number) rlua_tostring(L, number)
 
 #include "ltm.c"
+#undef luaD_call
+
+/* Strings are charged by their length where they are made, the walk through the string table where
+ * it compares. */
+#define createstrobj(first_word, ...) createstrobj_##first_word, __VA_ARGS__)
+#define createstrobj_lua_State createstrobj(lua_State
+#define createstrobj_L (l > 32 ? rlua_debit(L, l >> 5) : (void)0, createstrobj)(L
+#define memcmp(first_word, ...) memcmp_##first_word, __VA_ARGS__)
+#define memcmp_str (G(L)->own.fuel--, memcmp)(str
+#define memcmp_getlngstr memcmp(getlngstr
 #include "lstring.c"
+#undef createstrobj
+#undef memcmp
 
 static int luaH_next(lua_State *L, Table *t, StkId key) __attribute__((unused)); /* next.c */
 /* Inlined into luaH_get, it would make that save registers for strings too. */
 static const TValue *getgeneric(Table *t, const TValue *key, int deadok) __attribute__((noinline));
 #include "overrides/keys.h"
 #include "keys.c"
-#include "ltable.c"
+#include "charges/tables.c"
 #undef point2uint
 #undef maskflags
 #define maskflags NO_METAMETHODS
 #include "next.c"
 #define luaH_next(L, t, key) next_pair((L), (t), (key))
-
-/* All ways to a new key of a kind that needs a number. */
-#define luaH_finishset(L, t, key, slot, value) \
-  ((isabstkey(slot) && rlua_is_outward(key) ? rlua_meet_key((L), (key)) : (void)0), \
-   luaH_finishset((L), (t), (key), (slot), (value)))
-#define luaH_set(L, t, key, value) \
-  ((rlua_is_outward(key) ? rlua_meet_key((L), (key)) : (void)0), luaH_set((L), (t), (key), (value)))
-#include "lvm.c"
+#include "charges/vm.c"
 
 /* lua_callk and lua_pcallk with a continuation, the writer of lua_dump and the warn function run
  * foreign code outside a protected run. */
 static void rlua_enter_yieldable(lua_State *L, StkId func, int nresults) {
+  rlua_charge_call(L, func);
   unsigned int outer = rlua_enter(L);
   luaD_call(L, func, nresults);
   rlua_leave(L, outer);
@@ -165,6 +224,13 @@ static void rlua_enter_warning(lua_State *L, const char *message, int tocont) {
 /* A userdata whose metatable has a finalizer in C is guarded from there on. */
 static void rlua_check_finalizer(lua_State *L, GCObject *o, Table *mt); /* guarded.c */
 #define luaC_checkfinalizer(L, o, mt) rlua_check_finalizer(L, o, mt)
+
+/* Keys and numerals that are long strings. */
+#define luaH_set(L, t, key, value) charged_set(L, t, key, value)
+#define luaH_setint(L, t, key, value) charged_setint(L, t, key, value)
+#define luaV_tonumber_(o, n) (debit_string(L, o), luaV_tonumber_(o, n))
+#define luaV_tointeger(o, n, mode) (debit_string(L, o), luaV_tointeger(o, n, mode))
+#define luaO_str2num(s, o) (rlua_debit(L, strlen(s) >> 4), luaO_str2num(s, o))
 #include "overrides/boundary.h"
 #include "lapi.c"
 #undef luaH_finishset
@@ -180,6 +246,10 @@ static void rlua_check_finalizer(lua_State *L, GCObject *o, Table *mt); /* guard
 #undef tonumber
 #undef tointeger
 #undef setfltvalue
+#undef luaH_get
+#undef luaH_setint
+#undef luaV_tonumber_
+#undef luaV_tointeger
 #undef luaC_checkfinalizer
 #undef luaD_call
 #undef luaU_dump
@@ -191,12 +261,24 @@ static void rlua_check_finalizer(lua_State *L, GCObject *o, Table *mt); /* guard
 static int stock_luaL_ref(lua_State *L, int t) __attribute__((unused));
 static void stock_luaL_unref(lua_State *L, int t, int ref) __attribute__((unused));
 #define strerror(number) rlua_strerror(L, (number))
+
+/* A buffer is charged when it grows. */
+static size_t rlua_grow(luaL_Buffer *B, size_t size);
+#define newbuffsize(first_word, size) newbuffsize_##first_word, size)
+#define newbuffsize_luaL_Buffer newbuffsize(luaL_Buffer
+#define newbuffsize_B rlua_grow(B
 #include "lauxlib.c"
+#undef newbuffsize
 #undef luaL_ref
 #undef luaL_unref
+static size_t rlua_grow(luaL_Buffer *B, size_t size) {
+  size_t grown = newbuffsize(B, size);
+  rlua_spend(B->L, grown >> 6);
+  return grown;
+}
 #include "auxrefs.c"
-#include "lbaselib.c"
-#include "lcorolib.c"
+
+#include "charges/base.c"
 #include "upvalues.c" /* with ldblib.c */
 
 /* A file's text names its handle (`p`), which lies in the VM, not its FILE. */
@@ -248,16 +330,16 @@ static void rlua_close_at_exit(lua_State *L);
 #undef getenv
 
 #define lua_topointer(L, arg) rlua_format_topointer(L, arg)
-#include "lstrlib.c"
+#include "charges/text.c"
 #undef lua_topointer
-#include "ltablib.c"
-#include "lutf8lib.c"
 #include "linit.c"
 
 #undef luaL_newstate
 #include "protect.h"
 #include "life.c"
+#include "budget.c"
 #include "calls.c"
+#include "libraries.c"
 #include "values.c"
 #include "functions.c"
 #include "objects.c"

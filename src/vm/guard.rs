@@ -112,6 +112,7 @@ pub fn lua_status(status: c_int) -> Status {
         4 => Status::ErrMem,
         5 => Status::ErrErr,
         6 => Status::ErrFile,
+        7 => Status::Budget,
         _ => Status::ErrRun,
     }
 }

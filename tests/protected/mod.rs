@@ -7,7 +7,7 @@ use rlua::lua::lua_State;
 use std::ffi::{c_char, c_int};
 
 unsafe extern "C" {
-    pub fn rlua_openlibs(L: *mut lua_State) -> c_int;
+    pub fn rlua_openlibs(L: *mut lua_State, libs: u32) -> c_int;
     pub fn rlua_dostring(L: *mut lua_State, chunk: *const c_char) -> c_int;
     pub fn rlua_gc(L: *mut lua_State, what: c_int, data: c_int) -> c_int;
     pub fn rlua_getglobal(L: *mut lua_State, name: *const c_char) -> c_int;

@@ -76,6 +76,7 @@ static inline int rlua_api_compare(lua_State *L, lua_State *caller, const TValue
 #undef tointeger
 #define tointeger(o, n) \
   (l_likely(ttisinteger(o)) ? (*(n) = ivalue(o), 1) : rlua_api_integer(L, (o), (n)))
+#undef luaO_str2num
 #define luaO_str2num(text, o) rlua_api_numeral(L, (text), (o))
 #undef luaO_tostring
 #define luaO_tostring(L, number) rlua_api_tostring(L, (number))

@@ -35,6 +35,8 @@ typedef struct rlua_Own {
   unsigned int pointer_count;
   unsigned int pointer_capacity;
   uint64_t host_fp; /* the host's floating-point control word while Lua has its own (fpenv.h) */
+  unsigned char budgeted;      /* 1 while the host has set a budget (budget.c) */
+  int64_t fuel; /* units left; below 0 they are used up. Counted without a budget too (budget.h) */
 } rlua_Own;
 
 /* The last member of global_State, which nothing else in that header names. */
