@@ -42,8 +42,8 @@ static int rlua_math_has_fma(void) {
   return (low & 6) == 6;
 }
 
-/* Before a host's code runs; whatever runs earlier gets the same bits by the other copy. Once, since
- * a virtual machine may take long to answer CPUID. */
+/* Before a host's code runs; whatever runs earlier gets the same bits by the other copy. Once,
+ * since a virtual machine may take long to answer CPUID. */
 static int rlua_math_chosen;
 __attribute__((constructor)) static void rlua_math_choose(void) {
   rlua_math_chosen = rlua_math_has_fma();
