@@ -244,7 +244,7 @@ TEST(classes_are_those_of_the_c_locale) {
     setlocale(LC_ALL, "C");
     for (size_t i = 0; i < COUNT_OF(classes); i++)
         for (int c = 0; c < 256; c++) {
-            char script[80];
+            char script[160];
             snprintf(script, sizeof script, "string.char(%d):find('%%%c') and 1 or 0", c,
                      classes[i].letter);
             if (eval_int(L, script) != (classes[i].of(c) != 0))
