@@ -270,10 +270,13 @@ fn stage_headers(lua: &Path) -> Result<(), Box<dyn Error>> {
 /// `-z nodelete`: code pointers into us live in states and in threads' exit handlers.
 ///
 /// The SONAME has the major version, so that a system can keep two ABIs side by side.
+///
+/// libm is for C modules that were linked without it: liblua has always brought it with it.
 fn link_arguments() -> Result<(), Box<dyn Error>> {
     let major = env::var("CARGO_PKG_VERSION_MAJOR")?;
     println!("cargo:rustc-cdylib-link-arg=-Wl,-Bsymbolic-functions");
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
+    println!("cargo:rustc-cdylib-link-arg=-Wl,--push-state,--no-as-needed,-lm,--pop-state");
     println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,librlua.so.{major}");
     Ok(())
 }

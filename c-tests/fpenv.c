@@ -180,8 +180,8 @@ TEST(every_way_in_sets_it_and_every_way_out_puts_it_back) {
 }
 
 TEST(an_error_that_nobody_catches_puts_it_back) {
-    for (size_t i = 0; i < COUNT_OF(ODD); i++) {
-        lua_State *L = open_vm(1 * MIB, 1);
+    for (volatile size_t i = 0; i < COUNT_OF(ODD); i++) {
+        lua_State *volatile L = open_vm(1 * MIB, 1);
         lua_atpanic(L, jump_out);
         set_control(ODD[i]);
         if (setjmp(out) == 0) {

@@ -132,7 +132,7 @@ TEST(format_writes_characters_and_strings) {
                              "'abc', 'abc', 'abc')"), "  abc|abc  |ab|    a||");
     CHECK_EVAL(L, ("string.format('%q %q %q', 0.1, math.mininteger, 1/0)"),
               "0x1.999999999999ap-4 0x8000000000000000 1e9999");
-    CHECK_STR(formatted(text_vm(), "%#.6g", 'f', 999999.5, 0), "1.00000e+06");
+    CHECK_STR(formatted(L, "%#.6g", 'f', 999999.5, 0), "1.00000e+06");
     CHECK_EVAL(L, ("string.format('%q', '\\0a\\1271')"), "\"\\0a\\1271\"");
     CHECK_EVAL(L, ("#string.format('%c', 0) .. #string.format('%99.99f', -1e308)"), "1410");
     lua_close(L);
@@ -244,7 +244,7 @@ TEST(classes_are_those_of_the_c_locale) {
     setlocale(LC_ALL, "C");
     for (size_t i = 0; i < COUNT_OF(classes); i++)
         for (int c = 0; c < 256; c++) {
-            char script[80];
+            char script[160];
             snprintf(script, sizeof script, "string.char(%d):find('%%%c') and 1 or 0", c,
                      classes[i].letter);
             if (eval_int(L, script) != (classes[i].of(c) != 0))
