@@ -38,6 +38,10 @@
 #include "rlua.h"
 #include "walk.h"
 
+/* NULL in a library that has no clock of the host's. */
+extern int rlua_set_time(lua_State *L, int64_t seconds, uint32_t nanoseconds)
+    __attribute__((weak));
+
 enum { DEFAULT_FRAMES = 1000, HISTORY = 12, NO_LOCALE = 77, MIN_FRAMES = 3 };
 
 static struct {
@@ -117,6 +121,17 @@ static lua_Integer input_of(long frame, int is_wrong) {
     return (lua_Integer)next_random(&state);
 }
 
+static void check(int status, const char *what) {
+    if (status != RLUA_OK) die("%s: %s", what, rlua_last_error(NULL));
+}
+
+/* The time is an input: 60 frames a second, from some day on. */
+static void set_time(lua_State *L, long frame) {
+    const int64_t start = 1700000000;
+    if (rlua_set_time && options.config.profile == RLUA_PROFILE_DETERMINISTIC)
+        check(rlua_set_time(L, start + frame / 60, (uint32_t)(frame % 60) * 16666667), "set_time");
+}
+
 static void call_frame(lua_State *L, long frame, lua_Integer input) {
     int arguments = 0;
     if (options.chunk) {
@@ -136,6 +151,7 @@ static uint64_t digest_frame(lua_State *L, long frame, FILE *text) {
     Sink sink;
     sink_start(&sink, text);
     host_emit_to(&sink);
+    set_time(L, frame);
     call_frame(L, frame, input_of(frame, 0));
     walk_state(&sink, L);
     sink_word(&sink, (uint64_t)lua_gc(L, LUA_GCCOUNT));
@@ -172,10 +188,6 @@ static void run_frame(Frames *frames, long frame) {
     } else {
         free(bytes);
     }
-}
-
-static void check(int status, const char *what) {
-    if (status != RLUA_OK) die("%s: %s", what, rlua_last_error(NULL));
 }
 
 /* What a predicting game does: frames with a wrong input, whose results nobody wants. */

@@ -418,7 +418,7 @@ def parse():
     return arguments
 
 
-SHORT_SCALE = 25
+SHORT_SCALE = 12
 
 
 def main():
