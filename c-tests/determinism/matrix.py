@@ -338,7 +338,7 @@ def judge_wrong(report, base, cell, script, frame, where):
         report.fail(f"{where}: differs on purpose, and was not caught")
         return
     place = first_difference(base, cell, script, frame)
-    if place.startswith(script.place + ":"):
+    if place.startswith(script.place):
         print(f"caught, as it must be: {where}: frame {frame}: {place[:100]}")
         report.ok()
     else:

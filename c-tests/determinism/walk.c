@@ -118,8 +118,12 @@ static void walk_upvalues(Sink *sink, lua_State *L, int index) {
         uint32_t number;
         size_t before = sink_enter(sink, "<upvalue %d %s>", i, name);
         sink_bytes(sink, name, strlen(name));
-        if (meet(sink, lua_upvalueid(L, index, i), &number)) walk_top(sink, L);
-        else lua_pop(L, 1);
+        if (meet(sink, lua_upvalueid(L, index, i), &number)) {
+            walk_top(sink, L);
+        } else {
+            sink_line(sink, "variable %u again", number);
+            lua_pop(L, 1);
+        }
         sink_leave(sink, before);
     }
     sink_word(sink, 0);
@@ -136,12 +140,22 @@ static void walk_function(Sink *sink, lua_State *L, int index) {
     walk_upvalues(sink, L, index);
 }
 
+static void walk_bytes(Sink *sink, const unsigned char *bytes, size_t size) {
+    size_t i;
+    sink_bytes(sink, (const char *)bytes, size);
+    for (i = 0; sink->text && i < size; i++) {
+        size_t before = sink_enter(sink, "<byte %zu>", i + 1);
+        sink_line(sink, "%d", bytes[i]);
+        sink_leave(sink, before);
+    }
+}
+
 static void walk_userdata(Sink *sink, lua_State *L, int index) {
     int i;
     size_t size = lua_rawlen(L, index);
     sink_word(sink, size);
     if (boxes && lua_getmetatable(L, index)) {
-        if (lua_topointer(L, -1) == boxes) sink_bytes(sink, lua_touserdata(L, index), size);
+        if (lua_topointer(L, -1) == boxes) walk_bytes(sink, lua_touserdata(L, index), size);
         lua_pop(L, 1);
     }
     walk_metatable(sink, L, index);
