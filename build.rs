@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for path in ["src/lua", "build.rs", "Cargo.lock"] {
         println!("cargo:rerun-if-changed={path}");
     }
-    for name in ["RLUA_SANITIZE", "RLUA_ASSERT", "RLUA_LUA_PATH", "RLUA_LUA_CPATH"] {
+    for name in ["RLUA_SANITIZE", "RLUA_ASSERT", "RLUA_OPT", "RLUA_LUA_PATH", "RLUA_LUA_CPATH"] {
         println!("cargo:rerun-if-env-changed={name}");
     }
     let sources = Sources::find()?;
@@ -192,8 +192,9 @@ fn compile_unit(lua: &Path, math: &[PathBuf]) {
         .define("LUA_USE_LINUX", None)
         .define("LUA_COMPAT_5_3", None)
         // With the flags below, -O2 beats -O3 by a little over the scripts of benches/
-        // (docs/BENCHMARKS.md), and makes no script slower than stock.
-        .opt_level(2)
+        // (docs/BENCHMARKS.md), and makes no script slower than stock. RLUA_OPT is for tests that
+        // compare builds (c-tests/determinism/matrix.py).
+        .opt_level_str(&env::var("RLUA_OPT").unwrap_or("2".into()))
         // Both undo what lvm.c's computed gotos are for: one indirect jump per instruction.
         .flag_if_supported("-fno-gcse")
         .flag_if_supported("-fno-crossjumping")
