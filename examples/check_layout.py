@@ -125,7 +125,8 @@ def facts_of_python():
         if isinstance(value, type) and issubclass(value, ctypes.Structure):
             facts.update(facts_of_structure("rlua" + name, value))
     facts.update({"RLUA_RAISE": rlua._RAISE,
-                  "RLUA_NO_BUDGET": ctypes.c_int64(rlua._NO_BUDGET).value, "LUA_MULTRET": rlua._MULTRET,
+                  "RLUA_NO_BUDGET": ctypes.c_int64(rlua._NO_BUDGET).value,
+                  "LUA_MULTRET": rlua._MULTRET,
                   "LUA_GCCOLLECT": rlua._GCCOLLECT, "LUA_TNIL": rlua._NIL,
                   "LUA_TBOOLEAN": rlua._BOOLEAN, "LUA_TNUMBER": rlua._NUMBER,
                   "LUA_TSTRING": rlua._STRING, "LUA_TTABLE": rlua._TABLE,
