@@ -30,6 +30,7 @@ LUA_CONSTANTS = ["LUA_MULTRET", "LUA_GCCOLLECT", "LUA_TNIL", "LUA_TBOOLEAN", "LU
 PYTHON_DOES_WITHOUT = {
     "RLUA_TRACEBACK": "its own handler leaves the error value as it is",
     "RLUA_VERSION": "rlua_version() tells",
+    "RLUA_ERRBUDGET": "what lua_pcall answers, which it does not call",
 }
 CSHARP_DOES_WITHOUT = {
     **PYTHON_DOES_WITHOUT,
@@ -116,13 +117,16 @@ def facts_of_python():
     import rlua     # pylint: disable=import-outside-toplevel
     facts = {}
     for prefix, kind in (("RLUA_", rlua.Status), ("RLUA_TRACKER_", rlua.Tracker),
-                         ("RLUA_GUARD_", rlua.Guard), ("RLUA_PROFILE_", rlua.Profile)):
-        assert issubclass(kind, enum.IntEnum)
+                         ("RLUA_GUARD_", rlua.Guard), ("RLUA_PROFILE_", rlua.Profile),
+                         ("RLUA_LIB_", rlua.Libs)):
+        assert issubclass(kind, (enum.IntEnum, enum.IntFlag))
         facts.update({prefix + name: int(value) for name, value in kind.__members__.items()})
     for name, value in vars(rlua).items():
         if isinstance(value, type) and issubclass(value, ctypes.Structure):
             facts.update(facts_of_structure("rlua" + name, value))
-    facts.update({"RLUA_RAISE": rlua._RAISE, "LUA_MULTRET": rlua._MULTRET,
+    facts.update({"RLUA_RAISE": rlua._RAISE,
+                  "RLUA_NO_BUDGET": ctypes.c_int64(rlua._NO_BUDGET).value,
+                  "LUA_MULTRET": rlua._MULTRET,
                   "LUA_GCCOLLECT": rlua._GCCOLLECT, "LUA_TNIL": rlua._NIL,
                   "LUA_TBOOLEAN": rlua._BOOLEAN, "LUA_TNUMBER": rlua._NUMBER,
                   "LUA_TSTRING": rlua._STRING, "LUA_TTABLE": rlua._TABLE,

@@ -82,11 +82,13 @@ internal static class Layout
         PrintEnum(typeof(Tracker), "RLUA_TRACKER_");
         PrintEnum(typeof(Guard), "RLUA_GUARD_");
         PrintEnum(typeof(Profile), "RLUA_PROFILE_");
+        PrintEnum(typeof(Libs), "RLUA_LIB_");
         PrintStruct(typeof(Native.Config), "rlua_Config");
         PrintStruct(typeof(Info), "rlua_Info");
         PrintStruct(typeof(Native.ResourceTypeStruct), "rlua_ResourceType");
         PrintStruct(typeof(Native.ParticipantStruct), "rlua_Participant");
         Console.WriteLine("RLUA_RAISE " + Native.Raise);
+        Console.WriteLine("RLUA_NO_BUDGET " + unchecked((long)Lua.NoBudget));
         Console.WriteLine("LUA_MULTRET " + Native.MultipleResults);
         Console.WriteLine("LUA_GCCOLLECT " + Native.CollectAll);
         Console.WriteLine("LUA_TNIL " + Native.Nil);
@@ -113,7 +115,7 @@ internal static class Layout
     {
         foreach (object value in Enum.GetValues(type))
             Console.WriteLine("{0}{1} {2}", prefix, Snake(value.ToString()).ToUpperInvariant(),
-                              (int)value);
+                              Convert.ToInt64(value));
     }
 
     private static void PrintStruct(Type type, string name)

@@ -71,12 +71,13 @@ namespace Rlua
         Budget = 70,
     }
 
-    /// <summary>RLUA_LIB_... of rlua.h: standard libraries, and what is taken from them.</summary>
+    /// <summary>RLUA_LIB_... of rlua.h: standard libraries, and what is taken from them; 0 is
+    /// none.</summary>
     [Flags]
     public enum Libs : uint
     {
-        None = 0, Base = 0x1, Coroutine = 0x2, Table = 0x4, String = 0x8, Utf8 = 0x10, Math = 0x20,
-        IO = 0x40, OS = 0x80, Debug = 0x100, Package = 0x200, TextOnly = 0x10000, Locked = 0x20000,
+        Base = 0x1, Coroutine = 0x2, Table = 0x4, String = 0x8, Utf8 = 0x10, Math = 0x20,
+        Io = 0x40, Os = 0x80, Debug = 0x100, Package = 0x200, TextOnly = 0x10000, Locked = 0x20000,
         All = 0x3ff, Deterministic = 0x1003f, Sandbox = 0x3003f,
     }
 
@@ -660,7 +661,7 @@ namespace Rlua
             {
                 using (var frame = new Frame(this))
                 {
-                    if (libs != Libs.None)
+                    if (libs != 0)
                         Check(frame.L, Native.rlua_openlibs(frame.L, (uint)libs));
                     handler = MakeHandler(frame.L);
                 }
