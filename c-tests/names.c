@@ -207,7 +207,7 @@ TEST(order_of_the_libraries_functions_is_the_same_everywhere) {
            "t[string[name]] = name end "
            "t[ipairs {}], t[print], t[table.concat], t[utf8.char] = 'i', 'p', 'c', 'u'");
     CHECK_EVAL(L, "order(t)",
-               "upper find i c gmatch format len u lower match byte reverse rep p char sub gsub");
+               "upper format c gmatch find gsub p len lower u i rep match char sub reverse byte");
     lua_close(L);
 }
 

@@ -285,6 +285,31 @@ fn freeing_everything_gives_the_space_back() {
     assert!(left < 64 << 10, "{left} bytes are still in use");
 }
 
+/// Whatever was handed out first, and in whichever order blocks come back, the map at the top sinks.
+#[test]
+fn a_peak_leaves_nothing_at_the_top() {
+    for first in (16..4096).step_by(if cfg!(miri) { 2000 } else { 96 }) {
+        for ascending in [true, false] {
+            let mut model = Model::new(4 * MIB);
+            let kept = model.request(ptr::null_mut(), 0, first);
+            let low = model.arena.used_bytes();
+            let count = if cfg!(miri) { 6000 } else { 16_000 };
+            let ask = |model: &mut Model| model.request(ptr::null_mut(), 0, 48);
+            let mut blocks: Vec<_> = (0..count).map(|_| ask(&mut model)).collect();
+            if !ascending {
+                blocks.reverse();
+            }
+            for block in blocks {
+                model.request(block, 48, 0);
+            }
+            let left = model.arena.used_bytes() - low;
+            assert!(left < 8 << 10, "first {first}, ascending {ascending}: {left} bytes");
+            model.request(kept, first, 0);
+            model.check();
+        }
+    }
+}
+
 #[test]
 fn freed_space_of_one_size_serves_every_other() {
     let mut model = Model::new(4 * MIB);

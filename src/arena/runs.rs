@@ -287,6 +287,11 @@ impl Arena {
                 end += self.stride(end);
             }
             self.push_free(start, end - start);
+            // The map at the top may sink into it now.
+            let header = self.header();
+            if end == (*header).map as usize && (end + self.stride(end)) as u64 == (*header).top {
+                self.settle();
+            }
         }
     }
 

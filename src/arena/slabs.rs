@@ -116,7 +116,8 @@ impl Arena {
     }
 
     /// An empty slab is given back, except the last one of its class below the top: a block that
-    /// comes and goes would take and give back a slab each time.
+    /// comes and goes would take and give back a slab each time. Of two empty ones the lower stays:
+    /// one that stayed behind at a former peak would keep the arena that large.
     #[cold]
     #[inline(never)]
     unsafe fn empty_slab(&mut self, at: usize, class: usize) -> *mut u8 {
@@ -127,7 +128,10 @@ impl Arena {
             (*slab).fresh = SLAB_FIRST as u16;
             let only = (*self.header()).slabs[class] as usize == at && (*slab).next == 0;
             if !only || (at + self.stride(at)) as u64 == (*self.header()).top {
-                self.drop_slab(at);
+                let neighbours = [(*slab).next as usize, (*self.header()).slabs[class] as usize];
+                let is_spare = |&other: &usize| other > at && (*self.slab(other)).used == 0;
+                let higher = neighbours.into_iter().find(is_spare);
+                self.drop_slab(higher.unwrap_or(at));
             }
             ptr::null_mut()
         }
