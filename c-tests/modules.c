@@ -149,17 +149,21 @@ TEST(lpeg) { stress("lpeg", "lua-lpeg"); }
 TEST(cjson) { stress("cjson", "lua-cjson"); }
 TEST(lfs) { stress("lfs", "lua-filesystem"); }
 TEST(luasocket) { stress("socket", "lua-socket"); }
-TEST(luv) { stress("luv", "lua-luv"); }
 TEST(rex_pcre2) { stress("rex_pcre2", "lua-rex-pcre2"); }
 TEST(rex_posix) { stress("rex_posix", "lua-rex-posix"); }
 TEST(luaossl) { stress("luaossl", "lua-luaossl"); }
 TEST(cqueues) { stress("cqueues", "lua-cqueues"); }
 TEST(lyaml) { stress("lyaml", "lua-yaml"); }
-/* Its buffers break a rule of lauxlib that Lua's assertions check, with snapshots and without. */
-#ifndef RLUA_ASSERT
-TEST(lzlib) { stress("zlib", "lua-zlib"); }
-#endif
 TEST(lxp) { stress("lxp", "lua-expat"); }
 TEST(luasql_sqlite3) { stress("luasql", "lua-sql-sqlite3"); }
 TEST(lua_term) { stress("term", "lua-term"); }
 TEST(lua_system) { stress("system", "lua-system"); }
+
+TEST(luv) { stress("luv", "lua-luv"); }
+
+/* With Lua's assertions on lua-zlib ends the process, and not by a fault of the library: it pushes
+ * values between luaL_buffinit and luaL_prepbuffer, which the manual forbids; the assertion fails
+ * in a state without any snapshot. */
+#ifndef RLUA_ASSERT
+TEST(lzlib) { stress("zlib", "lua-zlib"); }
+#endif

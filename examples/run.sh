@@ -2,12 +2,14 @@
 # run.sh: builds the examples (C, C++, Python, C#, bindings of others, GGRS) and runs them as tests.
 #
 # Needs: `cargo build --release` done; a C and a C++17 compiler, Python 3, and for C# Mono; for
-# mlua and ggrs cargo, for lupa pip and Python's headers, and for these a network once.
+# mlua and ggrs cargo, for lupa pip and Python's headers, and for these a network once; for sol2 its
+# headers. What is missing is said, with how to get it.
 # Builds into target/examples, only what is older than its sources. Ends with the total,
 # `N passed, N failed`, and exits with 1 on a failure.
 #
 # CC, CXX, PYTHON       the tools to use
 # RLUA_LIBRARY          another build of the library
+# SOL2_INCLUDE          the folder of sol2's headers, where the compiler does not look by itself
 # RLUA_REQUIRE_ALL=1    a language that cannot be run is a failure, not a message
 set -eu
 exec </dev/null
@@ -179,6 +181,21 @@ run_owning_cpp() {
     else count 0 1; fi
 }
 
+run_sol2() { # unmodified headers; their own warnings are not ours
+    local flags=() label="bindings: sol2"
+    if [ -n "${SOL2_INCLUDE:-}" ]; then flags=(-isystem "$SOL2_INCLUDE"); fi
+    if ! echo '#include <sol/version.hpp>' | $cxx -x c++ -std=c++17 ${flags[@]+"${flags[@]}"} \
+        -fsyntax-only - 2>/dev/null
+    then
+        not_run "$label" "no sol/sol.hpp; apt-get install sol2-dev (from Debian forky on), or \
+SOL2_INCLUDE=folder of sol2's headers"
+        return 0
+    fi
+    if cpp_binary sol2_usertypes "$here/bindings/sol2/usertypes.cpp" -O1 ${flags[@]+"${flags[@]}"}
+    then suite "$label" "$out/sol2_usertypes"
+    else count 0 1; fi
+}
+
 crate() { # crate LABEL FOLDER ARGUMENTS...: builds a workspace of its own, and runs it
     local label=$1 folder=$2 name
     shift 2
@@ -198,11 +215,20 @@ run_lupa() { # lupa's source package holds the C that Cython made: one compiler 
     local version=2.8 source=$out/lupa-2.8 include suffix
     include=$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
     suffix=$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
-    if [ ! -e "$include/Python.h" ]; then not_run lupa "no Python.h; apt-get install python3-dev"
-        return 0; fi
-    if [ ! -e "$source.tar.gz" ] && ! "$python" -m pip download --quiet --no-deps \
-        --no-binary lupa --dest "$out" "lupa==$version" >"$out/log" 2>&1
-    then not_run lupa "pip cannot download its source package"; return 0; fi
+    if [ ! -e "$include/Python.h" ]; then
+        not_run "bindings: lupa" "no $include/Python.h; apt-get install python3-dev"
+        return 0
+    fi
+    # A download, and no installation: it needs no virtual environment, whatever pip is told.
+    if [ ! -e "$source.tar.gz" ] && ! PIP_REQUIRE_VIRTUALENV=0 "$python" -m pip download --quiet \
+        --disable-pip-version-check --no-deps --no-binary lupa --dest "$out" "lupa==$version" \
+        >"$out/log" 2>&1
+    then
+        sed 's/^/    /' "$out/log" | tail -n 5
+        not_run "bindings: lupa" "pip cannot download lupa's source: apt-get install python3-pip, \
+and a network"
+        return 0
+    fi
     [ -d "$source" ] || tar -xzf "$source.tar.gz" -C "$out"
     mkdir -p "$out/lupa/lupa"
     cp "$source/lupa/__init__.py" "$source/lupa/version.py" "$out/lupa/lupa/"
@@ -226,6 +252,7 @@ run_python
 run_csharp
 run_effects
 run_owning_cpp
+run_sol2
 run_lupa
 crate "bindings: mlua" "$here/bindings/mlua"
 crate "ggrs: files and patterns that leak" "$here/ggrs" 5000

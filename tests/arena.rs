@@ -285,7 +285,8 @@ fn freeing_everything_gives_the_space_back() {
     assert!(left < 64 << 10, "{left} bytes are still in use");
 }
 
-/// Whatever was handed out first, and in whichever order blocks come back, the map at the top sinks.
+/// Whatever was handed out first, and in whichever order blocks come back, the map at the top
+/// sinks.
 #[test]
 fn a_peak_leaves_nothing_at_the_top() {
     for first in (16..4096).step_by(if cfg!(miri) { 2000 } else { 96 }) {

@@ -5,8 +5,8 @@
 // usertypes with std::string members, containers, shared_ptr and unique_ptr, references to objects
 // of the host. The library guards them: a destructor runs once, when nothing can reach the object.
 //
-// Not here: those libraries themselves. They are header-only and not in Debian; a host that has
-// them needs no more than this program does.
+// Not here: those libraries themselves. examples/bindings/sol2 has sol2; LuaBridge is in no
+// package, and a host that has it needs no more than this program does.
 #include "../../cpp/check.hpp"
 
 #include <map>
