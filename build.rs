@@ -207,6 +207,9 @@ fn compile_unit(lua: &Path, math: &[PathBuf]) {
         // A C++ exception may pass through Lua's frames (recover.c): for that the tables are
         // enough, since no C of ours cleans up on the way. Most platforms make them anyway.
         .flag("-funwind-tables")
+        // The crate `cc` keeps frame pointers as soon as there is debug information, even in leaf
+        // functions: a register less, and a third more accesses to the stack in luaV_execute.
+        .force_frame_pointer(false)
         // Inlining lua_getlocal into ldblib.c makes gcc see a path that Lua never takes.
         .flag_if_supported("-Wno-maybe-uninitialized")
         // Both make rustc's linker keep and export every public symbol of the unit.
