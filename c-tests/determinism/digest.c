@@ -14,7 +14,7 @@
  *   --rollback SEED   snapshots after each frame; at random points some frames are run again,
  *                     others are run with a wrong input and rolled back. A digest that is another
  *                     one in the second run is told on stderr, and printed
- *   --tracker NAME    auto, compare or uffd
+ *   --tracker NAME    auto, compare or uffd; status 77 when the system has it not
  *   --memory MIB      the limit of the VM
  *   --stock           the stock profile
  *   --junk SEED       memory and VMs of the host's before, so that addresses differ
@@ -42,7 +42,7 @@
 extern int rlua_set_time(lua_State *L, int64_t seconds, uint32_t nanoseconds)
     __attribute__((weak));
 
-enum { DEFAULT_FRAMES = 1000, HISTORY = 12, NO_LOCALE = 77, MIN_FRAMES = 3 };
+enum { DEFAULT_FRAMES = 1000, HISTORY = 12, CANNOT = 77, MIN_FRAMES = 3 };
 
 static struct {
     const char *script;
@@ -95,7 +95,7 @@ static void make_junk(uint64_t seed) {
 static void set_locale(const char *name) {
     if (setlocale(LC_ALL, name)) return;
     fprintf(stderr, "digest: no locale %s\n", name);
-    exit(NO_LOCALE);
+    exit(CANNOT);
 }
 
 static int tracker_named(const char *name) {
@@ -296,13 +296,22 @@ static void parse(int argc, char **argv) {
     options.script = argv[optind];
 }
 
+static void open_vm(lua_State **L) {
+    int status = rlua_open(&options.config, L);
+    if (status == RLUA_UNSUPPORTED) {
+        fprintf(stderr, "digest: %s\n", rlua_last_error(NULL));
+        exit(CANNOT);
+    }
+    check(status, "rlua_open");
+}
+
 int main(int argc, char **argv) {
     Frames frames = {0};
     long last, i;
     parse(argc, argv);
     last = frames_of(options.script);
     if (options.dump > last) die("there are only %ld frames", last);
-    check(rlua_open(&options.config, &frames.L), "rlua_open");
+    open_vm(&frames.L);
     luaL_openlibs(frames.L);
     host_open(frames.L);
     if (options.wrong) host_open_wrong(frames.L);

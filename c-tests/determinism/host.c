@@ -8,12 +8,13 @@
  *
  * and, for the scripts of wrong/ alone, what makes a simulation differ: host_clock, host_address,
  * host_count (a variable outside the VM, which does not roll back), host_number_text (printf in the
- * host's locale), host_machine.
+ * host's locale), host_sine (the C library's), host_machine.
  *
  * Not here: Lua's libraries and their leaks. */
 #define _POSIX_C_SOURCE 200809L
 #include "host.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -162,6 +163,11 @@ static int wrong_number_text(lua_State *L) {
     return 1;
 }
 
+static int wrong_sine(lua_State *L) {
+    lua_pushnumber(L, sin(luaL_checknumber(L, 1)));
+    return 1;
+}
+
 static int wrong_machine(lua_State *L) {
 #if defined __aarch64__
     lua_pushliteral(L, "aarch64");
@@ -178,5 +184,6 @@ void host_open_wrong(lua_State *L) {
     lua_register(L, "host_address", wrong_address);
     lua_register(L, "host_count", wrong_count);
     lua_register(L, "host_number_text", wrong_number_text);
+    lua_register(L, "host_sine", wrong_sine);
     lua_register(L, "host_machine", wrong_machine);
 }

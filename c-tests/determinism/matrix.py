@@ -17,7 +17,7 @@ that is not seen there, or not named, is a failure: so every kind of cell proves
   --library FOLDER    of librlua.so (../../target/release)
   --digest FILE       digest.c, linked with it (../build/release/determinism/digest)
   --jobs N            processes at once (as many as there are CPUs)
-  --scale K           one K-th of the frames
+  --scale K           one K-th of the frames, as RLUA_TEST_SCALE=K
   CC                  the compiler of everything but the cells that name theirs
   RLUA_REQUIRE_ALL=1  a cell that cannot run here is a failure, not a message
 
@@ -72,7 +72,7 @@ class Build:
         subprocess.run(command, check=True, env={**os.environ, **self.env})
         subprocess.run([*self.compiler.split(), "-std=c11", "-O1", "-I", include, *SOURCES,
                         "-o", self.digest, "-L", self.library, "-lrlua",
-                        "-Wl,-rpath," + self.library], check=True)
+                        "-Wl,-rpath," + self.library, "-lm"], check=True)
 
     def checksum(self):
         with open(os.path.join(self.library, "librlua.so"), "rb") as file:
@@ -86,7 +86,7 @@ class Cell:
         self.name, self.build, self.options = name, build, list(options)
         self.env, self.front, self.scale = env or {}, list(front), scale
         self.tags = {"every", *tags}
-        self.missing = missing or build.missing
+        self.missing = missing
 
     def run(self, script, extra=()):
         command = [*self.front, *self.build.runner, self.build.digest, *self.options,
@@ -98,7 +98,10 @@ class Cell:
                               stderr=subprocess.PIPE)
 
     def digests(self, script, scale):
-        done = self.run(script, ["--scale", str(scale * self.scale)])
+        try:
+            done = self.run(script, ["--scale", str(scale * self.scale)])
+        except subprocess.TimeoutExpired:
+            return 1, [], f"no answer within {TIMEOUT_SECONDS} seconds"
         error = done.stderr.decode("utf-8", "replace").strip()
         return done.returncode, done.stdout.decode("ascii", "replace").split(), error
 
@@ -153,6 +156,16 @@ def another_time():
     return library if done.returncode == 0 else None
 
 
+def no_fma():
+    """Without fused multiply-add in this CPU there is nothing to compare."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+            found = " fma " in file.read()
+    except OSError:
+        found = False
+    return need("this CPU has no FMA, or is not known", found)
+
+
 def release_build(arguments):
     build = Build("release")
     build.library, build.digest = arguments.library, arguments.digest
@@ -204,7 +217,8 @@ def surroundings(release):
         Cell("another time", release, env={"LD_PRELOAD": preload or ""}, tags=["time"],
              missing=need("another_time.c does not compile", preload)),
         Cell("C library without FMA", release,
-             env={"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-AVX2,-FMA4"}),
+             env={"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-AVX2,-FMA4"}, tags=["FMA"],
+             missing=no_fma()),
     ]
     return cells
 
@@ -226,7 +240,8 @@ def all_cells(release, builds):
                           tags=["rollback"]))
     if os.uname().machine == "x86_64":
         cells.append(Cell("CPU without FMA", release, scale=10,
-                          front=["qemu-x86_64", "-cpu", "Nehalem"], missing=old_cpu))
+                          front=["qemu-x86_64", "-cpu", "Nehalem"], tags=["FMA"],
+                          missing=old_cpu or no_fma()))
     cells.append(Cell("aarch64", builds["aarch64"], tags=["machine"]))
     cells.append(Cell("aarch64, rollbacks", builds["aarch64"], scale=10,
                       options=["--rollback", "6", "--tracker", "compare"],
@@ -350,14 +365,20 @@ def usable(report, cells):
     found, refused = [], set()
     release = cells[0].build
     for cell in cells:
-        if cell.missing:
-            if cell.missing not in refused:
-                report.skip(cell.name, cell.missing)
-            refused.add(cell.missing)
+        missing = cell.missing or cell.build.missing
+        if missing:
+            if missing not in refused:
+                report.skip(cell.name, missing)
+            refused.add(missing)
             continue
         if cell.build is not release and not any(cell.build is other.build for other in found):
             print(f"building {cell.build.name}", flush=True)
-            cell.build.make()
+            try:
+                cell.build.make()
+            except (subprocess.CalledProcessError, OSError) as error:
+                report.fail(f"{cell.build.name} cannot be built: {error}")
+                cell.build.missing = f"{cell.build.name} cannot be built"
+                continue
             if cell.build.checksum() == release.checksum():
                 report.fail(f"{cell.build.name} is the same library as {release.name}")
         found.append(cell)
@@ -413,6 +434,7 @@ def parse():
     parser.add_argument("--scale", type=int, default=0)
     arguments = parser.parse_args()
     arguments.scale = arguments.scale or (SHORT_SCALE if arguments.short else 1)
+    arguments.scale *= int(os.environ.get("RLUA_TEST_SCALE") or 1)
     arguments.library = os.path.abspath(arguments.library)
     arguments.digest = os.path.abspath(arguments.digest)
     return arguments
