@@ -1,7 +1,9 @@
 //! The table of resources against a model, without Lua, so that Miri can run it: random programs of
 //! births, deaths, captures, replacements, restores and drops. The model keeps which resources the
 //! live state and each held snapshot reach. What is handed out for release is, after each step,
-//! exactly what nothing reaches any more, once, in the order of creation (H1).
+//! exactly what nothing reaches any more, once, in the order of creation (H1). Of objects that lie in
+//! the arena it also keeps whose bytes each snapshot has from before their end: those, and what is
+//! reached, are what the table knows (H4), and releases come newest first.
 //!
 //! Not here: what a script's handles do (`tests/resources.rs`).
 
@@ -27,6 +29,9 @@ struct Model {
     ids: Vec<u64>,
     live: BTreeSet<usize>,
     held: VecDeque<BTreeSet<usize>>,
+    /// Whose bytes each held snapshot has from before their end.
+    bytes: VecDeque<BTreeSet<usize>>,
+    in_arena: bool,
     released: BTreeSet<usize>,
 }
 
@@ -35,6 +40,15 @@ fn address(number: usize) -> *mut c_void {
 }
 
 impl Model {
+    fn in_arena() -> Model {
+        Model { resources: Resources::in_arena(), in_arena: true, ..Model::default() }
+    }
+
+    /// The objects that the table knows.
+    fn known(&self) -> BTreeSet<usize> {
+        self.resources.born_before(0).map(|object| object.addr()).collect()
+    }
+
     fn create(&mut self) {
         let number = self.ids.len() + 1;
         let id = self.resources.create(address(number), 0).unwrap();
@@ -67,18 +81,25 @@ impl Model {
             }
             Step::Capture => {
                 self.held.push_back(self.live.clone());
+                self.bytes.push_back(before.clone());
                 self.resources.captured();
             }
             Step::Replace => {
                 if let Some(newest) = self.held.back_mut() {
                     newest.clone_from(&self.live);
+                    *self.bytes.back_mut().unwrap() = before.clone();
                     self.resources.replaced();
                 }
             }
             Step::Restore { n } => {
                 if !self.held.is_empty() {
                     let n = 1 + n as usize % self.held.len();
+                    if self.in_arena {
+                        let unborn = std::iter::from_fn(|| self.resources.take_unborn(n));
+                        released.extend(unborn.map(|unborn| unborn.object.addr()));
+                    }
                     self.held.truncate(self.held.len() + 1 - n);
+                    self.bytes.truncate(self.held.len());
                     self.live = self.held.back().unwrap().clone();
                     self.resources.restored(n);
                 }
@@ -86,11 +107,18 @@ impl Model {
             Step::Discard { count } => {
                 let count = count as usize % (self.held.len() + 1);
                 self.held.drain(..count);
+                self.bytes.drain(..count);
                 self.resources.discarded(count);
             }
         }
         let handed_out = std::iter::from_fn(|| self.resources.next_released());
         released.extend(handed_out.map(|released| released.object.addr()));
+        if self.in_arena {
+            assert!(matches!(step, Step::Die { .. }) || released.is_sorted_by(|a, b| a > b));
+            released.sort_unstable();
+            let bytes = self.bytes.iter().flatten().copied().collect();
+            assert_eq!(self.known(), &self.reached() | &bytes, "{step:?}");
+        }
         let unreachable: Vec<_> = before.difference(&self.reached()).copied().collect();
         assert_eq!(released, unreachable, "{step:?}");
         for number in released {
@@ -101,6 +129,11 @@ impl Model {
     }
 
     fn end(mut self) {
+        if self.in_arena {
+            self.run(&Step::Discard { count: self.held.len() as u8 });
+            assert_eq!(self.known(), self.live);
+            return;
+        }
         let reached = self.reached().into_iter().collect::<Vec<_>>();
         self.resources.begin_close();
         self.resources.close();
@@ -133,6 +166,15 @@ proptest! {
         steps in prop::collection::vec(step(), 1..if cfg!(miri) { 40 } else { 150 }),
     ) {
         let mut model = Model::default();
+        steps.iter().for_each(|step| model.run(step));
+        model.end();
+    }
+
+    #[test]
+    fn what_lies_in_the_arena_is_known_while_a_snapshot_has_its_bytes(
+        steps in prop::collection::vec(step(), 1..if cfg!(miri) { 40 } else { 150 }),
+    ) {
+        let mut model = Model::in_arena();
         steps.iter().for_each(|step| model.run(step));
         model.end();
     }

@@ -94,7 +94,7 @@ static void guard(lua_State *L, Udata *u, Table *mt) {
 static void rlua_check_finalizer(lua_State *L, GCObject *o, Table *mt) {
   const TValue *tm = o->tt == LUA_VUSERDATA ? gfasttm(G(L), mt, TM_GC) : NULL;
   lua_CFunction gc = tm != NULL ? c_function(tm) : NULL;
-  if (gc != NULL && !(tofinalize(o) && is_guarded(o)) && !(G(L)->gcstp & GCSTPCLS) &&
+  if (gc != NULL && !is_guarded(o) && !(G(L)->gcstp & GCSTPCLS) &&
       G(L)->own.in_arena && !is_plain(L, gco2u(o), mt, gc))
     guard(L, gco2u(o), mt);
   luaC_checkfinalizer(L, o, mt);

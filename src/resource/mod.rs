@@ -21,13 +21,21 @@
 //! lists: afterwards no entry knows a number that will be given again. No operation looks at
 //! anything else: a capture with many living resources looks at none of them, it counts one up.
 //!
+//! # Objects that lie in the arena
+//! Guarded userdata are objects of snapshots themselves. When one is released, the last snapshot
+//! that had it alive has gone, but each newer one holds it as it lay there, kept and not finalized,
+//! and finalizers in Lua may have brought it back in between. So it stays in the table as *ended*,
+//! and its block as it is now, until those snapshots have gone, too.
+//!
 //! # Invariants
 //! - H1 *exact*: a resource is in the table from its birth until neither the live state nor a held
 //!   snapshot can reach it; it is handed out for release in that moment, once.
 //! - H2 *ordered*: births are in the order of creation, with `born` rising; deaths are in the order
-//!   of death, with `died` rising.
+//!   of death, with `died` rising; ends are in the order of release, with `ended` rising.
 //! - H3 *named*: an id is index + generation, and a generation is used once, so the id of a handle
 //!   that outlived its entry (closed early, then collected) finds nothing.
+//! - H4 *ended*: an object of the arena that was released is in the table while a held snapshot has
+//!   its bytes.
 //!
 //! # Not here
 //! The handle's userdata (`resources.c`), and calling `release` (`crate::vm`). Guarded userdata
@@ -35,14 +43,16 @@
 
 #![forbid(unsafe_code)]
 
-use crate::error::{Flaw, HostError, Result};
+mod check;
+
+use crate::error::{HostError, Result};
 use std::ffi::c_void;
 use std::ops::Range;
 
 /// "No entry" in the lists below.
 const NONE: u32 = u32::MAX;
 
-/// Not dead.
+/// Not dead, or not ended.
 const ALIVE: u64 = u64::MAX;
 
 /// What is handed out for release.
@@ -67,7 +77,10 @@ struct Entry {
     sequence: u64,
     born: u64,
     died: u64,
+    /// The newest snapshot when it was released.
+    ended: u64,
     births: Links,
+    /// In the deaths, or in the ends.
     deaths: Links,
 }
 
@@ -117,14 +130,17 @@ pub struct Resources {
     free: Vec<u32>,
     births: List,
     deaths: List,
+    /// H4.
+    ends: List,
+    ended_count: usize,
     /// Held are the snapshots `oldest ..= epoch`; none where that is empty.
     oldest: u64,
     epoch: u64,
     sequence: u64,
     /// Set while the VM closes: nothing is handed out before the end.
     closing: bool,
-    /// The order in which what one drop releases is handed out.
-    newest_first: bool,
+    /// The objects lie in the arena (H4); they are handed out newest first, as Lua finalizes.
+    in_arena: bool,
     /// What to release, until it is taken; sorted.
     released: Vec<Released>,
 }
@@ -136,11 +152,13 @@ impl Default for Resources {
             free: Vec::new(),
             births: List { first: NONE, last: NONE, links: |entry| &mut entry.births },
             deaths: List { first: NONE, last: NONE, links: |entry| &mut entry.deaths },
+            ends: List { first: NONE, last: NONE, links: |entry| &mut entry.deaths },
+            ended_count: 0,
             oldest: 1,
             epoch: 0,
             sequence: 0,
             closing: false,
-            newest_first: false,
+            in_arena: false,
             released: Vec::new(),
         }
     }
@@ -151,9 +169,9 @@ fn no_room<E>(what: &'static str) -> impl FnOnce(E) -> crate::error::Error {
 }
 
 impl Resources {
-    /// A table that hands out the newest first, as Lua finalizes.
-    pub fn newest_first() -> Resources {
-        Resources { newest_first: true, ..Resources::default() }
+    /// A table of objects that lie in the arena.
+    pub fn in_arena() -> Resources {
+        Resources { in_arena: true, ..Resources::default() }
     }
 
     /// Begins where another table is; this one is empty.
@@ -181,6 +199,7 @@ impl Resources {
                 sequence: 0,
                 born: 0,
                 died: ALIVE,
+                ended: ALIVE,
                 births: UNLINKED,
                 deaths: UNLINKED,
             });
@@ -193,6 +212,7 @@ impl Resources {
         entry.sequence = self.sequence;
         entry.born = self.epoch;
         entry.died = ALIVE;
+        entry.ended = ALIVE;
         let id = u64::from(index) | u64::from(entry.generation) << 32;
         self.sequence += 1;
         self.births.push(&mut self.entries, index);
@@ -229,13 +249,32 @@ impl Resources {
     /// Frees an entry, and tells what it held.
     fn vacate(&mut self, index: u32) -> Released {
         let entry = self.entries[index as usize];
-        if entry.died != ALIVE {
+        if entry.ended != ALIVE {
+            self.ends.remove(&mut self.entries, index);
+            self.ended_count -= 1;
+        } else if entry.died != ALIVE {
             self.deaths.remove(&mut self.entries, index);
         }
         self.births.remove(&mut self.entries, index);
         self.entries[index as usize].handle = std::ptr::null_mut();
         self.free.push(index);
         Released { object: entry.object, kind: entry.kind, sequence: entry.sequence }
+    }
+
+    /// Hands out a dead one for release. In the arena, all held snapshots have its bytes.
+    fn release(&mut self, index: u32) {
+        if self.in_arena && self.oldest <= self.epoch {
+            self.deaths.remove(&mut self.entries, index);
+            self.ends.push(&mut self.entries, index);
+            self.ended_count += 1;
+            let entry = &mut self.entries[index as usize];
+            entry.ended = self.epoch;
+            let Entry { object, kind, sequence, .. } = *entry;
+            self.released.push(Released { object, kind, sequence });
+        } else {
+            let released = self.vacate(index);
+            self.released.push(released);
+        }
     }
 
     /// The object and the type of a handle, and whether it is alive. `None` for what is no handle
@@ -284,6 +323,18 @@ impl Resources {
             entry.born = before;
             index = entry.births.before;
         }
+        let mut index = self.ends.last;
+        while let Some(entry) = self.entries.get_mut(index as usize) {
+            if entry.ended < self.epoch {
+                break;
+            }
+            entry.ended = before;
+            let (this, in_older) = (index, entry.born < before && self.oldest <= before);
+            index = entry.deaths.before;
+            if !in_older {
+                self.vacate(this);
+            }
+        }
         let mut index = self.deaths.last;
         while let Some(entry) = self.entries.get_mut(index as usize) {
             if entry.died < self.epoch {
@@ -293,8 +344,7 @@ impl Resources {
             let (this, in_older) = (index, entry.born < before && self.oldest <= before);
             index = entry.deaths.before;
             if !in_older && !self.closing {
-                let released = self.vacate(this);
-                self.released.push(released);
+                self.release(this);
             }
         }
         self.sort_released();
@@ -303,12 +353,17 @@ impl Resources {
     /// The `count` oldest snapshots were dropped.
     pub fn discarded(&mut self, count: usize) {
         self.oldest += count as u64;
+        while let Some(entry) = self.entries.get(self.ends.first as usize) {
+            if entry.ended >= self.oldest {
+                break;
+            }
+            self.vacate(self.ends.first);
+        }
         while let Some(entry) = self.entries.get(self.deaths.first as usize) {
             if entry.died >= self.oldest || self.closing {
                 break;
             }
-            let released = self.vacate(self.deaths.first);
-            self.released.push(released);
+            self.release(self.deaths.first);
         }
         self.sort_released();
     }
@@ -316,6 +371,13 @@ impl Resources {
     /// The state went back to the n-th newest snapshot; the newer ones were dropped.
     pub fn restored(&mut self, n: usize) {
         self.epoch -= n as u64 - 1;
+        let mut index = self.ends.last;
+        while let Some(entry) = self.entries.get_mut(index as usize) {
+            if entry.ended <= self.epoch {
+                break;
+            }
+            (entry.ended, index) = (self.epoch, entry.deaths.before);
+        }
         while let Some(entry) = self.entries.get_mut(self.deaths.last as usize) {
             if entry.died < self.epoch {
                 break;
@@ -328,16 +390,28 @@ impl Resources {
             if entry.born < self.epoch {
                 break;
             }
+            let has_ended = entry.ended != ALIVE;
             let released = self.vacate(self.births.last);
-            self.released.push(released);
+            if !has_ended {
+                self.released.push(released);
+            }
         }
         self.sort_released();
     }
 
     /// Takes out the newest one that the n-th newest snapshot does not have.
     pub fn take_unborn(&mut self, n: usize) -> Option<Released> {
-        let newest = self.entries.get(self.births.last as usize)?;
-        (newest.born >= self.number(n)).then(|| self.vacate(self.births.last))
+        loop {
+            let newest = self.entries.get(self.births.last as usize)?;
+            let (unborn, has_ended) = (newest.born >= self.number(n), newest.ended != ALIVE);
+            if !unborn {
+                return None;
+            }
+            let taken = self.vacate(self.births.last);
+            if !has_ended {
+                return Some(taken);
+            }
+        }
     }
 
     /// The objects that the n-th newest snapshot has, in the order of creation.
@@ -355,16 +429,21 @@ impl Resources {
         self.epoch + 1 - n as u64
     }
 
-    /// The dead that are in the table or wait to be taken, one after the other: the object, and the
-    /// cursor for the next one. The first cursor is 0.
+    /// What is dead or has ended, and what waits to be taken, one after the other: the object, and
+    /// the cursor for the next one. The first cursor is 0.
     pub fn next_dead(&self, cursor: u64) -> Option<(*mut c_void, u64)> {
         const WAITING: u64 = 1 << 32;
-        let index = match cursor {
-            0 => self.deaths.first,
-            1..WAITING => self.entries.get(cursor as usize - 1)?.deaths.after,
-            _ => NONE,
-        };
-        if let Some(entry) = self.entries.get(index as usize) {
+        let (mut index, mut dead) = (self.deaths.first, cursor == 0);
+        if let 1..WAITING = cursor {
+            let entry = self.entries.get(cursor as usize - 1)?;
+            (index, dead) = (entry.deaths.after, entry.ended == ALIVE);
+        }
+        if dead && index == NONE {
+            index = self.ends.first;
+        }
+        if cursor < WAITING
+            && let Some(entry) = self.entries.get(index as usize)
+        {
             return Some((entry.object, u64::from(index) + 1));
         }
         let at = cursor.max(WAITING);
@@ -389,7 +468,7 @@ impl Resources {
     /// They are popped from the back.
     fn sort_released(&mut self) {
         self.released.sort_unstable_by_key(|released| std::cmp::Reverse(released.sequence));
-        if self.newest_first {
+        if self.in_arena {
             self.released.reverse();
         }
     }
@@ -399,47 +478,9 @@ impl Resources {
         self.released.pop()
     }
 
-    /// Resources that are in the table: alive, or dead and waiting.
+    /// Resources that are alive, or dead and not released yet.
     pub fn count(&self) -> usize {
-        self.entries.len() - self.free.len()
-    }
-
-    /// Verifies H2 and the lists. It does not verify H1: that takes a look into the arena.
-    pub fn check(&self, held: usize) -> std::result::Result<(), Flaw> {
-        let noted = self.held();
-        if noted.end - noted.start != held as u64 {
-            return Err(Flaw::damaged(format_args!(
-                "H1: {noted:?} are noted, {held} snapshots are held"
-            )));
-        }
-        let (mut index, mut before, mut count) = (self.births.first, (0, 0), 0);
-        while let Some(entry) = self.entries.get(index as usize) {
-            let now = (entry.born, entry.sequence);
-            if count > self.entries.len() || count > 0 && (now.0 < before.0 || now.1 <= before.1) {
-                return Err(Flaw::damaged(format_args!(
-                    "H2: birth {} is out of order",
-                    entry.sequence
-                )));
-            }
-            (before, index, count) = (now, entry.births.after, count + 1);
-        }
-        if count != self.count() {
-            return Err(Flaw::damaged(format_args!(
-                "H2: {count} births are listed, {} resources exist",
-                self.count()
-            )));
-        }
-        let (mut index, mut before, mut count) = (self.deaths.first, 0, 0);
-        while let Some(entry) = self.entries.get(index as usize) {
-            if count > self.entries.len() || entry.died < before || entry.died == ALIVE {
-                return Err(Flaw::damaged(format_args!(
-                    "H2: death of {} is out of order",
-                    entry.sequence
-                )));
-            }
-            (before, index, count) = (entry.died, entry.deaths.after, count + 1);
-        }
-        Ok(())
+        self.entries.len() - self.free.len() - self.ended_count
     }
 }
 

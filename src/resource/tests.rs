@@ -90,7 +90,7 @@ fn check_sees_a_list_out_of_order() {
 
 #[test]
 fn the_unborn_are_taken_newest_first_and_the_others_stay() {
-    let mut resources = Resources::newest_first();
+    let mut resources = Resources::in_arena();
     create(&mut resources, 1);
     resources.captured();
     create(&mut resources, 2);
@@ -112,7 +112,7 @@ fn the_unborn_are_taken_newest_first_and_the_others_stay() {
 
 #[test]
 fn the_dead_are_found_until_they_are_taken() {
-    let mut resources = Resources::newest_first();
+    let mut resources = Resources::in_arena();
     let ids: Vec<_> = (1..5).map(|n| create(&mut resources, n)).collect();
     let dead = |resources: &Resources| -> Vec<_> {
         let mut cursor = 0;
@@ -130,8 +130,56 @@ fn the_dead_are_found_until_they_are_taken() {
     resources.captured();
     assert!(resources.die(ids[1], object(2)).is_none());
     resources.discarded(1);
-    assert_eq!(dead(&resources), [2, 1, 3]);
+    // Those that ended lie in the second snapshot, too, and have left the count.
+    assert_eq!(dead(&resources), [2, 3, 1, 1, 3]);
     assert_eq!(released(&mut resources), [3, 1]);
-    assert_eq!(dead(&resources), [2]);
+    assert_eq!(dead(&resources), [2, 3, 1]);
     assert_eq!(resources.count(), 2);
+    resources.check(1).unwrap();
+    resources.captured();
+    resources.discarded(1);
+    assert_eq!(released(&mut resources), [2]);
+    assert_eq!(dead(&resources), [2]);
+    resources.discarded(1);
+    assert_eq!(dead(&resources), []);
+    assert_eq!(resources.count(), 1);
+    resources.check(0).unwrap();
+}
+
+#[test]
+fn the_ended_stay_while_a_snapshot_has_their_bytes_also_over_a_restore() {
+    let mut resources = Resources::in_arena();
+    let id = create(&mut resources, 1);
+    for _ in 0..4 {
+        resources.captured();
+    }
+    resources.restored(4);
+    assert!(resources.die(id, object(1)).is_none());
+    for _ in 0..3 {
+        resources.captured();
+    }
+    resources.discarded(1);
+    assert_eq!(released(&mut resources), [1]);
+    assert_eq!(resources.get(id, object(1)), Some((object(1), 0, false)));
+    resources.restored(3);
+    resources.check(1).unwrap();
+    assert_eq!(resources.born_before(0).count(), 1);
+    // The snapshots that come now have what lies there now, and are not waited for.
+    resources.captured();
+    resources.discarded(1);
+    assert_eq!(resources.born_before(0).count(), 0);
+    assert_eq!(released(&mut resources), []);
+}
+
+#[test]
+fn check_sees_an_end_that_is_not_counted() {
+    let mut resources = Resources::in_arena();
+    let id = create(&mut resources, 1);
+    resources.captured();
+    assert!(resources.die(id, object(1)).is_none());
+    resources.captured();
+    resources.discarded(1);
+    resources.check(1).unwrap();
+    resources.ended_count = 0;
+    assert!(resources.check(1).is_err());
 }

@@ -52,7 +52,7 @@ pub struct Guarded {
 impl Guarded {
     /// None yet.
     pub fn new(mode: Mode) -> Guarded {
-        Guarded { mode, table: Resources::newest_first(), left: None, blocks: Vec::new() }
+        Guarded { mode, table: Resources::in_arena(), left: None, blocks: Vec::new() }
     }
 
     /// Those that are alive, and those that are kept.

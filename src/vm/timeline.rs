@@ -104,7 +104,7 @@ pub unsafe fn discard_before(vm: *mut Vm, frame: Frame) -> Result<()> {
     unsafe {
         see_idle(vm)?;
         (*vm).history.discard_before(frame);
-        (*vm).note_discards(0);
+        (*vm).note_discards();
     }
     Ok(())
 }
@@ -119,7 +119,7 @@ pub unsafe fn set_max_snapshots(vm: *mut Vm, max_snapshots: usize) -> Result<()>
     unsafe {
         see_idle(vm)?;
         (*vm).history.set_max_snapshots(max_snapshots);
-        (*vm).note_discards(0);
+        (*vm).note_discards();
     }
     Ok(())
 }
@@ -149,11 +149,12 @@ impl Vm {
                 }
             }
             Captured::Added => {
-                self.note_discards(1);
+                // First, since what the discards release is in the new snapshot, too (H4).
                 self.outside.table.captured();
                 if self.guards {
                     self.guarded.table.captured();
                 }
+                self.note_discards();
             }
         }
         let number = self.outside.table.held().end - 1;
@@ -171,11 +172,10 @@ impl Vm {
         target
     }
 
-    /// Tells what follows the snapshots which of the oldest are gone; `unnoted` is how many were
-    /// captured since the last note.
-    fn note_discards(&mut self, unnoted: usize) {
+    /// Tells what follows the snapshots which of the oldest are gone.
+    fn note_discards(&mut self) {
         let noted = self.outside.table.held();
-        let oldest = noted.end - (self.history.count() - unnoted) as u64;
+        let oldest = noted.end - self.history.count() as u64;
         if oldest > noted.start {
             self.outside.table.discarded((oldest - noted.start) as usize);
             if self.guards {
