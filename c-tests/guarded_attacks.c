@@ -206,7 +206,8 @@ TEST(yielding_in_a_finalizer_is_an_error_of_its_own) {
 static int stack_deep(lua_State *L, Block *block) {
     (void)block;
     luaL_checkstack(L, 5000, NULL);
-    return luaL_dostring(L, "local function f(n) if n > 0 then return 1 + f(n - 1) end return 0 end "
+    return luaL_dostring(L, "local function f(n) if n > 0 then return 1 + f(n - 1) end "
+                            "return 0 end "
                             "f(5000) f = coroutine.wrap(function() f(3000) end)");
 }
 
@@ -266,7 +267,7 @@ TEST(metatables_exchanged_afterwards) {
     }
 }
 
-/* The block's bytes decide nothing: what looks like a handle of a file, or of a resource, is not. */
+/* The block's bytes decide nothing: what looks like a handle of a file or of a resource is none. */
 static int forged(lua_State *L) {
     size_t size = (size_t)luaL_checkinteger(L, 1);
     unsigned char *block = lua_newuserdatauv(L, size, 0);
@@ -281,7 +282,8 @@ TEST(forged_blocks_under_the_metatable_of_files) {
     run(L, "files = getmetatable(io.stdout)");
     CHECK_OK(rlua_snap(L));
     for (round = 0; round < 3; round++) {
-        run(L, "for size = 48, 120, 8 do t = forged(size) debug.setmetatable(t, {__gc = counted.gc})"
+        run(L, "for size = 48, 120, 8 do t = forged(size) "
+               "debug.setmetatable(t, {__gc = counted.gc})"
                " end t = nil collectgarbage()");
         CHECK_OK(rlua_rollback(L, 1));
         CHECK_OK(rlua_check(L));

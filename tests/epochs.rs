@@ -1,9 +1,9 @@
 //! The table of resources against a model, without Lua, so that Miri can run it: random programs of
 //! births, deaths, captures, replacements, restores and drops. The model keeps which resources the
 //! live state and each held snapshot reach. What is handed out for release is, after each step,
-//! exactly what nothing reaches any more, once, in the order of creation (H1). Of objects that lie in
-//! the arena it also keeps whose bytes each snapshot has from before their end: those, and what is
-//! reached, are what the table knows (H4), and releases come newest first.
+//! exactly what nothing reaches any more, once, in the order of creation (H1). Of objects that lie
+//! in the arena it also keeps whose bytes each snapshot has from before their end: those, and what
+//! is reached, are what the table knows (H4), and releases come newest first.
 //!
 //! Not here: what a script's handles do (`tests/resources.rs`).
 

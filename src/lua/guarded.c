@@ -116,6 +116,12 @@ static GCObject *rlua_next_kept(global_State *g, uint64_t *cursor) {
   return g->own.in_arena ? hooks.kept(g->mainthread, cursor) : NULL;
 }
 
+/* A warn function may raise, and here nothing below would catch it. */
+static void warn_of_finalizer(lua_State *L, void *ud) {
+  (void)ud;
+  rlua_enter_warnerror(L, "__gc");
+}
+
 /* Calls the finalizer of an object in the live state, as GCTM in lgc.c does. Lua calls none after
  * this one. `main` is the main thread of an idle VM. */
 void rlua_c_end_guarded(lua_State *main, void *object) {
@@ -137,8 +143,9 @@ void rlua_c_end_guarded(lua_State *main, void *object) {
   main->allowhook = oldah;
   g->gcstp = oldgcstp;
   if (status != LUA_OK) {
-    rlua_enter_warnerror(main, "__gc");
-    main->top.p--;
+    ptrdiff_t error = savestack(main, main->top.p - 1);
+    luaD_pcall(main, warn_of_finalizer, NULL, savestack(main, main->top.p), 0);
+    main->top.p = restorestack(main, error);
   }
 }
 
