@@ -63,8 +63,8 @@ const MOST_DESCRIPTORS: usize = KEPT + HISTORY * (1 + OPENED) + 2 * HEAP_BYTES /
 
 /// How much more of malloc may be in use at one time in the last quarter of the run than in the
 /// second: the buffers (4 KiB each) of a few files, because how many wait for the collector is
-/// not the same in each. A leak of malloc's smallest block (24 bytes) in each frame is more than this
-/// after 5,000 frames, in whichever of the runs of a frame it is.
+/// not the same in each. A leak of malloc's smallest block (24 bytes) in each frame is more than
+/// this after 5,000 frames, in whichever of the runs of a frame it is.
 const MORE_BYTES: usize = 8 * 4096;
 
 /// Nothing in here closes what it opened, but for every fifth file.

@@ -4,9 +4,9 @@
 //! does. What a host does so that the two agree is in [`Vm`], and nowhere else:
 //!
 //! 1. *Places for handles.* A handle is a place on the stack of a thread that mlua has in the
-//!    registry; which places are free, and how many there are, stands in Rust. A place that was made
-//!    after the snapshot is not there after the rollback, and mlua would write behind the end of the
-//!    stack. So [`Vm::open`] takes as many handles as will ever live at once and drops them;
+//!    registry; which places are free, and how many there are, stands in Rust. A place that was
+//!    made after the snapshot is not there after the rollback, and mlua would write behind the end
+//!    of the stack. So [`Vm::open`] takes as many handles as will ever live at once and drops them;
 //!    [`Vm::snap`] sees that there were never more.
 //! 2. *Metatables of types.* Their references in the registry, and their addresses, stand in Rust:
 //!    `Vm::open` makes one object of each type.
