@@ -219,10 +219,11 @@ run_lupa() { # lupa's source package holds the C that Cython made: one compiler 
         not_run "bindings: lupa" "no $include/Python.h; apt-get install python3-dev"
         return 0
     fi
-    # A download, and no installation: it needs no virtual environment, whatever pip is told.
-    if [ ! -e "$source.tar.gz" ] && ! PIP_REQUIRE_VIRTUALENV=0 "$python" -m pip download --quiet \
-        --disable-pip-version-check --no-deps --no-binary lupa --dest "$out" "lupa==$version" \
-        >"$out/log" 2>&1
+    # A download, and no installation: it needs no virtual environment, whatever pip is told. pip
+    # asks the package for its name, which would build a LuaJIT for that.
+    if [ ! -e "$source.tar.gz" ] && ! PIP_REQUIRE_VIRTUALENV=0 LUPA_NO_LUAJIT=true \
+        "$python" -m pip download --quiet --disable-pip-version-check --no-deps \
+        --no-binary lupa --dest "$out" "lupa==$version" >"$out/log" 2>&1
     then
         sed 's/^/    /' "$out/log" | tail -n 5
         not_run "bindings: lupa" "pip cannot download lupa's source: apt-get install python3-pip, \

@@ -219,8 +219,7 @@ TEST(ten_frames_and_a_rollback_to_each) {
     Vm vm(12);
     vm.run("hs = {} function frame(n) for i = 1, 5 do hs[math.random(20)] = hero('f' .. n, "
            "weapon('w' .. n)) end hs[n] = nil for _, h in pairs(hs) do h:use() local w = h.weapon "
-           "local l = h.log l:add(w.name) end pcall(fail) "
-           "if n % 3 == 0 then collectgarbage() end list(n) end");
+           "h.log:add(w.name) end pcall(fail) if n % 3 == 0 then collectgarbage() end list(n) end");
     auto frame = [&](int number) {
         CHECK(rlua_snap_frame(vm.L, number) == RLUA_OK);
         vm.run("frame(" + std::to_string(number) + ")");
