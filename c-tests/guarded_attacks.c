@@ -229,10 +229,9 @@ TEST(finalizers_that_make_the_stack_grow) {
 
 TEST(metatables_exchanged_afterwards) {
     static const char *exchanges[] = {
-        "debug.setmetatable(t, nil)",
+        "getmetatable(t).__gc = nil",
         "debug.setmetatable(t, {__gc = function() lua_gc = true end})",
         "debug.setmetatable(t, {__gc = counted.gc, __rollback = true})",
-        "debug.setmetatable(t, setmetatable({}, {__index = getmetatable(t)}))",
         "local mt = getmetatable(t) local gc = mt.__gc mt.__gc = nil t = nil collectgarbage() "
         "collectgarbage() mt.__gc = gc",
         "local mt = getmetatable(t) local gc = mt.__gc mt.__gc = 'nonsense' t = nil "
@@ -342,4 +341,38 @@ TEST(number_of_snapshots_changed_while_objects_are_kept) {
         if (numbers[i] == 0) CHECK(finalized_things() >= thing_count - 2);
     }
     close_and_count(L);
+}
+
+/* As mlua's `take` and lua-zlib do: what has ended has another metatable, or none. */
+static int end_by_metatable(lua_State *L) {
+    Block *block = counted_check(L, 1);
+    thing_finalized[block->number]++;
+    if (lua_toboolean(L, 2)) {
+        lua_createtable(L, 0, 0);
+    } else {
+        lua_pushnil(L);
+    }
+    lua_setmetatable(L, 1);
+    return 0;
+}
+
+TEST(ended_by_their_metatable_they_stay_ended) {
+    int with_another, rounds;
+    for (with_another = 0; with_another < 2; with_another++) {
+        lua_State *L = open_with_things(4 * MIB, 4);
+        lua_register(L, "finish", end_by_metatable);
+        lua_pushboolean(L, with_another);
+        lua_setglobal(L, "another");
+        run(L, "t, other = counted.new(1), counted.new(2)");
+        CHECK_OK(rlua_snap_frame(L, 0));
+        CHECK_OK(rlua_snap_frame(L, 1));
+        run(L, "finish(t, another)");
+        for (rounds = 0; rounds < 3; rounds++) {
+            CHECK_OK(rlua_rollback_to(L, rounds < 2 ? 1 : 0));
+            run(L, "assert(not pcall(function() return t:value() end)) assert(other:value() == 2) "
+                   "assert(debug.getmetatable(t) == nil) collectgarbage()");
+            CHECK_OK(rlua_check(L));
+        }
+        close_and_count(L);
+    }
 }

@@ -38,10 +38,6 @@
 #include "rlua.h"
 #include "walk.h"
 
-/* NULL in a library that has no clock of the host's. */
-extern int rlua_set_time(lua_State *L, int64_t seconds, uint32_t nanoseconds)
-    __attribute__((weak));
-
 enum { DEFAULT_FRAMES = 1000, HISTORY = 12, CANNOT = 77, MIN_FRAMES = 3 };
 
 static struct {
@@ -128,7 +124,7 @@ static void check(int status, const char *what) {
 /* The time is an input: 60 frames a second, from some day on. */
 static void set_time(lua_State *L, long frame) {
     const int64_t start = 1700000000;
-    if (rlua_set_time && options.config.profile == RLUA_PROFILE_DETERMINISTIC)
+    if (options.config.profile == RLUA_PROFILE_DETERMINISTIC)
         check(rlua_set_time(L, start + frame / 60, (uint32_t)(frame % 60) * 16666667), "set_time");
 }
 

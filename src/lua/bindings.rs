@@ -186,7 +186,7 @@ unsafe extern "C" {
 
     pub fn rlua_c_end_guarded(main: *mut lua_State, object: *mut c_void);
     pub fn rlua_c_guarded_bytes(object: *const c_void) -> usize;
-    pub fn rlua_c_save_guarded(object: *const c_void, copy: *mut c_void);
+    pub fn rlua_c_save_guarded(main: *mut lua_State, object: *const c_void, copy: *mut c_void);
     pub fn rlua_c_put_back_guarded(object: *mut c_void, copy: *const c_void);
     pub fn rlua_c_close_stream(object: *mut c_void, kind: c_int);
 }

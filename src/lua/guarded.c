@@ -151,17 +151,28 @@ void rlua_c_end_guarded(lua_State *main, void *object) {
 
 /* -- their blocks ------------------------------------------------------------------------------ */
 
+/* Some modules say that an object has ended by its metatable: they take it off, or set another one,
+ * without a finalizer. The metatable rolls back, and the object would end once more; so behind the
+ * copy stands which one it had, or ARMED where that had a finalizer. An object that had ended so
+ * has no metatable after the restore. */
+#define ARMED UINTPTR_MAX
+
 size_t rlua_c_guarded_bytes(const void *object) {
-  return ((const Udata *)object)->len;
+  return ((const Udata *)object)->len + sizeof(uintptr_t);
 }
 
-void rlua_c_save_guarded(const void *object, void *copy) {
+void rlua_c_save_guarded(lua_State *main, const void *object, void *copy) {
   const Udata *u = object;
   memcpy(copy, getudatamem((Udata *)u), u->len);
+  uintptr_t had = gfasttm(G(main), u->metatable, TM_GC) != NULL ? ARMED : (uintptr_t)u->metatable;
+  memcpy((char *)copy + u->len, &had, sizeof had);
 }
 
 /* A page is written only where it differs. */
 void rlua_c_put_back_guarded(void *object, const void *copy) {
   Udata *u = object;
   if (memcmp(getudatamem(u), copy, u->len) != 0) memcpy(getudatamem(u), copy, u->len);
+  uintptr_t had;
+  memcpy(&had, (const char *)copy + u->len, sizeof had);
+  if (had != ARMED && had != (uintptr_t)u->metatable) u->metatable = NULL;
 }

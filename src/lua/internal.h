@@ -192,7 +192,7 @@ RLUA_INTERNAL int rlua_c_pushresource(lua_State *L, const char *name, const Meth
 
 RLUA_INTERNAL void rlua_c_end_guarded(lua_State *main, void *object);
 RLUA_INTERNAL size_t rlua_c_guarded_bytes(const void *object);
-RLUA_INTERNAL void rlua_c_save_guarded(const void *object, void *copy);
+RLUA_INTERNAL void rlua_c_save_guarded(lua_State *main, const void *object, void *copy);
 RLUA_INTERNAL void rlua_c_put_back_guarded(void *object, const void *copy);
 
 /* -- files.c --------------------------------------------------------------------------------- */

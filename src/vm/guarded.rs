@@ -179,12 +179,13 @@ pub unsafe fn before_restore(vm: *mut Vm, n: usize) -> Result<()> {
         while let Some(unborn) = (*vm).guarded.table.take_unborn(n) {
             lua::rlua_c_end_guarded((*vm).main, unborn.object);
         }
+        let main = (*vm).main;
         let Guarded { table, blocks, left, .. } = &mut (*vm).guarded;
         *left = None;
         for object in table.born_before(n) {
             let (at, bytes) = (blocks.len(), lua::rlua_c_guarded_bytes(object));
             debug_assert!(blocks.capacity() - at >= bytes, "the same objects as before");
-            lua::rlua_c_save_guarded(object, blocks.as_mut_ptr().add(at).cast());
+            lua::rlua_c_save_guarded(main, object, blocks.as_mut_ptr().add(at).cast());
             blocks.set_len(at + bytes);
         }
     }
