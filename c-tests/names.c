@@ -266,7 +266,7 @@ TEST(order_is_the_same_after_a_rollback) {
 /* A name that comes late must not hide what is in tables already. */
 TEST(naming_a_key_leaves_its_tables_whole) {
     lua_State *L = open_vm(4 * MIB, 1);
-    char name[16];
+    char name[24];
     int i;
     run(L, "t = {}");
     fill(L, early, POINTERS);
