@@ -10,7 +10,7 @@
 
 /* A free slot holds this and the next free one: an integer that no program keeps by chance. */
 #define FREE_SLOT ((lua_Integer)0x5EF0 << 48)
-#define FREE_MASK ((lua_Integer)0xFFFF << 48)
+#define FREE_MASK (~(((lua_Integer)1 << 48) - 1))
 
 /* The next free slot behind `ref`, 0 for none; -1 when it is not free. */
 static int next_free(lua_State *L, int t, int ref) {

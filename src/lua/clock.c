@@ -67,7 +67,7 @@ static int64_t days_before_month(int64_t year, int month) {
 /* NULL when the year fits in no int. */
 static struct tm *civil_time(int64_t seconds, struct tm *tm) {
   int64_t days = floor_div(seconds, DAY_SECONDS), shifted = days + DAYS_BEFORE_1970;
-  int second_of_day = (int)(seconds - days * DAY_SECONDS);
+  int second_of_day = (int)((seconds % DAY_SECONDS + DAY_SECONDS) % DAY_SECONDS);
   int64_t cycle = floor_div(shifted, DAYS_OF_400_YEARS);
   int day = (int)(shifted - cycle * DAYS_OF_400_YEARS);
   int year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
