@@ -28,6 +28,7 @@ mod lines;
 mod replace;
 mod store;
 mod undo;
+mod verify;
 
 use crate::error::{Error, Result};
 use crate::pages::{Live, PagePtr, PageSet};
@@ -36,6 +37,7 @@ use crate::units::{Frame, PAGE_SIZE};
 use std::collections::VecDeque;
 use store::PageStore;
 use undo::{Undo, copy_line, copy_page, equalize};
+use verify::verify;
 
 /// Small, so that a history of untouched captures is one or two cache lines.
 struct Snapshot {
@@ -205,7 +207,7 @@ impl History {
                     self.extend_mirror(live);
                     self.pages.insert_range(0, live.used_pages);
                 }
-                held => self.move_changes(live, held - 1)?,
+                held => self.move_changes(live, held - 1, |page| tracker.lines(page))?,
             }
             self.push(frame, live.used_pages as u32);
             self.finish(live, tracker);
@@ -219,7 +221,10 @@ impl History {
         self.pages.resize(widest)?;
         self.undone.resize(widest)?;
         // SAFETY: the contract of capture().
-        unsafe { tracker.find(live, &mut self.pages) }
+        unsafe {
+            tracker.find(live, &mut self.pages)?;
+            verify(tracker, live, &self.mirror, &self.pages)
+        }
     }
 
     /// The live pages equal the newest snapshot, and the changed or new ones are in the set.
@@ -281,7 +286,12 @@ impl History {
     /// those that are new.
     ///
     /// After an error, which only missing memory is, the mirror is what it was.
-    unsafe fn move_changes(&mut self, live: Live, at: usize) -> Result<()> {
+    unsafe fn move_changes(
+        &mut self,
+        live: Live,
+        at: usize,
+        lines_of: impl Fn(usize) -> lines::Mask,
+    ) -> Result<()> {
         let held = self.mirror.len();
         let kept = live.used_pages.min(held);
         let log = self.take_log()?;
@@ -290,7 +300,7 @@ impl History {
             // First, since these pages are reserved, and those of the log are not.
             self.extend_mirror(live);
             let (pages, undo) = (&self.pages, &mut self.logs[log as usize]);
-            undo.exchange_all(pages, kept, live, &self.mirror, &mut self.store)
+            undo.exchange_all(pages, kept, lines_of, live, &self.mirror, &mut self.store)
         };
         let undo = &mut self.logs[log as usize];
         if let Err(error) = moved.and_then(|()| undo.reserve_cut(held - kept)) {
@@ -349,8 +359,15 @@ impl History {
         let target = self.prepare_restore(n)?;
         let restored = Live { used_pages: self.snapshots[target].used_pages as usize, ..live };
         let looked_at = live.used_pages.min(restored.used_pages);
+        // From here on the mirror did not always have the page, so no line of it is known.
+        let fewest = self.snapshots.range(target..).map(|held| held.used_pages).min();
+        let known = looked_at.min(fewest.unwrap_or(0) as usize);
         // SAFETY: the caller's contract.
-        unsafe { tracker.find(Live { used_pages: looked_at, ..live }, &mut self.pages)? };
+        unsafe {
+            let live = Live { used_pages: looked_at, ..live };
+            tracker.find(live, &mut self.pages)?;
+            verify(tracker, live, &self.mirror, &self.pages)?;
+        }
         self.pages.insert_range(looked_at, restored.used_pages);
         let logs = self.snapshots.range(target..).filter_map(|s| self.logs.get(s.log as usize));
         for page in logs.flat_map(Undo::changed_pages) {
@@ -363,7 +380,10 @@ impl History {
                 self.drop_newest(restored);
             }
             for page in self.pages.iter().take_while(|page| page.get() < restored.used_pages) {
-                equalize(self.mirror[page.get()], live.page(page.get()));
+                let page = page.get();
+                let whole = page >= known || self.undone.contains(page);
+                let lines = if whole { lines::Mask::MAX } else { tracker.lines(page) };
+                equalize(lines, self.mirror[page], live.page(page));
             }
             tracker.restored(restored);
         }
