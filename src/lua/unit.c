@@ -61,6 +61,7 @@ static void rlua_enter_call(lua_State *L, StkId func, int nresults) {
 #define luaD_callnoyield(L, func, nresults) rlua_enter_call(L, func, nresults)
 
 #include "lmem.c"
+#include "blocks.c"
 
 /* The arena does not clear the place of a string, which is filled at once (Z1). Only here something
  * can go wrong between the two: the reader raises, or the chunk ends early. */
@@ -96,7 +97,7 @@ static void rlua_enter_warnerror(lua_State *L, const char *where) {
 #include "ltm.c"
 #include "lstring.c"
 #include "ltable.c"
-#include "lvm.c"
+#include "frames.c" /* with lvm.c */
 
 /* lua_callk and lua_pcallk with a continuation, the writer of lua_dump and the warn function run
  * foreign code outside a protected run. */
@@ -154,7 +155,7 @@ static void rlua_close_at_exit(lua_State *L);
 #undef lua_close
 
 #include "lstrlib.c"
-#include "ltablib.c"
+#include "tables.c" /* with ltablib.c */
 #include "lutf8lib.c"
 #include "linit.c"
 
