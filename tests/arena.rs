@@ -289,12 +289,12 @@ fn freeing_everything_gives_the_space_back() {
 /// sinks.
 #[test]
 fn a_peak_leaves_nothing_at_the_top() {
-    for first in (16..4096).step_by(if cfg!(miri) { 2000 } else { 96 }) {
+    for first in (16..4096).step_by(if cfg!(miri) { 4096 } else { 96 }) {
         for ascending in [true, false] {
             let mut model = Model::new(4 * MIB);
             let kept = model.request(ptr::null_mut(), 0, first);
             let low = model.arena.used_bytes();
-            let count = if cfg!(miri) { 6000 } else { 16_000 };
+            let count = if cfg!(miri) { 1500 } else { 16_000 };
             let ask = |model: &mut Model| model.request(ptr::null_mut(), 0, 48);
             let mut blocks: Vec<_> = (0..count).map(|_| ask(&mut model)).collect();
             if !ascending {
