@@ -231,16 +231,36 @@ unsafe fn enter(thread: *mut lua_State, job: impl FnOnce(*mut Vm) -> Result<()>)
             Ok(held) => held,
             Err(error) => return fail(None, &error),
         };
-        let outcome = catch_unwind(AssertUnwindSafe(|| job(vm)));
-        let outcome = outcome.unwrap_or_else(|_| {
-            (*vm).poisoned.store(true, Ordering::Relaxed);
-            Err(Error::Poisoned)
-        });
-        match outcome {
+        match contain(vm, Err(Error::Poisoned), job) {
             Ok(()) => Status::Ok as c_int,
             Err(error) => fail(Some(vm), &error),
         }
     }
+}
+
+/// Runs a hook's job on the VM of a thread, with V2: the way of C in, while Lua runs and the VM is
+/// held. `or` is the answer where there is no VM, or the job panicked. A job that calls a host's
+/// code or Lua keeps no reference meanwhile (V3).
+///
+/// # Safety
+/// Lua runs in the VM, or a function of ours that holds it, on this OS thread.
+pub(super) unsafe fn hooked<T>(thread: *mut lua_State, or: T, job: impl FnOnce(*mut Vm) -> T) -> T {
+    let Ok(vm) = find(thread) else { return or };
+    // SAFETY: live, by the contract above.
+    unsafe { contain(vm, or, job) }
+}
+
+/// Runs a job; a panic poisons the VM (V2), and the answer is `or`.
+///
+/// # Safety
+/// `vm` is live.
+#[inline]
+unsafe fn contain<T>(vm: *mut Vm, or: T, job: impl FnOnce(*mut Vm) -> T) -> T {
+    catch_unwind(AssertUnwindSafe(|| job(vm))).unwrap_or_else(|_| {
+        // SAFETY: the contract above.
+        unsafe { (*vm).poisoned.store(true, Ordering::Relaxed) };
+        or
+    })
 }
 
 unsafe fn see_sound(vm: *mut Vm) -> Result<()> {

@@ -14,14 +14,14 @@
 //! # Not here
 //! Which snapshots have an object (`crate::resource`); the objects (`src/lua/guarded.c`).
 
-use super::{Vm, no_room, registry};
+use super::guard::hooked;
+use super::resources::end;
+use super::{Vm, no_room};
 use crate::error::Result;
 use crate::lua::{self, lua_State};
 use crate::resource::Resources;
 use std::ffi::{c_int, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::sync::atomic::Ordering;
 
 /// What a finalizer in C means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,17 +79,6 @@ impl Guarded {
     }
 }
 
-/// Runs a hook's job on the VM of a thread. None of the jobs runs Lua.
-unsafe fn hooked<T>(thread: *mut lua_State, or: T, job: impl FnOnce(&mut Vm) -> T) -> T {
-    let registry::Owner::Live(vm) = registry::find(thread) else { return or };
-    // SAFETY: Lua is running in the VM, on this thread; the reference ends at once.
-    catch_unwind(AssertUnwindSafe(|| job(unsafe { &mut *vm }))).unwrap_or_else(|_| {
-        // SAFETY: as above (V2).
-        unsafe { (*vm).poisoned.store(true, Ordering::Relaxed) };
-        or
-    })
-}
-
 /// A userdata gets a finalizer in C (a hook of C).
 ///
 /// # Safety
@@ -99,15 +88,16 @@ pub unsafe extern "C" fn guard(
     object: *mut c_void,
     place: *mut u32,
 ) -> c_int {
-    // SAFETY: the contract above.
+    // SAFETY: the contract above; the references end at once.
     unsafe {
         hooked(thread, lua::GUARD_NO, |vm| {
-            if !vm.guards {
-                vm.guarded.table.follow(&vm.outside.table);
+            if !(*vm).guards {
+                (*vm).guarded.table.follow(&(*vm).outside.table);
             }
-            match vm.guarded.note(vm.history.max_snapshots() > 0, object) {
+            let keeps_snapshots = (*vm).history.max_snapshots() > 0;
+            match (*vm).guarded.note(keeps_snapshots, object) {
                 Ok(index) => {
-                    vm.guards = true;
+                    (*vm).guards = true;
                     *place = index;
                     lua::GUARD_YES
                 }
@@ -129,14 +119,8 @@ pub unsafe extern "C" fn given_up(
     // SAFETY: the contract above.
     unsafe {
         hooked(thread, lua::END_PAST, |vm| {
-            let table = &mut vm.guarded.table;
-            match table.id_at(place).and_then(|id| Some((id, table.get(id, object)?))) {
-                Some((id, (_, _, true))) => match table.die(id, object) {
-                    Some(_) => lua::END_NOW,
-                    None => lua::END_LATER,
-                },
-                _ => lua::END_PAST,
-            }
+            let table = &mut (*vm).guarded.table;
+            table.id_at(place).map_or(lua::END_PAST, |id| end(table, id, object))
         })
     }
 }
@@ -148,8 +132,8 @@ pub unsafe extern "C" fn given_up(
 pub unsafe extern "C" fn kept(main: *mut lua_State, cursor: *mut u64) -> *mut c_void {
     // SAFETY: the contract above.
     unsafe {
-        hooked(main, ptr::null_mut(), |vm| match vm.guarded.table.next_dead(*cursor) {
-            Some((object, next)) if vm.guards => {
+        hooked(main, ptr::null_mut(), |vm| match (*vm).guarded.table.next_dead(*cursor) {
+            Some((object, next)) if (*vm).guards => {
                 *cursor = next;
                 object
             }

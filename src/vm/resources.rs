@@ -6,13 +6,11 @@
 //! Which resources are unreachable (`crate::resource`); the handle's userdata (`host.c`).
 
 use super::guard::{self, Working};
-use super::{Vm, no_room, registry, streams, timeline};
+use super::{Vm, no_room, streams, timeline};
 use crate::error::{Error, HostError, Name, Result};
 use crate::lua::{self, lua_State};
 use crate::resource::{Released, Resources};
 use std::ffi::{CStr, c_int, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
 
 /// As `rlua_ResourceType.release`.
 pub type Release = unsafe extern "C" fn(*mut lua_State, *mut c_void, *mut c_void);
@@ -81,23 +79,29 @@ unsafe fn release(vm: *mut Vm, thread: *mut lua_State, released: Released) {
     }
 }
 
+/// Something outside ends, as far as the state goes: `END_NOW`, `END_LATER` or `END_PAST`.
+pub(super) fn end(table: &mut Resources, id: u64, handle: *mut c_void) -> c_int {
+    match table.get(id, handle) {
+        Some((_, _, true)) => match table.die(id, handle) {
+            Some(_) => lua::END_NOW,
+            None => lua::END_LATER,
+        },
+        _ => lua::END_PAST,
+    }
+}
+
 /// A handle was collected or closed (a hook of C).
 ///
 /// # Safety
 /// Lua is running in the VM, on this OS thread.
 pub unsafe extern "C" fn collected(thread: *mut lua_State, handle: *mut c_void, id: u64) {
-    let registry::Owner::Live(vm) = registry::find(thread) else { return };
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: Lua is running in the VM, on this thread; the references end at once.
-        unsafe {
+    // SAFETY: the contract above; the references end at once.
+    unsafe {
+        guard::hooked(thread, (), |vm| {
             if let Some(released) = (*vm).outside.table.die(id, handle) {
                 release(vm, thread, released);
             }
-        }
-    }));
-    if outcome.is_err() {
-        // SAFETY: as above (V2).
-        unsafe { (*vm).poisoned.store(true, Ordering::Relaxed) };
+        });
     }
 }
 
@@ -106,16 +110,13 @@ pub unsafe extern "C" fn collected(thread: *mut lua_State, handle: *mut c_void, 
 /// # Safety
 /// As for [`collected`].
 pub unsafe extern "C" fn exiting(main: *mut lua_State, finalized: c_int) {
-    let registry::Owner::Live(vm) = registry::find(main) else { return };
-    let _ = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: as above; Lua's frames below are never returned to.
-        unsafe {
-            match finalized {
-                0 => timeline::begin_close(vm),
-                _ => timeline::close(vm),
-            }
-        }
-    }));
+    // SAFETY: the contract above; Lua's frames below are never returned to.
+    unsafe {
+        guard::hooked(main, (), |vm| match finalized {
+            0 => timeline::begin_close(vm),
+            _ => timeline::close(vm),
+        });
+    }
 }
 
 /// What rlua_pushresource was asked for.

@@ -6,12 +6,11 @@
 //! # Not here
 //! The handles, and how a stream ends (`src/lua/files.c`).
 
-use super::registry;
+use super::guard::hooked;
+use super::resources::end;
 use crate::lua::{self, lua_State};
 use crate::resource::Released;
 use std::ffi::{c_int, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
 
 /// The kind of a stream in the table, far above those of the host's types.
 const FIRST_KIND: u32 = 0xFFFF_0000;
@@ -39,24 +38,16 @@ pub unsafe extern "C" fn opened(
     kind: c_int,
     id: *mut u64,
 ) -> c_int {
-    let registry::Owner::Live(vm) = registry::find(thread) else { return 0 };
     // SAFETY: the contract above; the references end at once.
-    let noted = catch_unwind(AssertUnwindSafe(|| unsafe {
-        let table = &mut (*vm).outside.table;
-        match table.create(object, FIRST_KIND + kind as u32) {
-            Ok(born) => {
-                table.name(born, handle);
-                *id = born;
-                1
-            }
-            Err(_) => 0,
-        }
-    }));
-    noted.unwrap_or_else(|_| {
-        // SAFETY: as above (V2).
-        unsafe { (*vm).poisoned.store(true, Ordering::Relaxed) };
-        0
-    })
+    unsafe {
+        hooked(thread, 0, |vm| {
+            let table = &mut (*vm).outside.table;
+            let Ok(born) = table.create(object, FIRST_KIND + kind as u32) else { return 0 };
+            table.name(born, handle);
+            *id = born;
+            1
+        })
+    }
 }
 
 /// The state has closed a handle (a hook of C).
@@ -64,21 +55,6 @@ pub unsafe extern "C" fn opened(
 /// # Safety
 /// As for [`opened`].
 pub unsafe extern "C" fn closed(thread: *mut lua_State, handle: *mut c_void, id: u64) -> c_int {
-    let registry::Owner::Live(vm) = registry::find(thread) else { return lua::END_PAST };
-    // SAFETY: the contract above; the references end at once.
-    let answer = catch_unwind(AssertUnwindSafe(|| unsafe {
-        let table = &mut (*vm).outside.table;
-        match table.get(id, handle) {
-            Some((_, _, true)) => match table.die(id, handle) {
-                Some(_) => lua::END_NOW,
-                None => lua::END_LATER,
-            },
-            _ => lua::END_PAST,
-        }
-    }));
-    answer.unwrap_or_else(|_| {
-        // SAFETY: as above (V2).
-        unsafe { (*vm).poisoned.store(true, Ordering::Relaxed) };
-        lua::END_PAST
-    })
+    // SAFETY: the contract above; the reference ends at once.
+    unsafe { hooked(thread, lua::END_PAST, |vm| end(&mut (*vm).outside.table, id, handle)) }
 }

@@ -23,8 +23,10 @@ use super::guard::{Working, see_idle};
 use super::{Vm, guarded, live, participants, resources};
 use crate::error::{Error, Result};
 use crate::lua;
+use crate::resource::Resources;
 use crate::snapshot::Captured;
 use crate::units::Frame;
+use std::iter;
 
 /// Captures under `frame`, or under the label after the newest one. The newest label again replaces
 /// that snapshot.
@@ -139,21 +141,19 @@ impl Vm {
         unsafe { history.restore(live(arena), tracker.get(), n) }
     }
 
+    /// What the snapshots have outside: resources, and guarded userdata where there ever were any.
+    fn tables(&mut self) -> impl Iterator<Item = &mut Resources> {
+        let guarded = self.guards.then_some(&mut self.guarded.table);
+        iter::once(&mut self.outside.table).chain(guarded)
+    }
+
     /// Tells what follows the snapshots what the history did.
     fn note_capture(&mut self, captured: Captured, tokens: participants::Given) {
         match captured {
-            Captured::Replaced => {
-                self.outside.table.replaced();
-                if self.guards {
-                    self.guarded.table.replaced();
-                }
-            }
+            Captured::Replaced => self.tables().for_each(Resources::replaced),
             Captured::Added => {
                 // First, since what the discards release is in the new snapshot, too (H4).
-                self.outside.table.captured();
-                if self.guards {
-                    self.guarded.table.captured();
-                }
+                self.tables().for_each(Resources::captured);
                 self.note_discards();
             }
         }
@@ -163,10 +163,7 @@ impl Vm {
 
     /// Tells what follows the snapshots which of them are newest now; answers its number.
     fn note_restore(&mut self, n: usize) -> u64 {
-        self.outside.table.restored(n);
-        if self.guards {
-            self.guarded.table.restored(n);
-        }
+        self.tables().for_each(|table| table.restored(n));
         let target = self.outside.table.held().end - 1;
         self.participants.drop_above(target);
         target
@@ -177,10 +174,8 @@ impl Vm {
         let noted = self.outside.table.held();
         let oldest = noted.end - self.history.count() as u64;
         if oldest > noted.start {
-            self.outside.table.discarded((oldest - noted.start) as usize);
-            if self.guards {
-                self.guarded.table.discarded((oldest - noted.start) as usize);
-            }
+            let count = (oldest - noted.start) as usize;
+            self.tables().for_each(|table| table.discarded(count));
             self.participants.drop_below(oldest);
         }
     }
