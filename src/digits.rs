@@ -28,6 +28,14 @@ impl Write for Text {
     }
 }
 
+/// # Safety
+/// `text` has `room` bytes.
+#[inline]
+unsafe fn written(text: *mut c_char, room: usize, number: fmt::Arguments<'_>) -> usize {
+    let mut text = Text { to: text.cast(), room, length: 0 };
+    text.write_fmt(number).map_or(0, |()| text.length)
+}
+
 /// Writes a finite float as `d.ddde-x` with `precision` digits behind the point, ties to even;
 /// returns the length, 0 if it does not fit. At most `precision` + 10 bytes.
 ///
@@ -39,11 +47,8 @@ pub unsafe extern "C" fn scientific(
     text: *mut c_char,
     room: usize,
 ) -> usize {
-    let mut text = Text { to: text.cast(), room, length: 0 };
-    match write!(text, "{:.*e}", precision.max(0) as usize, value) {
-        Ok(()) => text.length,
-        Err(fmt::Error) => 0,
-    }
+    // SAFETY: the contract above.
+    unsafe { written(text, room, format_args!("{:.*e}", precision.max(0) as usize, value)) }
 }
 
 /// Writes a finite float as `ddd.ddd` with `precision` digits behind the point, ties to even;
@@ -57,11 +62,8 @@ pub unsafe extern "C" fn fixed(
     text: *mut c_char,
     room: usize,
 ) -> usize {
-    let mut text = Text { to: text.cast(), room, length: 0 };
-    match write!(text, "{:.*}", precision.max(0) as usize, value) {
-        Ok(()) => text.length,
-        Err(fmt::Error) => 0,
-    }
+    // SAFETY: the contract above.
+    unsafe { written(text, room, format_args!("{:.*}", precision.max(0) as usize, value)) }
 }
 
 /// The float nearest to a decimal numeral, ties to even; infinite where it is too large.

@@ -13,7 +13,6 @@ static unsigned int rlua_makeseed(lua_State *L) {
   G(L)->own = (rlua_Own){
       .sweep_divisor = 1, .new_flags = cast_byte(maskflags), .fuel = INT64_MAX};
   if (pending_birth != NULL) {
-    G(L)->own.seed = pending_birth->seed;
     G(L)->own.draws = pending_birth->seed;
     G(L)->own.region_bytes = pending_birth->region_bytes;
     G(L)->own.deterministic = pending_birth->deterministic != 0;

@@ -133,21 +133,23 @@ static int rlua_number2str(char *text, lua_Number n) {
 
 #define NUMBER_ROOM 32
 
+static int write_text(FILE *file, const char *text, int length) {
+  return fwrite(text, 1, (size_t)length, file) == (size_t)length ? length : -1;
+}
+
 static int rlua_write_integer(FILE *file, long long n) {
   char text[NUMBER_ROOM];
-  size_t length = (size_t)rlua_integer2str(text, n);
-  return fwrite(text, 1, length, file) == length ? (int)length : -1;
+  return write_text(file, text, rlua_integer2str(text, n));
 }
 
 static int rlua_write_float(FILE *file, double n) {
   char text[NUMBER_ROOM];
-  size_t length = (size_t)rlua_number2str(text, n);
-  return fwrite(text, 1, length, file) == length ? (int)length : -1;
+  return write_text(file, text, rlua_number2str(text, n));
 }
 
 /* -- os.setlocale ----------------------------------------------------------------------------- */
 
 static const char *rlua_setlocale(lua_State *L, int category, const char *name) {
-  if (!G(L)->own.deterministic) return setlocale(category, name);
+  if (!rlua_deterministic(L)) return setlocale(category, name);
   return name == NULL || *name == '\0' || strcmp(name, "C") == 0 ? "C" : NULL;
 }

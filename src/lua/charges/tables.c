@@ -111,17 +111,20 @@ static const TValue *charged_get(lua_State *L, Table *t, const TValue *key) {
   return luaH_get(t, key);
 }
 
-/* All ways to a new key: a pointer that leads out of the VM gets its number first (keys.c). */
-static inline void met_finishset(lua_State *L, Table *t, const TValue *key, const TValue *slot,
-                                 TValue *value) {
+/* A pointer that leads out of the VM gets its number before it becomes a key (keys.c). */
+static inline void meet_new(lua_State *L, const TValue *key, const TValue *slot) {
   if (isabstkey(slot) && l_unlikely(rlua_is_outward(key))) rlua_meet_key(L, key);
-  luaH_finishset(L, t, key, slot, value);
 }
 
-/* The same with the check. */
+/* All ways to a new key, without the check and with it. */
+static inline void met_finishset(lua_State *L, Table *t, const TValue *key, const TValue *slot,
+                                 TValue *value) {
+  meet_new(L, key, slot);
+  luaH_finishset(L, t, key, slot, value);
+}
 static void charged_finishset(lua_State *L, Table *t, const TValue *key, const TValue *slot,
                               TValue *value) {
-  if (isabstkey(slot) && l_unlikely(rlua_is_outward(key))) rlua_meet_key(L, key);
+  meet_new(L, key, slot);
   check_chain(L, t, key, slot);
   luaH_finishset(L, t, key, slot, value);
 }

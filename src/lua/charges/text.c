@@ -124,6 +124,12 @@ static void spend_argument(lua_State *L, int index, int shift) {
   if (lua_type(L, index) == LUA_TSTRING) rlua_spend(L, (size_t)lua_rawlen(L, index) >> shift);
 }
 
+#define CHARGED_BY(name, index, shift) \
+  CHARGED(name) { \
+    spend_argument(L, index, shift); \
+    return stock_##name(L); \
+  }
+
 /* Empty copies take time too. */
 CHARGED(str_rep) {
   lua_Integer count = lua_tointeger(L, 2);
@@ -138,40 +144,17 @@ CHARGED(str_format) {
   return stock_str_format(L);
 }
 
-CHARGED(str_pack) {
-  spend_argument(L, 1, 3);
-  return stock_str_pack(L);
-}
-
-CHARGED(str_packsize) {
-  spend_argument(L, 1, 3);
-  return stock_str_packsize(L);
-}
+CHARGED_BY(str_pack, 1, 3)
+CHARGED_BY(str_packsize, 1, 3)
+CHARGED_BY(str_find, 2, 6)
+CHARGED_BY(str_match, 2, 6)
+CHARGED_BY(gmatch, 2, 6)
+CHARGED_BY(str_gsub, 2, 6)
 
 CHARGED(str_unpack) {
   spend_argument(L, 1, 3);
   spend_argument(L, 2, 6); /* "z" */
   return stock_str_unpack(L);
-}
-
-CHARGED(str_find) {
-  spend_argument(L, 2, 6);
-  return stock_str_find(L);
-}
-
-CHARGED(str_match) {
-  spend_argument(L, 2, 6);
-  return stock_str_match(L);
-}
-
-CHARGED(gmatch) {
-  spend_argument(L, 2, 6);
-  return stock_gmatch(L);
-}
-
-CHARGED(str_gsub) {
-  spend_argument(L, 2, 6);
-  return stock_str_gsub(L);
 }
 
 /* -- utf8 -------------------------------------------------------------------------------------- */

@@ -65,7 +65,7 @@ static __attribute__((noinline, cold)) void rlua_fp_put_back(lua_State *L) {
 /* At an entry into a VM that was idle. */
 static inline void rlua_fp_enter(lua_State *L) {
   uint64_t word;
-  if (!G(L)->own.deterministic) return;
+  if (!rlua_deterministic(L)) return;
   word = rlua_fp_read();
   if (l_unlikely((word & RLUA_FP_CONTROL) != RLUA_FP_LUA)) rlua_fp_set_aside(L, word);
 }

@@ -15,7 +15,7 @@ static inline lua_Number rlua_canonical(lua_State *L, lua_Number n) {
   const uint64_t infinite = (uint64_t)0x7ff << 52, canonical = (uint64_t)0x7ff8 << 48;
   uint64_t bits;
   memcpy(&bits, &n, sizeof n);
-  if (l_likely(bits << 1 <= infinite << 1) || !G(L)->own.deterministic) return n;
+  if (l_likely(bits << 1 <= infinite << 1) || !rlua_deterministic(L)) return n;
   memcpy(&n, &canonical, sizeof n);
   return n;
 }

@@ -22,13 +22,12 @@ typedef struct rlua_Own {
   unsigned int unsliced; /* the slots of it that no slice marked yet */
   Table *refs;  /* the table of references, or NULL (references.c); a root of the collector */
   Table *types; /* metatables of resources by name, or NULL (resources.c); a root too */
-  uint64_t seed;               /* the config's; 0 in a state of another allocator */
   unsigned char deterministic; /* 1 in the deterministic profile, 0 in the stock one */
   unsigned char new_flags;     /* of a new table (keys.h) */
   unsigned int next_place;     /* where the last answer of `next` stood in its table (next.c) */
   unsigned int nanoseconds;    /* of the clock that scripts read (clock.c) */
   int64_t seconds;
-  uint64_t draws;              /* what randomseed() without arguments draws from (clock.c) */
+  uint64_t draws; /* what randomseed() without arguments draws from; at first the seed (clock.c) */
   uint64_t region_bytes;       /* of the addresses that are the VM's; 0 in other states */
   rlua_Pointer *pointers;      /* pointers that lead out of the VM, in the order in which they
                                   came, and an index of them; or NULL (keys.c) */
