@@ -14,23 +14,7 @@ release=$root/target/release
 cc=${CC:-cc}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
-
-check() { # name expected actual
-    if [ "$2" = "$3" ]; then
-        passed=$((passed + 1))
-        echo "ok   $1"
-    else
-        failed=$((failed + 1))
-        printf 'FAIL %s: expected\n%s\nbut got\n%s\n' "$1" "$2" "$3"
-    fi
-}
-
-end() {
-    echo "$passed passed, $failed failed"
-    [ "$failed" -eq 0 ]
-    exit
-}
+. "$(dirname "$0")/check.sh"
 
 multiarch=$($cc -print-multiarch 2>/dev/null)
 stock=

@@ -9,6 +9,7 @@
  * A failure tells the seed; RLUA_TEST_SEED=n runs that program alone.
  * Not here: situations with a name (guarded.c). */
 #include "counted.h"
+#include "random.h"
 
 enum { SLOTS = 400, SNAPSHOTS = 8, WATCHED = 20000 };
 
@@ -22,14 +23,7 @@ static World live, held[SNAPSHOTS];
 static int held_count;
 static lua_Integer value_of[WATCHED];
 static unsigned char is_closed[WATCHED];
-static uint64_t random_state, seed;
-
-static unsigned random_below(unsigned bound) {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (unsigned)((random_state >> 16) % bound);
-}
+static uint64_t seed;
 
 #define BAD(...)                                                     \
     do {                                                             \
@@ -167,7 +161,7 @@ static void program(uint64_t this_seed, int pacing, int steps) {
     lua_State *L = open_with_things(32 * MIB, SNAPSHOTS);
     int i, step;
     seed = this_seed;
-    random_state = seed * 0x9e3779b97f4a7c15u | 1;
+    random_seed(seed);
     memset(&live, 0, sizeof live);
     for (i = 0; i < SLOTS; i++) live.slot[i] = -1;
     held_count = 0;

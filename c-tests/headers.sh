@@ -1,7 +1,7 @@
 #!/bin/sh
 # Every public header compiles alone, as C11 and as C++11 (rlua.hpp: as C++17).
 # Usage: headers.sh include-folder; CC and CXX from the environment.
-passed=0 failed=0
+. "$(dirname "$0")/check.sh"
 
 compile() { # language standard header compiler
     if printf '#include "%s"\nint main(void) { return 0; }\n' "$3" |
@@ -23,5 +23,4 @@ for path in "$folder"/*.h "$folder"/*.hpp; do
     compile c++ "$standard" "$header" "${CXX:-c++}"
 done
 [ -f "$folder/rlua.h" ] || { echo "FAIL no rlua.h in $folder"; failed=$((failed + 1)); }
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+end

@@ -4,7 +4,7 @@
  * Method: descriptors of this process are counted in /proc/self/fd (where there is one; else a
  * count is skipped), files are read again through another handle.
  * Not here: userdata of other modules (guarded.c). */
-#include "harness.h"
+#include "descriptors.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -22,26 +22,6 @@ static void remove_folder(void) {
     }
     closedir(listing);
     rmdir(folder);
-}
-
-/* But for what the library itself opens to find written pages. */
-static int descriptors(void) {
-    DIR *listing = opendir("/proc/self/fd");
-    struct dirent *entry;
-    char path[300], target[256];
-    int count = 0;
-    if (!listing) return 0;
-    while ((entry = readdir(listing))) {
-        ssize_t length;
-        snprintf(path, sizeof path, "/proc/self/fd/%s", entry->d_name);
-        length = readlink(path, target, sizeof target - 1);
-        if (length <= 0) continue;
-        target[length] = '\0';
-        if (strncmp(target, "anon_inode:[userfaultfd]", 24) != 0 && !strstr(target, "/pagemap"))
-            count++;
-    }
-    closedir(listing);
-    return count;
 }
 
 /* A VM with `path` (a scratch file), `text(path)` and `fds()`. */

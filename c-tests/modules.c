@@ -6,9 +6,9 @@
  * end. At the end the VM is closed and the process has the descriptors that it had.
  * The binaries are Debian's (.ci/run lists them); one that is missing is said loudly.
  * Not here: whether values that a module keeps outside the VM go back. They do not. */
-#include "harness.h"
+#include "descriptors.h"
+#include "random.h"
 
-#include <dirent.h>
 #include <limits.h>
 
 #ifndef MULTIARCH
@@ -16,35 +16,6 @@
 #endif
 
 enum { FRAMES = 10, STRESS_SECONDS = 300 };
-
-static uint64_t random_state;
-
-static unsigned random_below(unsigned bound) {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (unsigned)((random_state >> 16) % bound);
-}
-
-/* But for what the library itself opens to find written pages. */
-static int descriptors(void) {
-    DIR *listing = opendir("/proc/self/fd");
-    struct dirent *entry;
-    char path[300], target[256];
-    int count = 0;
-    if (!listing) return 0;
-    while ((entry = readdir(listing))) {
-        ssize_t length;
-        snprintf(path, sizeof path, "/proc/self/fd/%s", entry->d_name);
-        length = readlink(path, target, sizeof target - 1);
-        if (length <= 0) continue;
-        target[length] = '\0';
-        if (strncmp(target, "anon_inode:[userfaultfd]", 24) != 0 && !strstr(target, "/pagemap"))
-            count++;
-    }
-    closedir(listing);
-    return count;
-}
 
 /* The scripts lie beside the sources, two folders above the program: c-tests/build/VARIANT. */
 static void script_path(const char *name, char *path, size_t size) {
@@ -114,7 +85,7 @@ static void stress_once(const char *name, const char *package, uint64_t seed) {
     static char first[65536], again[65536];
     lua_State *L;
     int target;
-    random_state = seed * 0x9e3779b97f4a7c15u | 1;
+    random_seed(seed);
     L = open_script(name, package);
     if (!L) return;
     run_to_the_end(L, 1, 0);

@@ -10,17 +10,7 @@ include=$root/include
 release=$root/target/release
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
-
-check() { # name expected actual
-    if [ "$2" = "$3" ]; then
-        passed=$((passed + 1))
-        echo "ok   $1"
-    else
-        failed=$((failed + 1))
-        printf 'FAIL %s: expected\n%s\nbut got\n%s\n' "$1" "$2" "$3"
-    fi
-}
+. "$(dirname "$0")/check.sh"
 
 library() { "${MAKE:-make}" --no-print-directory -C "$root/c-tests" library 2>&1; }
 
@@ -54,5 +44,4 @@ while read -r line; do
     output=$(cd "$work" && eval "${line%%(*}" 2>&1 && ./a.out 2>&1)
     check "readme: $line" "$(cat "$root/examples/snippets/expected.txt")" "$output"
 done <"$work/lines"
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+end

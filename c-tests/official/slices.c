@@ -7,30 +7,13 @@
  * ../official.sh brings the suite here and runs this in its folder.
  * Not here: files that expect the main thread (coroutine, errors, and gc, which counts memory to
  * the KiB), that set hooks themselves (db), or that need a shell (main). */
-#include "../harness.h"
-
-#include <dirent.h>
+#include "../descriptors.h"
+#include "../random.h"
 
 enum { ROUNDS = 3, SLICES = 2500, SNAPSHOTS = 8 };
 
-static uint64_t random_state;
 static lua_State *program;
 static long slice_count, rollback_count, snapshot_count_;
-
-static unsigned random_below(unsigned bound) {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (unsigned)((random_state >> 16) % bound);
-}
-
-static int descriptors(void) {
-    DIR *listing = opendir("/proc/self/fd");
-    int count = 0;
-    while (listing && readdir(listing)) count++;
-    if (listing) closedir(listing);
-    return count;
-}
 
 static void slice_ends(lua_State *thread, lua_Debug *record) {
     (void)record;
@@ -102,7 +85,7 @@ static void in_slices(const char *name, int outside) {
     int round, before = 0, cut = 7;
     if (run_file(name, 0, why, sizeof why) != RLUA_OK) FAIL("%s in one go: %s", name, why);
     for (round = 0; round < ROUNDS; round++, cut *= 12) {
-        random_state = (uint64_t)(round + 1) * 0x9e3779b97f4a7c15u | 1;
+        random_seed((uint64_t)round + 1);
         alarm(300);
         if (run_file(name, cut + (int)random_below(5), why, sizeof why) != RLUA_OK && !outside)
             FAIL("%s in slices: %s", name, why);
