@@ -244,3 +244,26 @@ TEST(numbers_of_luaL_ref_that_are_not_in_use_free_nothing) {
     CHECK_OK(rlua_check(L));
     lua_close(L);
 }
+
+/* A module that clears a slot before it gives the number back loses none. */
+TEST(numbers_of_cleared_slots_are_given_again) {
+    lua_State *L = open_vm(1 * MIB, 2);
+    int i, first, second;
+    lua_pushliteral(L, "first");
+    first = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_pushliteral(L, "second");
+    second = luaL_ref(L, LUA_REGISTRYINDEX);
+    for (i = 0; i < 1000; i++) {
+        lua_pushnil(L);
+        lua_rawseti(L, LUA_REGISTRYINDEX, first);
+        luaL_unref(L, LUA_REGISTRYINDEX, first);
+        lua_pushinteger(L, i);
+        CHECK_EQ(luaL_ref(L, LUA_REGISTRYINDEX), first);
+    }
+    luaL_unref(L, LUA_REGISTRYINDEX, 1 << 20); /* never given out */
+    lua_pushinteger(L, 5);
+    CHECK_EQ(luaL_ref(L, LUA_REGISTRYINDEX), second + 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, second);
+    CHECK_STR(lua_tostring(L, -1), "second");
+    lua_close(L);
+}

@@ -12,20 +12,15 @@
 #define FREE_SLOT ((lua_Integer)0x5EF0 << 48)
 #define FREE_MASK (~(((lua_Integer)1 << 48) - 1))
 
-/* The next free slot behind `ref`, 0 for none; -1 when it is not free. */
-static int next_free(lua_State *L, int t, int ref) {
-  int is_free = lua_rawgeti(L, t, ref) == LUA_TNUMBER && lua_isinteger(L, -1);
-  lua_Integer value = is_free ? lua_tointeger(L, -1) : 0;
-  lua_pop(L, 1);
-  return is_free && (value & FREE_MASK) == FREE_SLOT ? (int)(value & ~FREE_MASK) : -1;
+/* The next free slot behind this one, 0 for none; -1 when it is not free. */
+static int next_free(const TValue *slot) {
+  lua_Integer value = ttisinteger(slot) ? ivalue(slot) : 0;
+  return (value & FREE_MASK) == FREE_SLOT ? (int)(value & ~FREE_MASK) : -1;
 }
 
 /* The first free slot; `freelist` is lauxlib.c's, the index where it is kept. */
-static int first_free(lua_State *L, int t) {
-  lua_rawgeti(L, t, freelist);
-  int ref = lua_isinteger(L, -1) ? (int)lua_tointeger(L, -1) : 0;
-  lua_pop(L, 1);
-  return ref;
+static int first_free(const TValue *head) {
+  return ttisinteger(head) ? (int)ivalue(head) : 0;
 }
 
 static void set_slot(lua_State *L, int t, int ref, lua_Integer value) {
@@ -39,25 +34,28 @@ LUALIB_API int luaL_ref(lua_State *L, int t) {
     return LUA_REFNIL;
   }
   t = lua_absindex(L, t);
-  int ref = first_free(L, t);
-  int next = ref > 0 ? next_free(L, t, ref) : -1;
+  Table *h = hvalue(index2value(L, t));
+  const TValue *head = luaH_getint(h, freelist);
+  int ref = first_free(head);
+  int next = ref > 0 ? next_free(luaH_getint(h, ref)) : -1;
   if (next < 0) {
     /* Before the length is taken: the head of the list is in the same sequence. */
     set_slot(L, t, freelist, 0);
     ref = (int)lua_rawlen(L, t) + 1;
   } else {
-    set_slot(L, t, freelist, next);
+    setivalue((TValue *)head, next);
   }
   lua_rawseti(L, t, ref);
   return ref;
 }
 
+/* A slot may be cleared before it is given back. One beyond the sequence was never given out. */
 LUALIB_API void luaL_unref(lua_State *L, int t, int ref) {
   if (ref <= 0) return;
   t = lua_absindex(L, t);
-  int in_use = lua_rawgeti(L, t, ref) != LUA_TNIL;
-  lua_pop(L, 1);
-  if (!in_use || next_free(L, t, ref) >= 0) return;
-  set_slot(L, t, ref, FREE_SLOT | first_free(L, t));
+  Table *h = hvalue(index2value(L, t));
+  const TValue *slot = luaH_getint(h, ref);
+  if (next_free(slot) >= 0 || (isempty(slot) && (lua_Unsigned)ref > luaH_getn(h))) return;
+  set_slot(L, t, ref, FREE_SLOT | first_free(luaH_getint(h, freelist)));
   set_slot(L, t, freelist, ref);
 }
