@@ -5,7 +5,8 @@
  * A protected call is compared with the same through hand-written C: a C function that does it,
  * pushed and called by lua_pcall. A reference is compared with luaL_ref and lua_rawgeti on the
  * registry. A capture with living resources is compared with one of a VM that holds as many plain
- * userdata, and the table outside is asked for nothing else.
+ * userdata, and the table outside is asked for nothing else. What the deterministic profile costs
+ * at the host's border is compared with the stock profile.
  *
  * Each line is the medians of both in nanoseconds and their ratio. The two run alternately, in
  * batches, so that what else the machine does falls on both.
@@ -15,38 +16,15 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "rlua.h"
 #include "lauxlib.h"
 #include "lualib.h"
 
-enum { BATCH = 20000, MAX_ROUNDS = 1001, RESOURCES = 10000 };
+#define PROGRAM "calls"
+#include "measure.h"
 
-static void fail(const char *what) {
-  fprintf(stderr, "calls: %s\n", what);
-  exit(1);
-}
-#define OK(call) \
-  do { \
-    if ((call) != RLUA_OK) fail(#call); \
-  } while (0)
-
-static double now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static int by_value(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-static double median(double *values, int count) {
-  qsort(values, (size_t)count, sizeof *values, by_value);
-  return values[count / 2];
-}
+enum { BATCH = 20000, RESOURCES = 10000 };
 
 typedef void (*Work)(lua_State *L, int count);
 
@@ -223,6 +201,35 @@ static void cycle_ours(lua_State *L, int count) {
   }
 }
 
+/* -- the host's way in ------------------------------------------------------------------------ */
+
+/* The deterministic profile looks at the floating-point environment. */
+static void enter(lua_State *L, int count) {
+  for (int i = 0; i < count; i++) {
+    lua_pushvalue(L, 1);
+    lua_call(L, 0, 0);
+  }
+}
+static void read_number(lua_State *L, int count) {
+  double sum = 0;
+  for (int i = 0; i < count; i++) sum += lua_tonumber(L, 2);
+  if (sum < 0) fail("the number is another");
+}
+
+static int nothing(lua_State *L) {
+  (void)L;
+  return 0;
+}
+
+static lua_State *of_profile(int profile) {
+  rlua_Config config = {.size = sizeof config, .profile = profile};
+  lua_State *L;
+  OK(rlua_open(&config, &L));
+  lua_pushcfunction(L, nothing);
+  lua_pushnumber(L, 1.5);
+  return L;
+}
+
 /* -- captures ------------------------------------------------------------------------------- */
 
 static void release(lua_State *L, void *object, void *ud) {
@@ -256,8 +263,7 @@ static void capture(lua_State *L, int count) {
 }
 
 int main(int argc, char **argv) {
-  int rounds = argc > 1 ? atoi(argv[1]) : 51;
-  if (rounds < 1 || rounds > MAX_ROUNDS) fail("ROUNDS is 1 to 1001");
+  int rounds = rounds_of(argc, argv);
   lua_State *L = rlua_new_rollback((size_t)64 << 20, 4);
   if (L == NULL) fail("no VM");
   luaL_openlibs(L);
@@ -281,6 +287,10 @@ int main(int argc, char **argv) {
           BATCH);
   compare("reference/getref", L, read_ours, read_luas, NULL, rounds, BATCH);
   compare("reference/ref+unref", L, cycle_ours, cycle_luas, NULL, rounds, BATCH);
+  lua_State *deterministic = of_profile(RLUA_PROFILE_DETERMINISTIC);
+  lua_State *stock = of_profile(RLUA_PROFILE_STOCK);
+  compare("profile/lua_call", deterministic, enter, enter, stock, rounds, BATCH);
+  compare("profile/lua_tonumber", deterministic, read_number, read_number, stock, rounds, BATCH);
   compare("capture/resources=10000,changed=0", world(1), capture, capture, world(0), rounds, 8);
   lua_close(L);
   return 0;

@@ -1,4 +1,4 @@
-"""What a function or a conversion costs in a Lua loop: stock Lua over glibc, and librlua.
+"""What a function, a conversion or a key costs in a Lua loop: stock Lua over glibc, and librlua.
 
 Method: as throughput.py: processes of their own, CPU time, pairs in alternating order, the ratio
 of a row is the median of its pairs' ratios. The time of the loop itself is measured by a row of its
@@ -52,6 +52,18 @@ CASES += [
      "local x = f(s, '%a+%d+')"),
     ("text", "a < b", "local a, b = ('x'):rep(50) .. 'a', ('x'):rep(50) .. 'b'", "local x = a < b"),
 ]
+# Tables whose keys are of one kind, with what makes the i-th. Of userdata scripts make only files.
+for keys, count, key in [
+        ("tables", 20, "{}"), ("functions", 20, "function() return i end"),
+        ("coroutines", 20, "coroutine.create(print)"), ("strings", 20, "'key' .. i"),
+        ("floats", 20, "i + 0.5"), ("C functions", 10, "functions[i]"),
+        ("userdata", 20, "io.open('/dev/null')"), ("mixed", 20, "i % 2 == 0 and {} or 'key' .. i")]:
+    table = ("local functions = {print, next, pairs, type, select, math.sin, math.exp, string.rep,"
+             " table.concat, coroutine.wrap} local t, last = {} "
+             f"for i = 1, {count} do last = {key} t[last] = i end")
+    CASES.append(("keys", f"pairs, {keys}", table,
+                  "if i % 20 == 0 then for k in pairs(t) do end end"))
+    CASES.append(("keys", f"get, {keys}", table, "local x = t[last]"))
 
 
 def main():
@@ -84,7 +96,7 @@ def main():
                      f"{ratio:.2f}"])
     show(f"Functions and conversions in Lua loops, {options.rounds} pairs, less the loop's time",
          ["row", "stock", "rlua", "ratio"], rows)
-    for kind in ("math", "text"):
+    for kind in ("math", "text", "keys"):
         ratios = [row["ratio"] for row in results if row["kind"] == kind and row["ratio"] > 0]
         if ratios:
             print(f"{kind}: geometric mean {geometric_mean(ratios):.2f} over {len(ratios)}")

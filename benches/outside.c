@@ -13,38 +13,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "rlua.h"
 #include "lauxlib.h"
 #include "lualib.h"
 
-enum { MAX_ROUNDS = 1001, BATCH = 4000, SNAPSHOTS = 8 };
+#define PROGRAM "outside"
+#include "measure.h"
 
-static void fail(const char *what) {
-  fprintf(stderr, "outside: %s\n", what);
-  exit(1);
-}
-#define OK(call) \
-  do { \
-    if ((call) != RLUA_OK) fail(#call); \
-  } while (0)
-
-static double now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static int by_value(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-static double median(double *values, int count) {
-  qsort(values, (size_t)count, sizeof *values, by_value);
-  return values[count / 2];
-}
+enum { BATCH = 4000, SNAPSHOTS = 8 };
 
 /* Does something `count` times; answers what is to be counted of the time, in nanoseconds. */
 typedef double (*Work)(lua_State *L, int count);
@@ -185,8 +162,7 @@ static double write_a_file(lua_State *L, int count) {
 }
 
 int main(int argc, char **argv) {
-  int rounds = argc > 1 ? atoi(argv[1]) : 51;
-  if (rounds < 1 || rounds > MAX_ROUNDS) fail("ROUNDS is 1 to 1001");
+  int rounds = rounds_of(argc, argv);
   lua_State *on = open_vm(RLUA_GUARD_ON, 0, 1), *off = open_vm(RLUA_GUARD_OFF, 0, 1);
   printf("%-40s %10s %10s %8s %10s\n", "ns each", "guarded", "baseline", "ratio", "added");
   compare("no guarded userdata: tables, collection", without_any, on, off, rounds, BATCH);
