@@ -7,6 +7,7 @@
  *   host run SCRIPT         CPU seconds of one run of a script
  *   host churn OPERATIONS   CPU nanoseconds an operation of the allocator, fragmented heap
  *   host create COUNT       CPU nanoseconds to make a VM, open its libraries, and close it
+ *   host files COUNT        CPU nanoseconds to open a file, write a line, and close it, in a script
  *
  * Time is the process's CPU time: page faults and system calls count, other processes do not.
  * Not here: snapshots (world.c).
@@ -131,11 +132,26 @@ static void create(long count) {
   printf("%.0f\n", (cpu_seconds() - start) * 1e9 / (double)count);
 }
 
+static void files(long count) {
+  static const char chunk[] =
+      "local open = io.open for i = 1, ... do "
+      "local f = open('/dev/null', 'w') f:write('line\\n') f:close() end";
+  lua_State *L = new_vm(64 * MIB);
+  luaL_openlibs(L);
+  if (luaL_loadstring(L, chunk) != LUA_OK) fail(lua_tostring(L, -1));
+  lua_pushinteger(L, count);
+  double start = cpu_seconds();
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) fail(lua_tostring(L, -1));
+  printf("%.0f\n", (cpu_seconds() - start) * 1e9 / (double)count);
+  lua_close(L);
+}
+
 int main(int argc, char **argv) {
-  if (argc != 3) fail("usage: host run SCRIPT | churn OPERATIONS | create COUNT");
+  if (argc != 3) fail("usage: host run SCRIPT | churn OPERATIONS | create COUNT | files COUNT");
   if (strcmp(argv[1], "run") == 0) run_script(argv[2]);
   else if (strcmp(argv[1], "churn") == 0) churn(atol(argv[2]));
   else if (strcmp(argv[1], "create") == 0) create(atol(argv[2]));
+  else if (strcmp(argv[1], "files") == 0) files(atol(argv[2]));
   else fail("unknown mode");
   return 0;
 }

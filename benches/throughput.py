@@ -35,6 +35,7 @@ def cases(only):
         yield f"script/run/{name}/kind={kind}", kind, ["run", path], 1e3, "ms"
     yield "allocator/churn/heap_mib=16", "churn", ["churn", only.operations], 1, "ns"
     yield "vm/create/libraries=all", "create", ["create", only.vms], 1e-3, "us"
+    yield "io/open+write+close", "files", ["files", only.files], 1, "ns"
 
 
 def run_pairs(options, arguments):
@@ -61,6 +62,7 @@ def options_of_command_line():
     parser.add_argument("--rounds", type=int, default=5, help="pairs of runs for each row")
     parser.add_argument("--only", default="", help="regular expression on row names")
     parser.add_argument("--operations", default="3000000", help="operations of a churn run")
+    parser.add_argument("--files", default="200000", help="files of a files run")
     parser.add_argument("--vms", default="3000", help="VMs of a create run")
     parser.add_argument("--json", help="file for the results")
     return parser.parse_args()

@@ -1,17 +1,19 @@
 /* guarded_model.c: thousands of guarded userdata under random programs, against a model.
  * Method: a table of slots holds objects; random steps create, drop, write, close, collect, snap,
- * replace the newest snapshot, discard, roll back. The model knows for the live state and for each
- * snapshot which objects it reaches and which it may still have as garbage, and beside both what
- * each block holds, which never goes back. After each step:
+ * replace the newest snapshot, discard, roll back, change how many snapshots are kept; some objects
+ * die in a wrapper whose finalizer, in Lua, brings them back. The model knows for the live state
+ * and for each snapshot which objects it reaches and which it may still have as garbage, and beside
+ * both what each block holds, which never goes back. After each step:
  *   - nothing that the live state or a snapshot reaches has been finalized, nothing twice;
  *   - each slot has its object, and the object's block what was last written to it;
+ *   - what was brought back, and finalized since, says so in its block;
  *   - after a full collection, all that neither may have has been finalized.
  * A failure tells the seed; RLUA_TEST_SEED=n runs that program alone.
  * Not here: situations with a name (guarded.c). */
 #include "counted.h"
 #include "random.h"
 
-enum { SLOTS = 400, SNAPSHOTS = 8, WATCHED = 20000 };
+enum { SLOTS = 400, SNAPSHOTS = 8, WATCHED = 20000, RISEN = 32 };
 
 typedef struct World {
     int slot[SLOTS];                /* the object in each slot, or -1 */
@@ -20,9 +22,10 @@ typedef struct World {
 } World;
 
 static World live, held[SNAPSHOTS];
-static int held_count;
+static int held_count, max_held;
 static lua_Integer value_of[WATCHED];
 static unsigned char is_closed[WATCHED];
+static unsigned char was_wrapped[WATCHED]; /* brought back, it lives as long as it likes */
 static uint64_t seed;
 
 #define BAD(...)                                                     \
@@ -67,6 +70,27 @@ static void check_safety(lua_State *L) {
     }
 }
 
+/* As modules do: what the block names is freed, and the block says so. */
+static int free_it(lua_State *L, Block *block) {
+    (void)L;
+    block->closed = 2;
+    return 0;
+}
+
+static void check_risen(lua_State *L) {
+    int i;
+    lua_getglobal(L, "risen");
+    for (i = 0; i < RISEN; i++) {
+        Block *block;
+        lua_rawgeti(L, -1, i);
+        block = lua_touserdata(L, -1);
+        lua_pop(L, 1);
+        if (block && thing_finalized[block->number] && block->closed != 2)
+            BAD("thing %d is in reach and finalized, and its block went back", block->number);
+    }
+    lua_pop(L, 1);
+}
+
 /* After a full collection the live state has exactly what it reaches. */
 static void check_liveness(void) {
     static unsigned char reached[WATCHED];
@@ -78,7 +102,8 @@ static void check_liveness(void) {
     for (i = 0; i < thing_count; i++) {
         int kept = reached[i];
         for (j = 0; j < held_count; j++) kept |= held[j].maybe[i];
-        if (!kept && !thing_finalized[i]) BAD("thing %d is lost: nothing has it", i);
+        if (!kept && !thing_finalized[i] && !was_wrapped[i])
+            BAD("thing %d is lost: nothing has it", i);
     }
 }
 
@@ -91,14 +116,17 @@ static void create(lua_State *L, int slot) {
              (long long)value_of[number], slot + 1,
              linked ? " debug.setuservalue(t, {t, tostring(t)}, 1)" : "");
     run(L, chunk);
-    is_closed[number] = 0;
+    is_closed[number] = was_wrapped[number] = 0;
     live.slot[slot] = number;
     live.maybe[number] = 1;
 }
 
 static void drop(lua_State *L, int slot) {
     char chunk[64];
-    snprintf(chunk, sizeof chunk, "slots[%d] = nil", slot + 1);
+    int wrap = live.slot[slot] >= 0 && random_below(6) == 0;
+    if (wrap) was_wrapped[live.slot[slot]] = 1;
+    snprintf(chunk, sizeof chunk, "%s(%d) slots[%d] = nil", wrap ? "wrap" : "type", slot + 1,
+             slot + 1);
     run(L, chunk);
     live.slot[slot] = -1;
 }
@@ -119,13 +147,14 @@ static void write_or_close(lua_State *L, int slot) {
 
 static void snap(lua_State *L) {
     int replace = held_count > 0 && random_below(5) == 0;
+    if (max_held == 0) return;
     if (replace) {
         held_count--;
     } else {
         live.frame = (held_count ? held[held_count - 1].frame : live.frame) + 1 + random_below(3);
     }
     CHECK_OK(rlua_snap_frame(L, live.frame));
-    if (held_count == SNAPSHOTS)
+    if (held_count == max_held)
         memmove(held, held + 1, sizeof held[0] * (size_t)(--held_count));
     held[held_count++] = live;
 }
@@ -147,6 +176,14 @@ static void discard(lua_State *L) {
     memmove(held, held + gone, sizeof held[0] * (size_t)(held_count -= gone));
 }
 
+static void keep_other_number(lua_State *L) {
+    int gone;
+    max_held = random_below(3) ? SNAPSHOTS : (int)random_below(SNAPSHOTS);
+    CHECK_OK(rlua_set_max_snapshots(L, (size_t)max_held));
+    gone = held_count > max_held ? held_count - max_held : 0;
+    memmove(held, held + gone, sizeof held[0] * (size_t)(held_count -= gone));
+}
+
 static void collect(lua_State *L) {
     if (random_below(3) == 0) {
         lua_gc(L, LUA_GCSTEP, (int)random_below(8));
@@ -165,7 +202,11 @@ static void program(uint64_t this_seed, int pacing, int steps) {
     memset(&live, 0, sizeof live);
     for (i = 0; i < SLOTS; i++) live.slot[i] = -1;
     held_count = 0;
-    run(L, "slots = {}");
+    max_held = SNAPSHOTS;
+    on_finalize = free_it;
+    run(L, "slots, risen, rising = {}, {}, 0 "
+           "function wrap(i) setmetatable({slots[i]}, {__gc = function(wrapper) "
+           "risen[rising % 32] = wrapper[1] rising = rising + 1 end}) end");
     if (pacing == 0) lua_gc(L, LUA_GCSTOP);
     if (pacing == 2) lua_gc(L, LUA_GCGEN, 0, 0);
     for (step = 0; step < steps; step++) {
@@ -177,8 +218,9 @@ static void program(uint64_t this_seed, int pacing, int steps) {
         else if (kind < 78) collect(L);
         else if (kind < 90) snap(L);
         else if (kind < 97) roll_back(L);
-        else discard(L);
-        if (step % 8 == 0) check_safety(L);
+        else if (kind < 99) discard(L);
+        else keep_other_number(L);
+        if (step % 8 == 0) check_safety(L), check_risen(L);
         if (step % 64 == 0 && rlua_check(L) != RLUA_OK) BAD("%s", rlua_last_error(L));
     }
     check_safety(L);

@@ -115,6 +115,9 @@ static long end(long before) {
 static lua_State *L;
 static int expected_n; /* global n, once it is set */
 
+/* Guarded userdata; `ends_stay` is how many have ended before a call that ends none if it fails. */
+static int things, ends, ends_stay = -1;
+
 /* The VM is whole and has its values. */
 static void see_whole(void) {
     int status;
@@ -135,6 +138,7 @@ static void see_refusal(int status, long refused, int height) {
         PROBLEM("answered %d (%s): %s", status, rlua_strerror(status), rlua_last_error(NULL));
     if (strlen(rlua_last_error(NULL)) < 8) PROBLEM("%d without a sentence", status);
     if (status >= RLUA_ERR_RUN) lua_pop(L, 1);
+    if (ends_stay >= 0 && ends != ends_stay) PROBLEM("%d finalizers ran", ends - ends_stay);
     if (L && lua_gettop(L) != height && status < RLUA_ERR_RUN)
         PROBLEM("refused with %d; the height was %d and is %d", status, height, lua_gettop(L));
     see_whole();
@@ -231,6 +235,29 @@ static int nothing_in_lua(lua_State *state) {
     return 0;
 }
 #endif
+
+static int end_thing(lua_State *thread) {
+    (void)thread;
+    ends++;
+    return 0;
+}
+static int new_thing(lua_State *thread) {
+    lua_newuserdatauv(thread, 40, 1);
+    lua_createtable(thread, 0, 1);
+    lua_pushcfunction(thread, end_thing);
+    lua_setfield(thread, -2, "__gc");
+    lua_setmetatable(thread, -2);
+    things++;
+    return 1;
+}
+
+/* A rollback that fails finalizes nothing. */
+#define TRY_ROLLBACK(call)    \
+    do {                      \
+        ends_stay = ends;     \
+        TRY(call);            \
+        ends_stay = -1;       \
+    } while (0)
 
 static const rlua_Method methods[] = {{"m", nothing}, {NULL, NULL}};
 static const rlua_ResourceType type = {sizeof type, "t", release, NULL, methods};
@@ -378,12 +405,16 @@ static void history(void) {
     int i;
     memset(&info, 0, sizeof info);
     info.size = sizeof info;
+    TRY(rlua_pushcclosure(L, new_thing, 0));
+    TRY(rlua_setglobal(L, "thing"));
+    TRY(rlua_dostring(L, "held = {} for i = 1, 20 do held[i] = thing() end"));
     TRY(rlua_snap(L));
     TRY(rlua_add_participant(L, &participant, NULL));
     for (i = 2; i < 8; i++) {
         TRY(rlua_pushresource(L, &releases, &type));
         set_n(i);
         TRY(rlua_dostring(L, "for i = 1, 100 do t[i] = {i, tostring(i)} end"));
+        TRY(rlua_dostring(L, "for i = 1, 10 do held[n * 10 + i] = thing() held[i + n] = nil end"));
         TRY(rlua_snap_frame(L, 10 * i));
     }
 #ifdef RLUA_VERSION
@@ -403,12 +434,13 @@ static void history(void) {
     TRY(rlua_info(L, &info));
     TRY(rlua_snapshot_count(L, &count));
     expected_n = 0; /* the rollback changes it */
-    TRY(rlua_rollback_to(L, 60));
+    TRY_ROLLBACK(rlua_rollback_to(L, 60));
     expected_n = 6;
     see_whole();
     set_n(9);
     expected_n = 0;
-    TRY(rlua_rollback(L, 1));
+    TRY(rlua_dostring(L, "for i = 1, 300 do held[i] = thing() end"));
+    TRY_ROLLBACK(rlua_rollback(L, 1));
     expected_n = 6;
     see_whole();
     TRY(rlua_discard_before(L, 60));
@@ -424,6 +456,20 @@ static void history(void) {
 #endif
 }
 
+/* Snapshots are turned on where there are userdata already. */
+static void turned_on(void) {
+    expected_n = 0;
+    TRY(rlua_pushcclosure(L, new_thing, 0));
+    TRY(rlua_setglobal(L, "thing"));
+    TRY(rlua_dostring(L, "t = {} for i = 1, 50 do t[i] = thing() end"));
+    TRY(rlua_set_max_snapshots(L, 2));
+    TRY(rlua_snap(L));
+    TRY(rlua_dostring(L, "t = {} for i = 1, 50 do t[i] = thing() end"));
+    TRY(rlua_gc(L, LUA_GCCOLLECT, 0));
+    TRY_ROLLBACK(rlua_rollback(L, 1));
+    TRY(rlua_set_max_snapshots(L, 0));
+}
+
 static void scenario(void *unused) {
     lua_State *vms[3] = {NULL, NULL, NULL}, *more[6] = {NULL};
     size_t i, count;
@@ -436,6 +482,8 @@ static void scenario(void *unused) {
     more_values();
     kept_by_the_host();
     history();
+    L = vms[2];
+    turned_on();
     L = NULL;
     for (round = 0; round < 2; round++) {
         for (i = 0; i < COUNT_OF(more); i++) TRY_MAKE(more[i], rlua_new_rollback(1 * MIB, 1));
@@ -448,6 +496,7 @@ static void scenario(void *unused) {
     for (i = 0; i < COUNT_OF(vms); i++) TRY_PLAIN(lua_close(vms[i]));
     /* One handle was closed; six were made again or dropped; nine lived to the end. */
     if (releases != 16) PROBLEM("%d resources of 16 were released", releases);
+    if (ends != things) PROBLEM("%d userdata of %d were finalized", ends, things);
     place->refused = failing.refused;
 }
 

@@ -198,7 +198,7 @@ impl Rig {
     fn restore(&mut self, n: usize) -> bool {
         let live = self.live();
         // SAFETY: nothing touches the region during the call; all of it is committed.
-        unsafe { self.history.restore(live, &mut *self.tracker, n).unwrap() };
+        unsafe { self.history.restore(live, &mut *self.tracker, n, &mut |_| {}).unwrap() };
         self.kept.truncate(self.kept.len() + 1 - n);
         self.used = self.kept.last().unwrap().len() / PAGE_SIZE;
         self.was_used = self.used;

@@ -61,8 +61,12 @@ pub struct Hooks {
     pub failed:
         unsafe extern "C" fn(L: *mut lua_State, function: *const c_char, status: c_int) -> c_int,
     pub collected: unsafe extern "C" fn(L: *mut lua_State, handle: *mut c_void, id: u64),
-    pub guard:
-        unsafe extern "C" fn(L: *mut lua_State, object: *mut c_void, place: *mut u32) -> c_int,
+    pub guard: unsafe extern "C" fn(
+        L: *mut lua_State,
+        object: *mut c_void,
+        bytes: u32,
+        place: *mut u32,
+    ) -> c_int,
     pub given_up: unsafe extern "C" fn(L: *mut lua_State, object: *mut c_void, place: u32) -> c_int,
     pub kept: unsafe extern "C" fn(main: *mut lua_State, cursor: *mut u64) -> *mut c_void,
     pub opened: unsafe extern "C" fn(
@@ -184,9 +188,14 @@ unsafe extern "C" {
         handle: *mut *mut c_void,
     ) -> c_int;
 
+    pub fn rlua_c_turn_guard(main: *mut lua_State, guards: c_int) -> c_int;
     pub fn rlua_c_end_guarded(main: *mut lua_State, object: *mut c_void);
-    pub fn rlua_c_guarded_bytes(object: *const c_void) -> usize;
-    pub fn rlua_c_save_guarded(main: *mut lua_State, object: *const c_void, copy: *mut c_void);
-    pub fn rlua_c_put_back_guarded(object: *mut c_void, copy: *const c_void);
+    pub fn rlua_c_save_guarded(
+        main: *mut lua_State,
+        object: *mut c_void,
+        copy: *mut c_void,
+    ) -> usize;
+    pub fn rlua_c_put_back_guarded(object: *mut c_void, copy: *const c_void) -> usize;
+    pub fn rlua_c_is_guarded_object(object: *const c_void, bytes: u32) -> c_int;
     pub fn rlua_c_close_stream(object: *mut c_void, kind: c_int);
 }

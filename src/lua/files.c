@@ -47,12 +47,26 @@ static int rlua_is_stream(const Udata *u) {
 
 /* What a stream has outside the VM, in bytes of garbage that make the collector work: a buffer, and
  * a descriptor, of which a process has few. A script that forgets to close its files, in a VM whose
- * collector takes its time, would else use them up. */
+ * collector takes its time, would else use them up. In a VM without snapshots, too: the collector
+ * must not differ between peers of which only some keep snapshots. */
 #define STREAM_DEBT (16 * 1024)
 
-static void *rlua_new_stream(lua_State *L) {
+static void owe(lua_State *L, l_mem bytes) {
   global_State *g = G(L);
-  if (g->own.in_arena) luaE_setdebt(g, g->GCdebt + STREAM_DEBT);
+  if (g->own.in_arena) luaE_setdebt(g, g->GCdebt + bytes);
+}
+
+/* Whether the collector called the function that runs. */
+#define in_finalizer(L) ((L)->ci->previous != NULL && ((L)->ci->previous->callstatus & CIST_FIN))
+
+/* What a script closes is taken off again, whether or not a snapshot has it: what the collector
+ * does depends on the state alone. */
+static void repay(lua_State *L) {
+  if (!in_finalizer(L)) owe(L, -STREAM_DEBT);
+}
+
+static void *rlua_new_stream(lua_State *L) {
+  owe(L, STREAM_DEBT);
   Stream *stream = lua_newuserdatauv(L, sizeof(Stream), 0);
   memset(stream, 0, sizeof *stream);
   stream->magic = STREAM_MAGIC;
@@ -79,6 +93,7 @@ static FILE *rlua_opened(lua_State *L, luaL_Stream *p, FILE *file) {
 static int rlua_close_file(lua_State *L, luaL_Stream *p) {
   Stream *stream = (Stream *)p;
   if (stream->id == 0) return fclose(p->f);
+  repay(L);
   switch (hooks.closed(L, stream, stream->id)) {
     case END_NOW: return fclose(p->f);
     case END_LATER: return fflush(p->f);
@@ -174,14 +189,12 @@ static int answer(int status) {
   return status;
 }
 
-/* Whether the collector called the function that runs. */
-#define in_finalizer(L) ((L)->ci->previous != NULL && ((L)->ci->previous->callstatus & CIST_FIN))
-
 /* As pclose. A handle that was collected while a snapshot has it ends no process yet. */
 static int rlua_pclose(lua_State *L, luaL_Stream *p) {
   Stream *stream = (Stream *)p;
   Pipe *process = stream->pipe;
   if (process == NULL) return pclose(p->f);
+  repay(L);
   switch (hooks.closed(L, stream, stream->id)) {
     case END_NOW: return answer(end_pipe(process));
     case END_PAST: errno = EBADF; return -1;

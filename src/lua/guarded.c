@@ -70,15 +70,25 @@ static int is_plain(lua_State *L, Udata *u, Table *mt, lua_CFunction gc) {
          !l_isfalse(field_of(L, mt, "__rollback")) || strcmp(type_name(L, mt), "lpeg-pattern") == 0;
 }
 
+/* Whether a userdata with that metatable is one that has to be guarded. */
+static int is_outside(lua_State *L, Udata *u, Table *mt) {
+  const TValue *tm = gfasttm(G(L), mt, TM_GC);
+  lua_CFunction gc = tm != NULL ? c_function(tm) : NULL;
+  return gc != NULL && !is_guarded(u) && !is_plain(L, u, mt, gc);
+}
+
+/* Notes an object outside, or tells why not. */
+static int note_guarded(lua_State *L, Udata *u) {
+  uint32_t place;
+  int answer = hooks.guard(L, u, (uint32_t)sizeudata(u->nuvalue, u->len), &place);
+  if (l_likely(answer == GUARD_YES)) set_place(u, place);
+  return answer;
+}
+
 /* Notes an object outside, or raises, with its metatable taken off again. */
 static void guard(lua_State *L, Udata *u, Table *mt) {
-  uint32_t place;
-  int answer = hooks.guard(L, u, &place);
-  if (l_likely(answer == GUARD_YES)) {
-    set_place(u, place);
-    return;
-  }
-  if (answer == GUARD_NO) return;
+  int answer = note_guarded(L, u);
+  if (l_likely(answer == GUARD_YES || answer == GUARD_NO)) return;
   u->metatable = NULL;
   if (answer == GUARD_NO_MEMORY) luaM_error(L);
   if (answer == GUARD_TOO_MANY)
@@ -90,14 +100,32 @@ static void guard(lua_State *L, Udata *u, Table *mt) {
                 type_name(L, mt));
 }
 
-/* lua_setmetatable: after the metatable is set. */
+/* lua_setmetatable: after the metatable is set. Where no snapshots are kept, that is all. */
 static void rlua_check_finalizer(lua_State *L, GCObject *o, Table *mt) {
-  const TValue *tm = o->tt == LUA_VUSERDATA ? gfasttm(G(L), mt, TM_GC) : NULL;
-  lua_CFunction gc = tm != NULL ? c_function(tm) : NULL;
-  if (gc != NULL && !is_guarded(o) && !(G(L)->gcstp & GCSTPCLS) &&
-      G(L)->own.in_arena && !is_plain(L, gco2u(o), mt, gc))
+  global_State *g = G(L);
+  if (o->tt == LUA_VUSERDATA && g->own.guards && !(g->gcstp & GCSTPCLS) &&
+      is_outside(L, gco2u(o), mt))
     guard(L, gco2u(o), mt);
   luaC_checkfinalizer(L, o, mt);
+}
+
+static int guard_all(lua_State *main, GCObject *list) {
+  for (; list != NULL; list = list->next) {
+    Table *mt = list->tt == LUA_VUSERDATA ? gco2u(list)->metatable : NULL;
+    if (mt != NULL && is_outside(main, gco2u(list), mt) &&
+        note_guarded(main, gco2u(list)) == GUARD_NO_MEMORY)
+      return 0;
+  }
+  return 1;
+}
+
+/* Snapshots are turned on or off, in an idle VM that holds none. What was made before and waits for
+ * its finalizer is guarded from here on. 0 when there is no memory to note it. */
+int rlua_c_turn_guard(lua_State *main, int guards) {
+  global_State *g = G(main);
+  if (guards && !(guard_all(main, g->finobj) && guard_all(main, g->tobefnz))) return 0;
+  g->own.guards = guards != 0;
+  return 1;
 }
 
 /* -- their end --------------------------------------------------------------------------------- */
@@ -157,22 +185,28 @@ void rlua_c_end_guarded(lua_State *main, void *object) {
  * has no metatable after the restore. */
 #define ARMED UINTPTR_MAX
 
-size_t rlua_c_guarded_bytes(const void *object) {
-  return ((const Udata *)object)->len + sizeof(uintptr_t);
-}
-
-void rlua_c_save_guarded(lua_State *main, const void *object, void *copy) {
-  const Udata *u = object;
-  memcpy(copy, getudatamem((Udata *)u), u->len);
+/* Answers how many bytes the copy takes: no more than the object, whose header is larger than what
+ * stands behind the block. */
+size_t rlua_c_save_guarded(lua_State *main, void *object, void *copy) {
+  Udata *u = object;
+  memcpy(copy, getudatamem(u), u->len);
   uintptr_t had = gfasttm(G(main), u->metatable, TM_GC) != NULL ? ARMED : (uintptr_t)u->metatable;
   memcpy((char *)copy + u->len, &had, sizeof had);
+  return u->len + sizeof had;
 }
 
 /* A page is written only where it differs. */
-void rlua_c_put_back_guarded(void *object, const void *copy) {
+size_t rlua_c_put_back_guarded(void *object, const void *copy) {
   Udata *u = object;
   if (memcmp(getudatamem(u), copy, u->len) != 0) memcpy(getudatamem(u), copy, u->len);
   uintptr_t had;
   memcpy(&had, (const char *)copy + u->len, sizeof had);
   if (had != ARMED && had != (uintptr_t)u->metatable) u->metatable = NULL;
+  return u->len + sizeof had;
+}
+
+/* For the check: whether what lies in a block can be what was noted. */
+int rlua_c_is_guarded_object(const void *object, uint32_t bytes) {
+  const Udata *u = object;
+  return u->tt == LUA_VUSERDATA && sizeudata(u->nuvalue, u->len) == bytes;
 }

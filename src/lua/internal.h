@@ -95,8 +95,8 @@ typedef struct rlua_Hooks {
   int (*failed)(lua_State *L, const char *function, int status);
   /* A handle of a resource was collected or closed. */
   void (*collected)(lua_State *L, void *handle, uint64_t id);
-  /* A userdata gets a finalizer in C: GUARD_YES, and where it is noted, or why not. */
-  int (*guard)(lua_State *L, void *object, uint32_t *place);
+  /* A userdata gets a finalizer in C: its size; GUARD_YES, and where it is noted, or why not. */
+  int (*guard)(lua_State *L, void *object, uint32_t bytes, uint32_t *place);
   /* The collector gives up a guarded userdata: END_NOW, END_LATER or END_PAST. */
   int (*given_up)(lua_State *L, void *object, uint32_t place);
   /* The next userdata that is kept for a snapshot alone, or NULL; `cursor` begins at 0. */
@@ -191,9 +191,10 @@ RLUA_INTERNAL int rlua_c_pushresource(lua_State *L, const char *name, const Meth
 /* -- guarded.c ------------------------------------------------------------------------------- */
 
 RLUA_INTERNAL void rlua_c_end_guarded(lua_State *main, void *object);
-RLUA_INTERNAL size_t rlua_c_guarded_bytes(const void *object);
-RLUA_INTERNAL void rlua_c_save_guarded(lua_State *main, const void *object, void *copy);
-RLUA_INTERNAL void rlua_c_put_back_guarded(void *object, const void *copy);
+RLUA_INTERNAL int rlua_c_turn_guard(lua_State *main, int guards);
+RLUA_INTERNAL size_t rlua_c_save_guarded(lua_State *main, void *object, void *copy);
+RLUA_INTERNAL size_t rlua_c_put_back_guarded(void *object, const void *copy);
+RLUA_INTERNAL int rlua_c_is_guarded_object(const void *object, uint32_t bytes);
 
 /* -- files.c --------------------------------------------------------------------------------- */
 

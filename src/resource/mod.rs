@@ -133,6 +133,8 @@ pub struct Resources {
     /// H4.
     ends: List,
     ended_count: usize,
+    /// The sum of all kinds in the table: of objects that lie in the arena, these are sizes.
+    kinds_sum: u64,
     /// Held are the snapshots `oldest ..= epoch`; none where that is empty.
     oldest: u64,
     epoch: u64,
@@ -154,6 +156,7 @@ impl Default for Resources {
             deaths: List { first: NONE, last: NONE, links: |entry| &mut entry.deaths },
             ends: List { first: NONE, last: NONE, links: |entry| &mut entry.deaths },
             ended_count: 0,
+            kinds_sum: 0,
             oldest: 1,
             epoch: 0,
             sequence: 0,
@@ -215,6 +218,7 @@ impl Resources {
         entry.ended = ALIVE;
         let id = u64::from(index) | u64::from(entry.generation) << 32;
         self.sequence += 1;
+        self.kinds_sum += u64::from(kind);
         self.births.push(&mut self.entries, index);
         Ok(id)
     }
@@ -257,6 +261,7 @@ impl Resources {
         }
         self.births.remove(&mut self.entries, index);
         self.entries[index as usize].handle = std::ptr::null_mut();
+        self.kinds_sum -= u64::from(entry.kind);
         self.free.push(index);
         Released { object: entry.object, kind: entry.kind, sequence: entry.sequence }
     }
@@ -414,13 +419,13 @@ impl Resources {
         }
     }
 
-    /// The objects that the n-th newest snapshot has, in the order of creation.
-    pub fn born_before(&self, n: usize) -> impl Iterator<Item = *mut c_void> {
+    /// The objects that the n-th newest snapshot has, and their kinds, in the order of creation.
+    pub fn born_before(&self, n: usize) -> impl Iterator<Item = (*mut c_void, u32)> {
         let (number, mut next) = (self.number(n), self.births.first);
         std::iter::from_fn(move || {
             let entry = self.entries.get(next as usize).filter(|entry| entry.born < number)?;
             next = entry.births.after;
-            Some(entry.object)
+            Some((entry.object, entry.kind))
         })
     }
 
@@ -476,6 +481,11 @@ impl Resources {
     /// The next one to be released.
     pub fn next_released(&mut self) -> Option<Released> {
         self.released.pop()
+    }
+
+    /// How many are in the table, and the sum of their kinds.
+    pub fn sizes(&self) -> (usize, usize) {
+        (self.entries.len() - self.free.len(), self.kinds_sum as usize)
     }
 
     /// Resources that are alive, or dead and not released yet.

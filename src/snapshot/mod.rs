@@ -28,6 +28,7 @@ mod lines;
 mod replace;
 mod store;
 mod undo;
+mod written;
 
 use crate::error::{Error, Result};
 use crate::pages::{Live, PagePtr, PageSet};
@@ -36,6 +37,7 @@ use crate::units::{Frame, PAGE_SIZE};
 use std::collections::VecDeque;
 use store::PageStore;
 use undo::{Undo, copy_line, copy_page, equalize};
+pub use written::Written;
 
 /// Small, so that a history of untouched captures is one or two cache lines.
 struct Snapshot {
@@ -335,6 +337,8 @@ impl History {
 
     /// Puts back the n-th newest snapshot, drops the newer ones, keeps this one.
     ///
+    /// `before` is told which pages may be written, before they are.
+    ///
     /// After an error nothing has changed; behind [`prepare_restore`](Self::prepare_restore) there
     /// is none.
     ///
@@ -346,6 +350,7 @@ impl History {
         live: Live,
         tracker: &mut dyn Tracker,
         n: usize,
+        before: &mut dyn FnMut(&Written<'_>),
     ) -> Result<()> {
         let target = self.prepare_restore(n)?;
         let restored = Live { used_pages: self.snapshots[target].used_pages as usize, ..live };
@@ -361,6 +366,9 @@ impl History {
         for page in logs.flat_map(Undo::changed_pages) {
             self.undone.insert(page.get());
         }
+        let used_pages = self.snapshots.range(target..).map(|s| s.used_pages as usize);
+        let common_pages = used_pages.min().unwrap_or(0).min(live.used_pages);
+        before(&Written { live, common_pages, pages: &self.pages, undone: &self.undone });
         // SAFETY: the caller's contract.
         unsafe {
             tracker.expect_writes(restored, &self.undone);

@@ -19,7 +19,7 @@ fn capture(history: &mut History, pages: &mut [Page], frame: i64) -> Result<Capt
 fn restore(history: &mut History, pages: &mut [Page], n: usize) {
     let live = Live { base: pages.as_mut_ptr().cast(), used_pages: pages.len() };
     // SAFETY: as above; there are as many pages as in any snapshot.
-    unsafe { history.restore(live, &mut Compare, n) }.unwrap();
+    unsafe { history.restore(live, &mut Compare, n, &mut |_| {}) }.unwrap();
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn a_restore_needs_no_answer_of_the_tracker() {
         pages.iter_mut().for_each(|page| page.0[1000..1100].fill(0xEE));
         let live = Live { base: pages.as_mut_ptr().cast(), used_pages: pages.len() };
         // SAFETY: as for `restore`.
-        unsafe { history.restore(live, &mut Speechless, n) }.unwrap();
+        unsafe { history.restore(live, &mut Speechless, n, &mut |_| {}) }.unwrap();
         states.truncate(states.len() + 1 - n);
         assert_eq!(&pages, states.last().unwrap());
         history.check().unwrap();

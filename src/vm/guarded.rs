@@ -17,9 +17,11 @@
 use super::guard::hooked;
 use super::resources::end;
 use super::{Vm, no_room};
-use crate::error::Result;
+use crate::arena::Arena;
+use crate::error::{Flaw, HostError, Result};
 use crate::lua::{self, lua_State};
 use crate::resource::Resources;
+use crate::snapshot::Written;
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
@@ -41,18 +43,25 @@ const MADE_BEFORE_A_RESTORE: u32 = 1000;
 /// The guarded userdata of one VM.
 pub struct Guarded {
     mode: Mode,
-    /// Which snapshots have which.
+    /// Which snapshots have which; their kinds are their sizes.
     pub(super) table: Resources,
     /// How many more may be made before the restore that has begun.
     left: Option<u32>,
-    /// The blocks of those that live through a restore, one behind the other.
+    /// Those that a restore may write to, and their blocks, one behind the other.
+    kept: Vec<*mut c_void>,
     blocks: Vec<u8>,
 }
 
 impl Guarded {
     /// None yet.
     pub fn new(mode: Mode) -> Guarded {
-        Guarded { mode, table: Resources::in_arena(), left: None, blocks: Vec::new() }
+        Guarded {
+            mode,
+            table: Resources::in_arena(),
+            left: None,
+            kept: Vec::new(),
+            blocks: Vec::new(),
+        }
     }
 
     /// Those that are alive, and those that are kept.
@@ -60,10 +69,21 @@ impl Guarded {
         self.table.count()
     }
 
+    /// Room for the blocks of all that are in the table. What a finalizer makes before a restore is
+    /// not in its snapshot.
+    fn reserve(&mut self) -> Result<()> {
+        let (count, bytes) = self.table.sizes();
+        self.kept.clear();
+        self.blocks.clear();
+        self.kept.try_reserve(count).map_err(no_room("copy of userdata"))?;
+        self.blocks.try_reserve(bytes).map_err(no_room("copy of userdata"))
+    }
+
     fn note(
         &mut self,
         keeps_snapshots: bool,
         object: *mut c_void,
+        bytes: u32,
     ) -> std::result::Result<u32, c_int> {
         match self.mode {
             Mode::Off => return Err(lua::GUARD_NO),
@@ -73,7 +93,7 @@ impl Guarded {
         if let Some(left) = &mut self.left {
             *left = left.checked_sub(1).ok_or(lua::GUARD_TOO_MANY)?;
         }
-        let id = self.table.create(object, 0).map_err(|_| lua::GUARD_NO_MEMORY)?;
+        let id = self.table.create(object, bytes).map_err(|_| lua::GUARD_NO_MEMORY)?;
         self.table.name(id, object);
         Ok(id as u32)
     }
@@ -82,10 +102,12 @@ impl Guarded {
 /// A userdata gets a finalizer in C (a hook of C).
 ///
 /// # Safety
-/// Lua is running in the VM, on this OS thread; `place` is a place for a number.
+/// This OS thread holds the VM; `object` is a userdata of so many bytes; `place` is a place for a
+/// number.
 pub unsafe extern "C" fn guard(
     thread: *mut lua_State,
     object: *mut c_void,
+    bytes: u32,
     place: *mut u32,
 ) -> c_int {
     // SAFETY: the contract above; the references end at once.
@@ -95,7 +117,7 @@ pub unsafe extern "C" fn guard(
                 (*vm).guarded.table.follow(&(*vm).outside.table);
             }
             let keeps_snapshots = (*vm).history.max_snapshots() > 0;
-            match (*vm).guarded.note(keeps_snapshots, object) {
+            match (*vm).guarded.note(keeps_snapshots, object, bytes) {
                 Ok(index) => {
                     (*vm).guards = true;
                     *place = index;
@@ -142,58 +164,124 @@ pub unsafe extern "C" fn kept(main: *mut lua_State, cursor: *mut u64) -> *mut c_
     }
 }
 
-/// Makes room for the blocks that a restore leaves as they are, finalizes what it takes away, and
-/// copies the blocks. After an error nothing has changed; the restore itself, which was prepared
-/// before, does not fail.
+/// Snapshots are about to be kept: what was made before is guarded from here on. After an error
+/// some of it is, which nobody sees.
 ///
 /// # Safety
-/// As for [`super::timeline::capture`]; the n-th newest snapshot is held.
+/// As for [`super::timeline::capture`].
+pub unsafe fn turn_on(vm: *mut Vm) -> Result<()> {
+    // SAFETY: the contract above; the hook that this calls takes the VM by itself.
+    match unsafe { keep_snapshots(vm, true) } {
+        0 => Err(HostError::NoRoom { what: "guarded userdata" }.into()),
+        _ => Ok(()),
+    }
+}
+
+/// No snapshots are kept from here on. What is guarded stays so, and is finalized at once.
+///
+/// # Safety
+/// As for [`super::timeline::capture`].
+pub unsafe fn turn_off(vm: *mut Vm) {
+    // SAFETY: the contract above.
+    unsafe { keep_snapshots(vm, false) };
+}
+
+unsafe fn keep_snapshots(vm: *mut Vm, keeps: bool) -> c_int {
+    // SAFETY: the contract of turn_on().
+    unsafe {
+        let guards = keeps && (*vm).guarded.mode != Mode::Off;
+        lua::rlua_c_turn_guard((*vm).main, guards.into())
+    }
+}
+
+/// Makes room for the blocks that a restore leaves as they are, and finalizes what it takes away.
+/// After an error nothing has changed; the restore itself was prepared before, and does not fail.
+///
+/// # Safety
+/// As for [`super::timeline::capture`]; the restore of the n-th newest snapshot is prepared.
 pub unsafe fn before_restore(vm: *mut Vm, n: usize) -> Result<()> {
     // SAFETY: the contract above; the references end before a finalizer runs (V3).
     unsafe {
         if !(*vm).guards {
             return Ok(());
         }
-        let guarded = &mut (*vm).guarded;
-        let sizes = guarded.table.born_before(n).map(|object| lua::rlua_c_guarded_bytes(object));
-        let bytes = sizes.sum();
-        guarded.blocks.clear();
-        guarded.blocks.try_reserve(bytes).map_err(no_room("copy of userdata"))?;
-        guarded.left = Some(MADE_BEFORE_A_RESTORE);
+        (*vm).guarded.reserve()?;
+        (*vm).guarded.left = Some(MADE_BEFORE_A_RESTORE);
         while let Some(unborn) = (*vm).guarded.table.take_unborn(n) {
             lua::rlua_c_end_guarded((*vm).main, unborn.object);
         }
-        let main = (*vm).main;
-        let Guarded { table, blocks, left, .. } = &mut (*vm).guarded;
-        *left = None;
-        for object in table.born_before(n) {
-            let (at, bytes) = (blocks.len(), lua::rlua_c_guarded_bytes(object));
-            debug_assert!(blocks.capacity() - at >= bytes, "the same objects as before");
-            lua::rlua_c_save_guarded(main, object, blocks.as_mut_ptr().add(at).cast());
-            blocks.set_len(at + bytes);
-        }
+        (*vm).guarded.left = None;
     }
     Ok(())
 }
 
-/// Puts back the blocks as [`before_restore`] found them. All that are left are in the snapshot.
+impl Guarded {
+    /// Copies the blocks that a restore may write to. All that are left are in the n-th newest
+    /// snapshot, and [`before_restore`] has made room.
+    ///
+    /// # Safety
+    /// The VM is idle, and its objects are where they were when `before_restore` ended.
+    pub unsafe fn save(&mut self, main: *mut lua_State, n: usize, written: &Written<'_>) {
+        let Guarded { table, kept, blocks, .. } = self;
+        for (object, bytes) in table.born_before(n) {
+            if !written.touches(object, bytes as usize) {
+                continue;
+            }
+            let at = blocks.len();
+            debug_assert!(blocks.capacity() - at >= bytes as usize, "of those before");
+            // SAFETY: the contract above; there is room for the whole object.
+            unsafe {
+                let copy = blocks.as_mut_ptr().add(at).cast();
+                let length = lua::rlua_c_save_guarded(main, object, copy);
+                blocks.set_len(at + length);
+            }
+            kept.push(object);
+        }
+    }
+
+    /// Puts back the blocks as [`save`](Self::save) found them.
+    ///
+    /// # Safety
+    /// Nothing ran since but the restore: the same objects, at the same addresses.
+    unsafe fn put_back(&mut self) {
+        let Guarded { kept, blocks, .. } = self;
+        let mut at = 0;
+        for object in kept.drain(..) {
+            // SAFETY: the contract above.
+            at += unsafe { lua::rlua_c_put_back_guarded(object, blocks.as_ptr().add(at).cast()) };
+        }
+        debug_assert_eq!(at, blocks.len());
+        blocks.clear();
+    }
+
+    /// Verifies the table, where so many snapshots are held, and that each object is there (O1).
+    ///
+    /// # Safety
+    /// The VM is idle.
+    pub unsafe fn check(&self, arena: &Arena, held: usize) -> Result<()> {
+        self.table.check(held)?;
+        for (object, bytes) in self.table.born_before(0) {
+            let offset = object.addr().wrapping_sub(arena.base().addr());
+            let there = arena.block_bytes(offset).is_some_and(|size| size >= bytes as usize);
+            // SAFETY: a block begins there, which is large enough to look into.
+            if !there || unsafe { lua::rlua_c_is_guarded_object(object, bytes) } == 0 {
+                return Err(Flaw::damaged(format_args!(
+                    "O1: a guarded userdata of {bytes} bytes is not at offset {offset}"
+                ))
+                .into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// After the restore: the guarded blocks are what they were.
 ///
 /// # Safety
 /// As for [`super::timeline::capture`]; nothing ran since `before_restore` but the restore.
 pub unsafe fn after_restore(vm: *mut Vm) {
-    // SAFETY: the contract above; the same objects, at the same addresses, in the same order.
-    unsafe {
-        if !(*vm).guards {
-            return;
-        }
-        let Guarded { table, blocks, .. } = &mut (*vm).guarded;
-        let mut at = 0;
-        for object in table.born_before(0) {
-            lua::rlua_c_put_back_guarded(object, blocks.as_ptr().add(at).cast());
-            at += lua::rlua_c_guarded_bytes(object);
-        }
-        debug_assert_eq!(at, blocks.len());
-    }
+    // SAFETY: the contract above.
+    unsafe { (*vm).guarded.put_back() }
 }
 
 /// Finalizes what nothing has any more, the newest first.

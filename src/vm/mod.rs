@@ -115,6 +115,8 @@ impl Vm {
             let Pacing { pause, step_multiplier, step_size, sweep_divisor } = config.pacing;
             // A new state, on which nothing runs; the call raises nothing and allocates nothing.
             lua::rlua_c_pace((*vm).main, pause, step_multiplier, step_size, sweep_divisor);
+            let guards = config.guard != guarded::Mode::Off && config.max_snapshots > 0;
+            lua::rlua_c_turn_guard((*vm).main, guards.into());
         }
         Ok(vm)
     }
@@ -181,7 +183,8 @@ impl Vm {
         self.participants.check(self.outside.table.held())?;
         self.outside.table.check(held)?;
         if self.guards {
-            self.guarded.table.check(held)?;
+            // SAFETY: idle, by the contract above.
+            unsafe { self.guarded.check(&self.arena, held)? };
         }
         Ok(())
     }

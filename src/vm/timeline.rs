@@ -70,6 +70,7 @@ pub unsafe fn restore(vm: *mut Vm, n: usize) -> Result<()> {
     // SAFETY: the contract above.
     unsafe {
         see_idle(vm)?;
+        // From the first finalizer on, nothing can fail.
         (*vm).history.prepare_restore(n)?;
         guarded::before_restore(vm, n)?;
         (*vm).restore_arena(n)?;
@@ -120,7 +121,13 @@ pub unsafe fn set_max_snapshots(vm: *mut Vm, max_snapshots: usize) -> Result<()>
     // SAFETY: the contract above.
     unsafe {
         see_idle(vm)?;
+        if max_snapshots > 0 && (*vm).history.max_snapshots() == 0 {
+            guarded::turn_on(vm)?;
+        }
         (*vm).history.set_max_snapshots(max_snapshots);
+        if max_snapshots == 0 {
+            guarded::turn_off(vm);
+        }
         (*vm).note_discards();
     }
     Ok(())
@@ -136,9 +143,15 @@ impl Vm {
 
     /// Puts the arena back to the n-th newest snapshot.
     fn restore_arena(&mut self, n: usize) -> Result<()> {
-        let Vm { arena, tracker, history, .. } = self;
+        let Vm { main, arena, tracker, history, guards, guarded, .. } = self;
         // SAFETY: Idle (V1), and the commit never falls (R2).
-        unsafe { history.restore(live(arena), tracker.get(), n) }
+        unsafe {
+            history.restore(live(arena), tracker.get(), n, &mut |written| {
+                if *guards {
+                    guarded.save(*main, n, written);
+                }
+            })
+        }
     }
 
     /// What the snapshots have outside: resources, and guarded userdata where there ever were any.

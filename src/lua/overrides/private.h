@@ -16,7 +16,8 @@ typedef struct rlua_Pointer rlua_Pointer;
 typedef struct rlua_Own {
   unsigned int depth; /* entries into Lua on the C stack, of any thread; zero means Idle (V1) */
   unsigned short sweep_divisor; /* of a step's work while sweeping; 1 is stock (collector.c) */
-  unsigned char rounds;         /* of this cycle's mark phase that began (collector.c) */
+  unsigned char rounds : 7;     /* of this cycle's mark phase that began (collector.c) */
+  unsigned char guards : 1; /* userdata with finalizers in C, or refuses them (guarded.c) */
   unsigned char in_arena;       /* 1 in a VM of ours, whatever its allocation function is now */
   unsigned int sliced;   /* low bits of the table that is marked in slices, or 0 (collector.c) */
   unsigned int unsliced; /* the slots of it that no slice marked yet */
