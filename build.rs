@@ -23,16 +23,19 @@ const MATH_FUNCTIONS: [&str; 15] = [
 const UNIT: &str = "src/lua/unit.c";
 
 fn main() -> Result<(), Box<dyn Error>> {
-    for path in ["src/lua", "build.rs", "Cargo.lock"] {
+    for path in ["src/lua", "vendor/patches", "build.rs", "Cargo.lock"] {
         println!("cargo:rerun-if-changed={path}");
     }
-    for name in ["RLUA_SANITIZE", "RLUA_ASSERT", "RLUA_OPT", "RLUA_LUA_PATH", "RLUA_LUA_CPATH"] {
+    for name in ["RLUA_SANITIZE", "RLUA_ASSERT", "RLUA_ORACLE", "RLUA_OPT"] {
+        println!("cargo:rerun-if-env-changed={name}");
+    }
+    for name in ["RLUA_LUA_PATH", "RLUA_LUA_CPATH"] {
         println!("cargo:rerun-if-env-changed={name}");
     }
     let sources = Sources::find()?;
     let lua = sources.folder("lua-src")?.join(LUA_FOLDER);
     let math = compile_math(&sources.folder("core-math-sys")?.join(MATH_FOLDER))?;
-    compile_unit(&lua, &math);
+    compile_unit(&patched(&lua)?, &math);
     stage_headers(&lua)?;
     link_arguments()
 }
@@ -180,6 +183,59 @@ fn write_if_different(target: &Path, text: &[u8]) -> std::io::Result<()> {
     }
 }
 
+/// Copies Lua's sources into the build's own folder, with our patches applied (vendor/README.md).
+///
+/// The version is pinned, so every hunk fits where it says, or the build fails: a hunk that moved
+/// could mark the wrong store.
+fn patched(lua: &Path) -> Result<PathBuf, Box<dyn Error>> {
+    let folder = Path::new(&env::var("OUT_DIR")?).join("lua");
+    fs::create_dir_all(&folder)?;
+    for entry in fs::read_dir(lua)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "c" || extension == "h") {
+            let name = path.file_name().ok_or("a file without a name")?;
+            fs::write(folder.join(name), fs::read(&path)?)?;
+        }
+    }
+    let mut patches: Vec<_> = fs::read_dir("vendor/patches")?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<std::io::Result<_>>()?;
+    patches.sort();
+    for path in patches {
+        let text = fs::read_to_string(&path)?;
+        apply(&text, &folder).map_err(|why| format!("{}: {why}", path.display()))?;
+    }
+    Ok(folder)
+}
+
+/// Applies a patch of several files, each `--- a/name`, `+++ b/name` and its hunks.
+fn apply(patch: &str, folder: &Path) -> Result<(), Box<dyn Error>> {
+    let starts: Vec<_> = patch.match_indices("--- a/").map(|(at, _)| at).collect();
+    if starts.is_empty() {
+        return Err("it names no file".into());
+    }
+    for (at, &start) in starts.iter().enumerate() {
+        let end = starts.get(at + 1).copied().unwrap_or(patch.len());
+        let part = diffy::Patch::from_str(&patch[start..end])?;
+        let name = part.modified().and_then(|name| name.strip_prefix("b/")).ok_or("no name")?;
+        let text =
+            fs::read_to_string(folder.join(name)).map_err(|error| format!("{name}: {error}"))?;
+        let lines: Vec<_> = text.split_inclusive('\n').collect();
+        for hunk in part.hunks() {
+            let first = hunk.old_range().start();
+            let old = hunk.lines().iter().filter_map(|line| match line {
+                diffy::Line::Context(line) | diffy::Line::Delete(line) => Some(line),
+                diffy::Line::Insert(_) => None,
+            });
+            if !old.eq(lines.iter().skip(first - 1).take(hunk.old_range().len())) {
+                return Err(format!("{name}, line {first}: the hunk does not fit").into());
+            }
+        }
+        fs::write(folder.join(name), diffy::apply(&text, &part)?)?;
+    }
+    Ok(())
+}
+
 /// One unit makes Lua's internal calls direct, which is where most of the speed comes from.
 fn compile_unit(lua: &Path, math: &[PathBuf]) {
     let mut unit = cc::Build::new();
@@ -218,6 +274,19 @@ fn compile_unit(lua: &Path, math: &[PathBuf]) {
     search_paths(&mut unit);
     if let Ok(checks) = env::var("RLUA_SANITIZE") {
         unit.flag(format!("-fsanitize={checks}")).flag("-fno-omit-frame-pointer");
+    }
+    if env::var_os("RLUA_ORACLE").is_some_and(|value| value != "0") {
+        unit.define("RLUA_ORACLE", None)
+            .define("_GNU_SOURCE", None)
+            .flag("-fsanitize=kernel-address");
+        for what in [
+            "asan-instrument-reads=0",
+            "asan-instrumentation-with-call-threshold=0",
+            "asan-stack=0",
+            "asan-globals=0",
+        ] {
+            unit.flag("--param").flag(what);
+        }
     }
     if env::var_os("RLUA_ASSERT").is_some_and(|value| value != "0") {
         unit.define("LUAI_ASSERT", None).define("LUA_USE_APICHECK", None);

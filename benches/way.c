@@ -5,7 +5,7 @@
  *   copy_ring    all used memory into the block of the oldest snapshot
  *   copy_reused  all used memory into one block, always the same: the fastest copy there is, but
  *                it keeps one moment only
- *   compare, uffd, auto   the backends of librlua
+ *   compare, uffd, auto, cards   the backends of librlua
  *
  * The arena's base is the 4 GiB boundary below any address in it; rlua_info tells its used bytes.
  */
@@ -19,7 +19,7 @@
 #include <string.h>
 
 static const char *const names[WAY_COUNT] = {
-  "none", "copy_fresh", "copy_ring", "copy_reused", "compare", "uffd", "auto"
+  "none", "copy_fresh", "copy_ring", "copy_reused", "compare", "uffd", "auto", "cards"
 };
 
 void die(const char *format, ...) {
@@ -49,7 +49,8 @@ int way_open(Way *way, int kind, size_t memory_size, size_t kept, int lua_pacing
   config.memory_size = memory_size;
   config.max_snapshots = backend ? kept : 0;
   config.tracker = kind == WAY_COMPARE ? RLUA_TRACKER_COMPARE
-    : kind == WAY_UFFD ? RLUA_TRACKER_UFFD : RLUA_TRACKER_AUTO;
+    : kind == WAY_UFFD ? RLUA_TRACKER_UFFD
+    : kind == WAY_CARDS ? RLUA_TRACKER_CARDS : RLUA_TRACKER_AUTO;
   if (lua_pacing) {
     config.gc_pause = 200;
     config.gc_step_multiplier = 100;

@@ -12,7 +12,7 @@
 #include "rlua.h"
 
 enum { WAY_NONE, WAY_COPY_FRESH, WAY_COPY_RING, WAY_COPY_REUSED, WAY_COMPARE, WAY_UFFD, WAY_AUTO,
-       WAY_COUNT };
+       WAY_CARDS, WAY_COUNT };
 
 /* What a copying way keeps of one moment. */
 typedef struct Copy {

@@ -305,7 +305,7 @@ static void worst_case(const char *path, size_t kib, size_t frames, int kind, in
 }
 
 static void worst(const char *path, size_t kib, size_t frames) {
-  static const int kinds[] = {WAY_NONE, WAY_COMPARE, WAY_UFFD, WAY_AUTO};
+  static const int kinds[] = {WAY_NONE, WAY_COMPARE, WAY_UFFD, WAY_AUTO, WAY_CARDS};
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
     worst_case(path, kib, frames, kinds[i], 0);
   worst_case(path, kib, frames, WAY_NONE, 1);

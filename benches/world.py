@@ -14,7 +14,7 @@ from table import load, median, pair_ratio, pin, save, show
 HERE = os.path.dirname(os.path.abspath(__file__))
 LUA = os.path.join(HERE, "world.lua")
 COPIES = ["copy_fresh", "copy_ring", "copy_reused"]
-BACKENDS = ["compare", "uffd", "auto"]
+BACKENDS = ["compare", "uffd", "auto", "cards"]
 WORLDS_KIB = [256, 1024, 4096, 16384, 65536]
 SCRIPTS = ["fib", "mandelbrot", "queens", "methods", "binary_trees", "string_build", "tables"]
 

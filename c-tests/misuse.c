@@ -291,7 +291,7 @@ TEST(configurations_that_make_no_sense) {
     check_bad_config(&config, RLUA_BAD_CONFIG);
     CHECK(strstr(rlua_last_error(NULL), "reserved") != NULL);
     config.reserved = 0;
-    config.tracker = 3;
+    config.tracker = 4;
     check_bad_config(&config, RLUA_BAD_CONFIG);
     config.tracker = 99;
     check_bad_config(&config, RLUA_BAD_CONFIG);

@@ -98,7 +98,7 @@ typedef int (*rlua_HostFunction)(lua_State *L, void *ud);
  */
 typedef enum rlua_Tracker {
   /**
-   * The environment variable RLUA_TRACKER (auto, compare, uffd); else the library
+   * The environment variable RLUA_TRACKER (auto, compare, uffd, cards); else the library
    * chooses, and chooses anew as the VM's frames change.
    */
   RLUA_TRACKER_AUTO = 0,
@@ -110,6 +110,11 @@ typedef enum rlua_Tracker {
    * Linux userfaultfd (6.7 and later): the kernel tells. Costs a fault per written page.
    */
   RLUA_TRACKER_UFFD = 2,
+  /**
+   * Lua and the library say which lines they write. Works everywhere, and asks nothing of the
+   * system. Userdata and blocks of the host are compared.
+   */
+  RLUA_TRACKER_CARDS = 3,
 } rlua_Tracker;
 
 /**

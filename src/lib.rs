@@ -16,6 +16,7 @@
 //! ```
 
 pub mod arena;
+pub mod cards;
 pub mod digits;
 pub mod error;
 pub mod ffi;

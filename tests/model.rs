@@ -326,9 +326,9 @@ proptest! {
     }
 }
 
-/// The backends of this machine: auto, compare, copy, and uffd where the kernel has it.
+/// The backends of this machine: auto, compare, cards, and uffd where the kernel has it.
 fn trackers() -> Vec<i32> {
-    let mut trackers = vec![0, 1];
+    let mut trackers = vec![0, 1, 3];
     match rlua::sys::written::probe() {
         Ok(()) => trackers.push(2),
         Err(why) => {

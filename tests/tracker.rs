@@ -6,6 +6,7 @@
 //! on purpose, and one that changes its backend at random, go through the same programs.
 
 use proptest::prelude::*;
+use rlua::cards::Cards;
 use rlua::error::Result;
 use rlua::pages::{Live, PageSet};
 use rlua::region::Region;
@@ -108,6 +109,7 @@ impl Tracker for Wrong {
 fn boxed(backend: Backend) -> Box<dyn Tracker> {
     match backend {
         Backend::Auto(auto) => Box::new(auto),
+        Backend::Cards(cards) => Box::new(cards),
         Backend::Compare(compare) => Box::new(compare),
         Backend::Uffd(uffd) => Box::new(uffd),
     }
@@ -115,8 +117,10 @@ fn boxed(backend: Backend) -> Box<dyn Tracker> {
 
 fn open(id: i32, region: &Region) -> Box<dyn Tracker> {
     let (base, bytes) = (region.base().as_ptr(), region.reserved_bytes());
-    // SAFETY: the rig keeps the region longer than the tracker.
-    let real = |id| boxed(unsafe { tracker::open(id, base, bytes) }.unwrap());
+    // The backend of that name alone looks at them.
+    let marks = Box::leak(Box::new(Cards::new(bytes).unwrap())).marks();
+    // SAFETY: the rig keeps the region longer than the tracker, and the cards are never dropped.
+    let real = |id| boxed(unsafe { tracker::open(id, base, bytes, marks) }.unwrap());
     match id {
         // One kernel watch a region: two would take each other's reports.
         SWITCHING => Box::new(Switching { backends: vec![real(0), real(1)], random: 1 }),

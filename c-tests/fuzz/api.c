@@ -757,6 +757,17 @@ static int leaves_all(int status) {
            status == RLUA_BAD_CONFIG || status == RLUA_STALE;
 }
 
+/* The threads on which calls are going on; the height of such a one is its caller's to know. */
+static lua_State *calling[DEEPEST + 2];
+static size_t calls;
+
+static int is_calling(const lua_State *L) {
+    size_t i;
+    for (i = 0; i < calls; i++)
+        if (calling[i] == L) return 1;
+    return 0;
+}
+
 static void one_call(const Function *function, lua_State *L) {
     Vm *vm = vm_of(L);
     int before = vm ? lua_gettop(L) : 0, busy = vm && (vm->depth || vm->working), status;
@@ -773,7 +784,10 @@ static void one_call(const Function *function, lua_State *L) {
     }
     fuzz->step++;
     fuzz->counts[CALLS]++;
+    CHECK(calls < COUNT_OF(calling));
+    calling[calls++] = L;
     status = function->call(L);
+    calls--;
     see_answer(function, L, status, before);
     if (busy && (function->flags & IDLE) && status == RLUA_OK)
         FAIL("%s is done in a busy VM", function->name);
@@ -809,9 +823,9 @@ static void some_calls(Vm *vm, lua_State *L, int most, int only_pushes) {
         const Function *function = &functions[below(&R, COUNT_OF(functions))];
         lua_State *on = one_in(&R, 4) ? any_state() : a_thread(vm);
         Vm *other = vm_of(on);
-        if (other && (only_pushes || other->fragile)) {
+        if (other && (only_pushes || other->fragile || (on != L && is_calling(on)))) {
             if (other == vm) on = L;
-            else if (other->fragile) continue;
+            else if (other->fragile || is_calling(on)) continue;
         }
         if (only_pushes && !(function->flags & PUSH)) continue;
         if (other && on != L && lua_gettop(on) > TOP_MAX && other->depth == 0) lua_settop(on, 9);

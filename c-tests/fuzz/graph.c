@@ -518,7 +518,8 @@ static void skip_empty(void) {
 
 static void open_graph(uint64_t seed) {
     static const size_t limits[] = {256 * KIB, 512 * KIB, 384 * KIB, 1 * MIB, 2 * MIB, 4 * MIB};
-    static const int trackers[] = {RLUA_TRACKER_AUTO, RLUA_TRACKER_UFFD, RLUA_TRACKER_COMPARE};
+    static const int trackers[] = {RLUA_TRACKER_AUTO, RLUA_TRACKER_UFFD, RLUA_TRACKER_COMPARE,
+                                   RLUA_TRACKER_CARDS};
     rlua_Config config;
     int status;
     memset(&config, 0, sizeof config);
@@ -526,7 +527,8 @@ static void open_graph(uint64_t seed) {
     config.memory_size = one_in(&choice, 16) ? 0 : limits[below(&choice, COUNT_OF(limits))];
     config.max_snapshots = max_snapshots = (size_t)(1 + below(&choice, HELD - 2));
     config.seed = seed;
-    config.tracker = trackers[seed % 3];
+    /* One that the environment asks for is the only one. */
+    config.tracker = getenv("RLUA_TRACKER") ? RLUA_TRACKER_AUTO : trackers[seed % 4];
     if (one_in(&choice, 3)) config.gc_step_multiplier = 100, config.gc_sweep_divisor = 1;
     status = rlua_open(&config, &L);
     if (status == RLUA_UNSUPPORTED) {

@@ -23,13 +23,15 @@ static void slice_ends(lua_State *thread, lua_Debug *record) {
 }
 
 static void open_slices(uint64_t seed) {
-    static const int trackers[] = {RLUA_TRACKER_AUTO, RLUA_TRACKER_UFFD, RLUA_TRACKER_COMPARE};
+    static const int trackers[] = {RLUA_TRACKER_AUTO, RLUA_TRACKER_UFFD, RLUA_TRACKER_COMPARE,
+                                   RLUA_TRACKER_CARDS};
     rlua_Config config;
     memset(&config, 0, sizeof config);
     config.size = sizeof config;
     config.max_snapshots = (size_t)(1 + below(&R, 12));
     config.memory_size = 128 * MIB;
-    config.tracker = trackers[seed % 3];
+    /* One that the environment asks for is the only one. */
+    config.tracker = getenv("RLUA_TRACKER") ? RLUA_TRACKER_AUTO : trackers[seed % 4];
     if (rlua_open(&config, &L) == RLUA_UNSUPPORTED) {
         config.tracker = RLUA_TRACKER_AUTO;
         CHECK_OK(rlua_open(&config, &L));

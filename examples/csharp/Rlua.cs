@@ -82,7 +82,7 @@ namespace Rlua
     }
 
     /// <summary>rlua_Tracker of rlua.h: which way written pages are found.</summary>
-    public enum Tracker { Auto = 0, Compare = 1, Uffd = 2 }
+    public enum Tracker { Auto = 0, Compare = 1, Uffd = 2, Cards = 3 }
 
     /// <summary>rlua_Guard of rlua.h: what a userdata with a finalizer in C means.</summary>
     public enum Guard { On = 0, Refuse = 1, Off = 2 }

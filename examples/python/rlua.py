@@ -122,6 +122,7 @@ class Tracker(enum.IntEnum):
     AUTO = 0
     COMPARE = 1
     UFFD = 2
+    CARDS = 3
 
 
 class Guard(enum.IntEnum):

@@ -4,7 +4,7 @@
 //! owner: it cannot know the owners.
 
 use super::Arena;
-use super::classes::{Shape, class_of_shape, shape, units_of_shape};
+use super::classes::{Shape, list_of_shape, shape, units_of_shape};
 use super::layout::*;
 use super::runs::bin_of;
 use crate::error::Flaw;
@@ -115,22 +115,28 @@ impl Arena {
     unsafe fn check_slabs(&self, header: &Header, runs: &[usize]) -> Found<()> {
         let is_run = |offset: usize| runs.binary_search(&offset).is_ok();
         ensure!(is_run(header.map as usize), "A2: the slab map is no run");
-        let (mut open, mut unit, mut counts) = (0, 0, [0; CLASSES]);
+        let (mut open, mut unit, mut counts) = (0, 0, [0; LISTS]);
         // SAFETY: the map has `map_units` bytes; slabs are followed only where a run starts.
         unsafe {
             while unit < header.map_units as usize {
-                if self.base.add(header.map as usize + unit).read() == 0 {
+                let tag = self.base.add(header.map as usize + unit).read();
+                let at = unit * UNIT;
+                if tag == OPAQUE && is_run(at) {
+                    ensure!(!self.is_free(at), "C3: run {at:#x} is free and opaque");
+                    unit += self.check_opaque(at)?;
+                    continue;
+                }
+                if tag == 0 {
                     unit += 1;
                     continue;
                 }
-                let at = unit * UNIT;
                 ensure!(is_run(at), "A2: slab {at:#x} is no run");
                 unit += self.check_slab(header, at)?;
                 open += self.has_room(at) as usize;
-                counts[class_of_shape((*self.slab(at)).shape)] += 1;
+                counts[list_of_shape((*self.slab(at)).shape)] += 1;
             }
             ensure!(counts == header.slab_counts, "A2: slabs are miscounted");
-            for class in 0..CLASSES {
+            for class in 0..LISTS {
                 let (mut at, mut prev) = (header.slabs[class] as usize, 0);
                 while at != 0 {
                     let listed = open > 0 && is_run(at) && self.slab_of(at) == at;
@@ -140,7 +146,7 @@ impl Arena {
                     );
                     let slab = self.slab(at).read();
                     ensure!(
-                        class_of_shape(slab.shape) == class && (prev == 0 || slab.prev == prev),
+                        list_of_shape(slab.shape) == class && (prev == 0 || slab.prev == prev),
                         "A2: slab {at:#x} is in the wrong list or place"
                     );
                     open -= 1;
@@ -150,6 +156,18 @@ impl Arena {
         }
         ensure!(open == 0, "A2: a slab with a free block is in no list");
         Ok(())
+    }
+
+    /// Verifies that all of an opaque run is in the map; answers its units.
+    unsafe fn check_opaque(&self, at: usize) -> Found<usize> {
+        // SAFETY: the run is one of ours (the caller).
+        let units = unsafe { self.stride(at) } / UNIT;
+        for unit in 0..units {
+            // SAFETY: as above.
+            let opaque = unsafe { self.is_opaque(at + unit * UNIT) };
+            ensure!(opaque, "C3: the map cuts the opaque run {at:#x}");
+        }
+        Ok(units)
     }
 
     unsafe fn has_room(&self, at: usize) -> bool {
@@ -168,7 +186,8 @@ impl Arena {
             ensure!(self.stride(at) >= units * UNIT, "A2: slab {at:#x} is cut short");
             for place in 0..units {
                 let tag = self.base.add(header.map as usize + at / UNIT + place).read();
-                ensure!(tag as usize == place + 1, "A2: the map cuts slab {at:#x}");
+                let opaque = if list_of_shape(slab.shape) >= CLASSES { OPAQUE } else { 0 };
+                ensure!(tag == opaque | (place as u8 + 1), "A2: the map cuts slab {at:#x}");
             }
             let (size, end) = (size as usize, end as usize);
             let on_grid = |offset: usize| {

@@ -15,7 +15,8 @@ pub const MAX_UNITS: usize = 4;
 /// Short slabs of a class, before its slabs get their full length.
 const SHORT_SLABS: u32 = 4;
 
-/// A slab's size class and length. As a number: the class, and 32 times the units less one.
+/// A slab's size class and length. As a number: the class, 32 times the units less one, and 128
+/// where it is opaque.
 #[derive(Clone, Copy)]
 pub struct Shape {
     /// Bytes of a block.
@@ -49,10 +50,10 @@ pub fn shape(number: u16) -> Shape {
     SHAPE[number as usize & (SHAPES - 1)]
 }
 
-/// The class of a shape.
+/// The list of a shape's slabs: its class, and [`CLASSES`] more where it is opaque.
 #[inline(always)]
-pub fn class_of_shape(number: u16) -> usize {
-    number as usize & (CLASSES - 1)
+pub fn list_of_shape(number: u16) -> usize {
+    (number as usize & (CLASSES - 1)) | ((number as usize & SHAPES) / MAX_UNITS)
 }
 
 /// The units of a shape.
@@ -61,8 +62,9 @@ pub fn units_of_shape(number: u16) -> usize {
     (number as usize & (SHAPES - 1)) / CLASSES + 1
 }
 
-/// The shape of the next slab of a class that has `slabs` already.
-pub fn next_shape(class: usize, slabs: u32) -> u16 {
+/// The shape of the next slab of a list that has `slabs` already.
+pub fn next_shape(list: usize, slabs: u32) -> u16 {
+    let (class, opaque) = (list & (CLASSES - 1), list & CLASSES);
     let size = SIZE[class & (CLASSES - 1)] as usize;
     let short = if 2 * size + SLAB_FIRST + HEAD <= UNIT { 1 } else { 2 };
     let full = if size <= 64 {
@@ -73,7 +75,7 @@ pub fn next_shape(class: usize, slabs: u32) -> u16 {
         MAX_UNITS
     };
     let units = if slabs < SHORT_SLABS { short } else { full };
-    (class + (units - 1) * CLASSES) as u16
+    (class + (units - 1) * CLASSES + opaque * MAX_UNITS) as u16
 }
 
 const fn sizes() -> [u16; CLASSES] {
@@ -140,7 +142,11 @@ mod tests {
             for slabs in [0, 1, SHORT_SLABS, 1000] {
                 let number = next_shape(class, slabs);
                 let Shape { size, end } = shape(number);
-                assert_eq!((class_of_shape(number), size), (class, bytes));
+                assert_eq!((list_of_shape(number), size), (class, bytes));
+                let opaque = next_shape(class + CLASSES, slabs);
+                assert_eq!(list_of_shape(opaque), class + CLASSES);
+                assert_eq!(shape(opaque).end, shape(number).end);
+                assert_eq!(units_of_shape(opaque), units_of_shape(number));
                 let bytes = units_of_shape(number) * UNIT;
                 assert!((end as usize - SLAB_FIRST) / size as usize >= 2, "class of {size}");
                 assert!(end as usize <= bytes - HEAD);

@@ -24,6 +24,12 @@ pub const CUTS: usize = 8;
 /// Size classes of small blocks.
 pub const CLASSES: usize = 32;
 
+/// Lists of slabs: a size class has one for Lua's blocks, and one for opaque ones.
+pub const LISTS: usize = 2 * CLASSES;
+
+/// In a byte of the map: the unit holds opaque memory, which hosts write at any time.
+pub const OPAQUE: u8 = 0x80;
+
 /// Reads as "rluaAR01".
 pub const MAGIC: u64 = u64::from_le_bytes(*b"rluaAR01");
 
@@ -36,9 +42,10 @@ pub struct Header {
     pub limit: u64,
     /// End of the used part: where the next run's payload would start.
     pub top: u64,
-    /// The slab map, itself a run: one byte a unit, 0 or 1 + the unit's place in its slab.
+    /// The slab map, itself a run: one byte a unit, 0 or 1 + the unit's place in its slab, with
+    /// [`OPAQUE`] where the slab, or the run, is opaque.
     pub map: u32,
-    /// Units that the map covers. Units beyond hold no slab.
+    /// Units that the map covers. Units beyond hold no slab and nothing opaque.
     pub map_units: u32,
     /// For each level, whether any of its bins holds a run.
     pub level_bits: u32,
@@ -48,10 +55,10 @@ pub struct Header {
     pub cut_bits: [u8; 32],
     /// First free run of each bin.
     pub free_runs: [[u32; CUTS]; LEVELS],
-    /// First slab with a free block, for each size class.
-    pub slabs: [u32; CLASSES],
-    /// Slabs of each size class.
-    pub slab_counts: [u32; CLASSES],
+    /// First slab with a free block, for each list.
+    pub slabs: [u32; LISTS],
+    /// Slabs of each list, those without a free block too.
+    pub slab_counts: [u32; LISTS],
 }
 
 /// Offset of the first run's payload.

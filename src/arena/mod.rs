@@ -13,6 +13,8 @@
 //! - A3 *total*: never panics, never asks the system's allocator; NULL when the limit is reached;
 //!   a shrink never fails.
 //! - A4 *reproducible*: the same requests give the same offsets, on every machine.
+//! - C2 *marked*: the lines of what it hands out, resizes (the old extent and the new), frees, and
+//!   writes for itself are marked in the region's cards; but for the header, which is suspect.
 //! - Z1 *zero*: memory that the top rises over is zero, up to the end of the last page. So a page's
 //!   bytes depend on what was requested and written since it came into use, not on what lay there
 //!   before, and the same inputs give the same bytes again after a restore.
@@ -26,13 +28,15 @@ mod blocks;
 mod check;
 pub mod classes;
 pub mod layout;
+mod opaque;
 mod runs;
 mod slabs;
 
+use crate::cards::{Cards, Marks};
 use crate::error::{Error, Result};
 use crate::region::{self, Region};
 use crate::units::PAGE_SIZE;
-use classes::{MAX_SMALL, class_for, class_of_shape, shape};
+use classes::{MAX_SMALL, class_for, list_of_shape, shape};
 use layout::*;
 use runs::stride_for;
 use std::ffi::c_void;
@@ -41,6 +45,9 @@ use std::ptr;
 
 /// What Lua passes as the old size of a new userdata: its tag (`LUA_TUSERDATA`).
 const KIND_USERDATA: usize = 7;
+/// The same of a new thread (`LUA_TTHREAD`): hosts write to its extra space. Lua allocates the main
+/// thread and the global state as one large block of this kind, which is suspect by itself.
+const KIND_THREAD: usize = 8;
 /// The same of a new string (`LUA_TSTRING`), which is filled as soon as it is made.
 const KIND_STRING: usize = 4;
 
@@ -51,11 +58,14 @@ const FIRST_MAP_UNITS: usize = 256;
 pub struct Arena {
     /// Copy of the region's base, one load away from the allocation function.
     base: *mut u8,
+    /// Of `table`.
+    cards: Marks,
     /// Retired when the arena is dropped.
     region: ManuallyDrop<Region>,
     /// The most that `used_bytes` has been. Outside the region, since it must not fall in a
     /// restore: bytes beyond it were never written (Z1).
     peak_bytes: usize,
+    table: Cards,
 }
 
 impl Drop for Arena {
@@ -78,8 +88,10 @@ impl Arena {
         let mut region = Region::reserve(limit)?;
         region.commit_to(FIRST)?;
         let base = region.base().as_ptr();
+        let table = Cards::new(region.reserved_bytes())?;
+        let cards = table.marks();
         let region = ManuallyDrop::new(region);
-        let mut arena = Arena { base, region, peak_bytes: FIRST };
+        let mut arena = Arena { base, cards, region, peak_bytes: FIRST, table };
         // SAFETY: the header's bytes are committed and zero, which is a valid Header.
         unsafe {
             let header = arena.header();
@@ -104,6 +116,17 @@ impl Arena {
     /// First byte of the region.
     pub fn base(&self) -> *mut u8 {
         self.base
+    }
+
+    /// The cards of the region, while the arena lives.
+    pub fn cards(&self) -> Marks {
+        self.table.marks()
+    }
+
+    /// Marks the header, which whoever allocates writes to (C3).
+    pub fn suspect_header(&self) {
+        // SAFETY: inside the region.
+        unsafe { self.cards.mark_range(0, FIRST) };
     }
 
     /// Bytes of addresses from the base that belong to the region.
@@ -133,13 +156,14 @@ impl Arena {
         unsafe { (*self.header()).limit as usize }
     }
 
-    /// A block of `size` bytes, or NULL at the limit. Aligned to 8; userdata to 16.
+    /// A block of `size` bytes, or NULL at the limit. Aligned to 8; opaque ones to 16.
     #[inline(always)]
     unsafe fn alloc(&mut self, size: usize, kind: usize) -> *mut u8 {
-        // malloc gives 16, and hosts keep vectors in userdata.
-        let size = if kind == KIND_USERDATA { size.saturating_add(15) & !15 } else { size };
         // SAFETY: the arena is consistent between calls.
         unsafe {
+            if kind == KIND_USERDATA || kind == KIND_THREAD && size <= MAX_SMALL {
+                return self.alloc_opaque(size);
+            }
             if size <= MAX_SMALL {
                 return self.alloc_block(class_for(size));
             }
@@ -162,7 +186,12 @@ impl Arena {
     #[inline(never)]
     unsafe fn free_large(&mut self, offset: usize) -> *mut u8 {
         // SAFETY: the run is one of ours (the caller).
-        unsafe { self.free_run(offset) };
+        unsafe {
+            if self.is_opaque(offset) {
+                self.note_opaque(offset, self.stride(offset), false);
+            }
+            self.free_run(offset);
+        }
         ptr::null_mut()
     }
 
@@ -186,8 +215,12 @@ impl Arena {
         unsafe {
             let slab = self.slab_of(offset);
             let held;
+            if self.is_opaque(offset) {
+                return self.resize_opaque(block, size);
+            }
             if slab == 0 {
                 held = self.stride(offset) - HEAD;
+                self.cards.mark_range(offset, held);
                 // A block that shrinks to half moves down where there is room below: what stays
                 // behind at a former peak would keep the arena that large.
                 let sinks = size <= held / 2 && {
@@ -195,12 +228,14 @@ impl Arena {
                     lower != 0 && lower < offset
                 };
                 if !sinks && self.resize_run(offset, size) {
+                    self.cards.mark_range(offset, self.stride(offset) - HEAD);
                     return block;
                 }
             } else {
                 let number = (*self.slab(slab)).shape;
                 held = shape(number).size as usize;
-                if size <= held && class_for(size) == class_of_shape(number) {
+                self.cards.mark_block(offset, held);
+                if size <= held && class_for(size) == list_of_shape(number) {
                     return block;
                 }
             }
@@ -216,6 +251,25 @@ impl Arena {
             ptr::copy_nonoverlapping(block, moved, held.min(size));
             self.free(block);
             moved
+        }
+    }
+
+    /// As [`allocate`](Self::allocate), for hosts (`lua_getallocf`): nobody knows when they write
+    /// to what they are given.
+    ///
+    /// # Safety
+    /// As for [`allocate`](Self::allocate).
+    pub unsafe extern "C" fn allocate_for_host(
+        ud: *mut c_void,
+        block: *mut c_void,
+        old_size: usize,
+        new_size: usize,
+    ) -> *mut c_void {
+        let kind = if block.is_null() { KIND_USERDATA } else { old_size };
+        // SAFETY: the caller's contract. Lua may know nothing of the call.
+        unsafe {
+            (*ud.cast::<Arena>()).suspect_header();
+            Arena::allocate(ud, block, kind, new_size)
         }
     }
 

@@ -79,6 +79,8 @@ impl Arena {
         unsafe {
             (*self.head(run)).stride_free = stride as u32 | free as u32;
             (*self.head(run + stride)).prev_stride = stride as u32;
+            self.cards.mark(run - HEAD);
+            self.cards.mark(run + stride - HEAD);
         }
     }
 
@@ -90,8 +92,10 @@ impl Arena {
             let header = self.header();
             let first = (*header).free_runs[level][cut];
             *self.links(run) = FreeLinks { next: first, prev: 0 };
+            self.cards.mark(run);
             if first != 0 {
                 (*self.links(first as usize)).prev = run as u32;
+                self.cards.mark(first as usize);
             }
             (*header).free_runs[level][cut] = run as u32;
             (*header).cut_bits[level] |= 1 << cut;
@@ -106,9 +110,11 @@ impl Arena {
             let FreeLinks { next, prev } = self.links(run).read();
             if next != 0 {
                 (*self.links(next as usize)).prev = prev;
+                self.cards.mark(next as usize);
             }
             if prev != 0 {
                 (*self.links(prev as usize)).next = next;
+                self.cards.mark(prev as usize);
                 return;
             }
             let header = self.header();
@@ -186,6 +192,7 @@ impl Arena {
             }
             (*self.header()).top = end as u64;
             (*self.head(end)).stride_free = 0;
+            self.cards.mark(end - HEAD);
         }
         self.peak_bytes = self.peak_bytes.max(end);
         true
@@ -204,6 +211,7 @@ impl Arena {
                 let start = self.base.add(at);
                 if next - at < PAGE_SIZE || !is_zero_page(start) {
                     ptr::write_bytes(start, 0, next - at);
+                    self.cards.mark_range(at, next - at);
                 }
             }
             at = next;
@@ -220,6 +228,7 @@ impl Arena {
             if found != 0 {
                 self.unlink(found);
                 self.trim(found, self.stride(found), stride);
+                self.cards.mark_range(found, bytes);
                 return found;
             }
             let run = (*self.header()).top as usize;
@@ -227,6 +236,7 @@ impl Arena {
                 return 0;
             }
             self.set_run(run, stride, false);
+            self.cards.mark_range(run, bytes);
             run
         }
     }
@@ -271,6 +281,7 @@ impl Arena {
         // SAFETY: the contract above.
         unsafe {
             let mut end = run + self.stride(run);
+            self.cards.mark_range(run, end - run);
             let before = (*self.head(run)).prev_stride as usize;
             if before != 0 && self.is_free(run - before) {
                 start = run - before;
@@ -279,6 +290,7 @@ impl Arena {
             if end as u64 == (*self.header()).top {
                 (*self.header()).top = start as u64;
                 (*self.head(start)).stride_free = 0;
+                self.cards.mark(start - HEAD);
                 self.settle();
                 return;
             }
@@ -287,7 +299,7 @@ impl Arena {
                 end += self.stride(end);
             }
             self.push_free(start, end - start);
-            // The map at the top may sink into it now.
+            // What the map covers may have pushed it up, and it may have held the top up.
             let header = self.header();
             if end == (*header).map as usize && (end + self.stride(end)) as u64 == (*header).top {
                 self.settle();

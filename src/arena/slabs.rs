@@ -6,7 +6,7 @@
 //! so that blocks come from pages that are dirty already. A byte map tells which units belong to
 //! a slab: a block finds its slab from its address, whatever size its owner claims.
 
-use super::classes::{Shape, class_of_shape, next_shape, shape, units_of_shape};
+use super::classes::{Shape, list_of_shape, next_shape, shape, units_of_shape};
 use super::layout::*;
 use super::runs::stride_for;
 use super::{Arena, FIRST_MAP_UNITS};
@@ -33,7 +33,7 @@ impl Arena {
             if unit >= (*header).map_units as usize {
                 return 0;
             }
-            match self.base.add((*header).map as usize + unit).read() {
+            match self.base.add((*header).map as usize + unit).read() & !OPAQUE {
                 0 => 0,
                 place => (unit + 1 - place as usize) * UNIT,
             }
@@ -68,6 +68,8 @@ impl Arena {
                     (*self.header()).slabs[class] = (*slab).next;
                 }
             }
+            self.cards.mark(at);
+            self.cards.mark_block(block.addr() - self.base.addr(), size as usize);
             block
         }
     }
@@ -88,8 +90,10 @@ impl Arena {
         unsafe {
             let slab = self.slab(at);
             let number = (*slab).shape;
-            let class = class_of_shape(number);
+            let class = list_of_shape(number);
             let was_full = (*slab).free == 0 && (*slab).fresh == shape(number).end;
+            self.cards.mark(at);
+            self.cards.mark_block(offset, shape(number).size as usize);
             self.base.add(offset).cast::<u16>().write((*slab).free);
             (*slab).free = (offset - at) as u16;
             (*slab).used -= 1;
@@ -110,6 +114,7 @@ impl Arena {
             (*self.slab(at)).next = first;
             if first != 0 {
                 (*self.slab(first as usize)).prev = at as u32;
+                self.cards.mark(first as usize);
             }
             (*self.header()).slabs[class] = at as u32;
         }
@@ -142,25 +147,27 @@ impl Arena {
         // SAFETY: the contract above; a slab with no used block is in its class's list.
         unsafe {
             let Slab { next, prev, shape: number, .. } = self.slab(at).read();
-            let class = class_of_shape(number);
+            let class = list_of_shape(number);
             if (*self.header()).slabs[class] as usize == at {
                 (*self.header()).slabs[class] = next;
             } else {
                 (*self.slab(prev as usize)).next = next;
+                self.cards.mark(prev as usize);
                 if next != 0 {
                     (*self.slab(next as usize)).prev = prev;
+                    self.cards.mark(next as usize);
                 }
             }
             (*self.header()).slab_counts[class] -= 1;
             for unit in 0..units_of_shape(number) {
-                self.base.add((*self.header()).map as usize + at / UNIT + unit).write(0);
+                self.map(at / UNIT + unit, 0);
             }
             self.free_run(at);
         }
     }
 
-    /// Called when the top has fallen: what is left below it only for convenience, an empty slab
-    /// or the map, would hold the top up, and with it the size of every snapshot.
+    /// Called when the top has fallen, or could: what is left below it only for convenience, an
+    /// empty slab or the map, would hold the top up, and with it the size of every snapshot.
     pub(super) unsafe fn settle(&mut self) {
         // SAFETY: the contract above; a stride of 0 before the top says that there is no run.
         unsafe {
@@ -175,9 +182,13 @@ impl Arena {
             } else if run == (*self.header()).map as usize {
                 // Covers twice what is used, so that a top that comes and goes moves it seldom.
                 let units = (2 * top / UNIT).max(FIRST_MAP_UNITS);
-                let smaller = units.min((*self.header()).map_units as usize);
+                let held = (*self.header()).map_units as usize;
+                let smaller = units.min(held);
                 if self.find(stride_for(smaller)) != 0 {
                     self.move_map(smaller);
+                } else if smaller <= held / 2 {
+                    (*self.header()).map_units = smaller as u32;
+                    self.resize_run(run, smaller);
                 }
             }
         }
@@ -198,10 +209,11 @@ impl Arena {
                 self.free_run(at);
                 return 0;
             }
+            let opaque = if class >= CLASSES { OPAQUE } else { 0 };
             for unit in 0..units {
-                let place = self.base.add((*self.header()).map as usize + at / UNIT + unit);
-                place.write(unit as u8 + 1);
+                self.map(at / UNIT + unit, opaque | (unit as u8 + 1));
             }
+            self.cards.mark(at);
             self.slab(at).write(Slab {
                 free: 0,
                 fresh: SLAB_FIRST as u16,
@@ -216,8 +228,18 @@ impl Arena {
         }
     }
 
+    /// Writes a byte of the map.
+    pub(super) unsafe fn map(&mut self, unit: usize, byte: u8) {
+        // SAFETY: the contract above; the map covers the unit.
+        unsafe {
+            let place = (*self.header()).map as usize + unit;
+            self.base.add(place).write(byte);
+            self.cards.mark(place);
+        }
+    }
+
     /// Makes the map cover `units` units: it moves to a run of twice the size, or more.
-    unsafe fn cover(&mut self, units: usize) -> bool {
+    pub(super) unsafe fn cover(&mut self, units: usize) -> bool {
         // SAFETY: the contract above.
         unsafe {
             let (held, limit) = ((*self.header()).map_units as usize, (*self.header()).limit);

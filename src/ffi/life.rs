@@ -15,13 +15,16 @@ use std::ptr;
 /// Which way a VM finds the pages that were written since the last snapshot.
 #[repr(C)]
 pub enum rlua_Tracker {
-    /// The environment variable RLUA_TRACKER (auto, compare, uffd); else the library
+    /// The environment variable RLUA_TRACKER (auto, compare, uffd, cards); else the library
     /// chooses, and chooses anew as the VM's frames change.
     Auto = 0,
     /// Compare each page with the newest snapshot. Works everywhere.
     Compare = 1,
     /// Linux userfaultfd (6.7 and later): the kernel tells. Costs a fault per written page.
     Uffd = 2,
+    /// Lua and the library say which lines they write. Works everywhere, and asks nothing of the
+    /// system. Userdata and blocks of the host are compared.
+    Cards = 3,
 }
 
 /// What a userdata means whose metatable has a C function as `__gc`: it belongs to a C module or a

@@ -43,6 +43,7 @@ LUALIB_API int luaL_ref(lua_State *L, int t) {
     set_slot(L, t, freelist, 0);
     ref = (int)lua_rawlen(L, t) + 1;
   } else {
+    card_value(L, head);
     setivalue((TValue *)head, next);
   }
   lua_rawseti(L, t, ref);

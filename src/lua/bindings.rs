@@ -141,7 +141,17 @@ pub const CHECK_ROOM: usize = 160;
 unsafe extern "C" {
     pub fn rlua_c_set_hooks(hooks: *const Hooks);
 
-    pub fn rlua_c_open(alloc: lua_Alloc, ud: *mut c_void, birth: *const Birth) -> *mut lua_State;
+    pub fn rlua_c_open(
+        alloc: lua_Alloc,
+        host_alloc: lua_Alloc,
+        ud: *mut c_void,
+        birth: *const Birth,
+        cards: *mut c_void,
+        count: usize,
+        base: *const c_void,
+    ) -> *mut lua_State;
+    pub fn rlua_c_suspect(main: *mut lua_State);
+    pub fn rlua_c_forget_cards(base: *const c_void);
     pub fn rlua_c_pace(
         main: *mut lua_State,
         pause: c_int,

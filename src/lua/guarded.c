@@ -153,6 +153,7 @@ static void warn_of_finalizer(lua_State *L, void *ud) {
 /* Calls the finalizer of an object in the live state, as GCTM in lgc.c does. Lua calls none after
  * this one. `main` is the main thread of an idle VM. */
 void rlua_c_end_guarded(lua_State *main, void *object) {
+  card_lock(main);
   global_State *g = G(main);
   Udata *u = object;
   const TValue *tm = u->metatable != NULL ? gfasttm(g, u->metatable, TM_GC) : NULL;

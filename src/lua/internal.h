@@ -126,7 +126,11 @@ typedef struct rlua_Birth {
   int deterministic;
 } rlua_Birth;
 
-RLUA_INTERNAL lua_State *rlua_c_open(lua_Alloc alloc, void *ud, const rlua_Birth *birth);
+RLUA_INTERNAL lua_State *rlua_c_open(lua_Alloc alloc, lua_Alloc host_alloc, void *ud,
+                                     const rlua_Birth *birth, void *cards, size_t count,
+                                     const void *base);
+RLUA_INTERNAL void rlua_c_suspect(lua_State *main);
+RLUA_INTERNAL void rlua_c_forget_cards(const void *base);
 RLUA_INTERNAL void rlua_c_pace(lua_State *main, int pause, int step_multiplier, int step_size,
                                uint32_t sweep_divisor);
 RLUA_INTERNAL int rlua_c_is_idle(lua_State *main);

@@ -94,8 +94,11 @@ static rlua_Pointer *meet_pointer(lua_State *L, const void *address) {
   if (pointer != NULL) return pointer;
   if (own->pointers == NULL || own->pointer_count == own->pointer_capacity) grow_pointers(L);
   pointer = &own->pointers[own->pointer_count++];
+  card_range(pointer, sizeof *pointer);
   *pointer = (rlua_Pointer){address, NULL, own->pointer_count, POINTER_MET};
-  *index_slot(own->pointers, own->pointer_capacity, address) = own->pointer_count;
+  unsigned int *slot = index_slot(own->pointers, own->pointer_capacity, address);
+  card_at(slot);
+  *slot = own->pointer_count;
   return pointer;
 }
 

@@ -6,12 +6,23 @@
 
 /* What the config says of the state being made, or NULL; set only around lua_newstate. */
 static _Thread_local const rlua_Birth *pending_birth;
+static _Thread_local _Bool *pending_cards;
+
+/* The arena's allocation function: as Lua calls it, and as a host gets it, which writes to its
+ * blocks at any time. The same for all VMs, which threads may open at once. */
+static _Atomic(lua_Alloc) arena_alloc, arena_host_alloc;
+
+static lua_Alloc rlua_host_alloc(lua_Alloc alloc) {
+  if (alloc != atomic_load_explicit(&arena_alloc, memory_order_relaxed)) return alloc;
+  return atomic_load_explicit(&arena_host_alloc, memory_order_relaxed);
+}
 
 /* Called by lua_newstate once the main thread is known, before any entry into Lua. */
 static unsigned int rlua_makeseed(lua_State *L) {
   memset(lua_getextraspace(L), 0, LUA_EXTRASPACE);
   G(L)->own = (rlua_Own){
       .sweep_divisor = 1, .new_flags = cast_byte(maskflags), .fuel = INT64_MAX};
+  card_thread(L, pending_cards);
   if (pending_birth != NULL) {
     G(L)->own.draws = pending_birth->seed;
     G(L)->own.region_bytes = pending_birth->region_bytes;
@@ -26,11 +37,18 @@ static unsigned int rlua_makeseed(lua_State *L) {
 }
 
 /* Makes a state of ours as luaL_newstate does. `birth` NULL: as stock, with a random seed. */
-lua_State *rlua_c_open(lua_Alloc alloc, void *ud, const rlua_Birth *birth) {
+lua_State *rlua_c_open(lua_Alloc alloc, lua_Alloc host_alloc, void *ud, const rlua_Birth *birth,
+                       void *cards, size_t count, const void *base) {
+  atomic_store_explicit(&arena_host_alloc, host_alloc, memory_order_relaxed);
+  atomic_store_explicit(&arena_alloc, alloc, memory_order_relaxed);
   pending_birth = birth;
+  pending_cards = cards;
+  rlua_card_table(base, cards, count);
   lua_State *L = lua_newstate(alloc, ud);
   pending_birth = NULL;
+  pending_cards = NULL;
   if (L == NULL) return NULL;
+  rlua_entered(L)->main = L->entered;
   G(L)->own.in_arena = 1;
   lua_atpanic(L, &panic);
   lua_setwarnf(L, warnfoff, L);
@@ -52,6 +70,7 @@ int rlua_c_is_idle(lua_State *main) {
 /* Closes variables and runs finalizers as lua_close does, but frees no object: the caller drops
  * the whole arena. `main` is the main thread. */
 void rlua_c_finalize(lua_State *main) {
+  card_lock(main);
   global_State *g = G(main);
   main->ci = &main->base_ci;
   main->errfunc = 0;

@@ -43,6 +43,7 @@ BODY(hostalloc_body) {
 
 /* NULL when it does not fit, after a collection. */
 void *rlua_c_alloc(lua_State *L, size_t size) {
+  card_lock(L);
   HostRequest request = {host_bytes(size), NULL};
   if (size > MAX_SIZET / 2) return NULL;
   if (luaD_rawrunprotected(L, hostalloc_body, &request) != LUA_OK) return NULL;
@@ -62,6 +63,7 @@ int rlua_c_is_block(void *memory) {
 /* NULL, and the block as it was, when it does not fit. pre: is_block. */
 void *rlua_c_realloc(lua_State *L, void *memory, size_t size) {
   HostBlock *block = host_block(memory), *moved;
+  card_lock(L);
   size_t held = block->size;
   if (size > MAX_SIZET / 2) return NULL;
   if (host_bytes(size) == host_bytes(held)) {
@@ -80,6 +82,7 @@ void *rlua_c_realloc(lua_State *L, void *memory, size_t size) {
 
 /* pre: is_block. */
 void rlua_c_free(lua_State *L, void *memory) {
+  card_lock(L);
   HostBlock *block = host_block(memory);
   block->check = 0;
   luaM_free_(L, block, host_bytes(block->size));

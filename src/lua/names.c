@@ -181,6 +181,7 @@ BODY(register_body) {
   if (is_new && own->pointer_count == own->pointer_capacity) grow_pointers(L);
   char *name = memcpy(luaM_malloc_(L, size, 0), wanted->name, size);
   rlua_Pointer *pointer = meet_pointer(L, wanted->address);
+  card_range(pointer, sizeof *pointer);
   if (is_new) pointer->number = hash_name(NAME_HASH_START, name); /* no table has it yet */
   pointer->name = name;
   pointer->kind = wanted->kind;

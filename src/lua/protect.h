@@ -155,6 +155,7 @@ static int is_slot(lua_State *L, int index) {
   { \
     int refused = hooks.enter(L, &hold); \
     if (l_unlikely(refused != STATUS_OK)) return refused; \
+    card_lock(L); \
   }
 #define REFUSE_IF(condition, ...) \
   if (l_unlikely(condition)) return refuse(L, &hold, __func__, __VA_ARGS__)

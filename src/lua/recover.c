@@ -33,6 +33,7 @@ static StkId outermost_function(lua_State *L) {
 
 /* What no frame of C stands behind any more. */
 static void unwind(lua_State *L) {
+  card_lock(L);
   L->errorJmp = NULL;
   L->errfunc = 0;
   L->allowhook = 1;
@@ -69,6 +70,7 @@ static void unwind_main(lua_State *main) {
 /* `main` is the main thread; no frame of its VM is on any stack. May run `__close`. After a panic
  * function that jumped, the VM is idle, but its main thread is dead. */
 void rlua_c_recover(lua_State *main) {
+  card_lock(main);
   global_State *g = G(main);
   if (rlua_c_is_idle(main) && main->status == LUA_OK) return;
   rlua_leave(main, 0);

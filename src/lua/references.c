@@ -33,6 +33,11 @@ static lua_Integer ref_integer(Table *refs, lua_Integer index) {
   return ttisinteger(value) ? ivalue(value) : 0;
 }
 
+static void set_integer(lua_State *L, TValue *slot, lua_Integer n) {
+  card_value(L, slot);
+  setivalue(slot, n);
+}
+
 BODY(growrefs_body) {
   Table *refs = rlua_refs(L);
   (void)ud;
@@ -41,8 +46,8 @@ BODY(growrefs_body) {
     sethvalue2s(L, L->top.p, refs);
     L->top.p++;
     luaH_resize(L, refs, 2 * REFS_FIRST_SLOTS + 2, 0);
-    setivalue(ref_at(refs, 1), 0);
-    setivalue(ref_at(refs, 2), 0);
+    set_integer(L, ref_at(refs, 1), 0);
+    set_integer(L, ref_at(refs, 2), 0);
     rlua_refs(L) = refs;
     L->top.p--;
   } else {
@@ -69,19 +74,20 @@ static lua_Integer ref_new_slot(lua_State *L) {
     refs = rlua_refs(L);
   }
   slot = ref_integer(refs, 2) + 1;
-  setivalue(ref_at(refs, 2), slot);
+  set_integer(L, ref_at(refs, 2), slot);
   return slot;
 }
 
 /* Moves the value on top into a slot. After an error the stack is as it was. */
 int rlua_c_ref(lua_State *L, uint32_t serial, Ref *ref) {
+  card_lock(L);
   if (lua_gettop(L) < 1) return REFUSED_ARGUMENT;
   lua_Integer slot = ref_new_slot(L);
   Table *refs = rlua_refs(L);
   if (slot == 0) return LUA_ERRMEM;
   setobj2t(L, ref_at(refs, 2 * slot + 1), s2v(L->top.p - 1));
   luaC_barrierback(L, obj2gco(refs), s2v(L->top.p - 1));
-  setivalue(ref_at(refs, 2 * slot + 2), serial);
+  set_integer(L, ref_at(refs, 2 * slot + 2), serial);
   L->top.p--;
   *ref = (Ref)slot | (Ref)serial << 32;
   return LUA_OK;
@@ -105,6 +111,7 @@ static TValue *ref_find(lua_State *L, Ref ref) {
 
 /* 1, 0 when the reference is stale, or REFUSED_STACK. */
 int rlua_c_getref(lua_State *L, Ref ref) {
+  card_lock(L);
   const TValue *value = ref_find(L, ref);
   if (l_unlikely(value == NULL)) return 0;
   if (l_unlikely(!has_room(L, 1))) return REFUSED_STACK; /* growing it does not move `value` */
@@ -114,11 +121,12 @@ int rlua_c_getref(lua_State *L, Ref ref) {
 }
 
 int rlua_c_unref(lua_State *L, Ref ref) {
+  card_lock(L);
   Table *refs = rlua_refs(L);
   TValue *value = ref_find(L, ref);
   if (value == NULL) return 0;
   setobj2t(L, value, ref_at(refs, 1));
-  setivalue(ref_at(refs, 2 * ref_slot(ref) + 2), 0);
-  setivalue(ref_at(refs, 1), ref_slot(ref));
+  set_integer(L, ref_at(refs, 2 * ref_slot(ref) + 2), 0);
+  set_integer(L, ref_at(refs, 1), ref_slot(ref));
   return 1;
 }

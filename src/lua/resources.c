@@ -104,6 +104,7 @@ BODY(pushresource_body) {
 /* Answers Lua's status, with the error value on top, or REFUSED_STACK. */
 int rlua_c_pushresource(lua_State *L, const char *name, const Method *methods, void *ud,
                         uint64_t id, void **handle) {
+  card_lock(L);
   ResourceArgs args = {.name = name, .methods = methods, .ud = ud, .id = id};
   *handle = NULL;
   if (!has_room(L, 3)) return REFUSED_STACK;

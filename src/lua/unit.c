@@ -22,6 +22,7 @@
 #include <time.h>
 
 #include "overrides/linkage.h"
+#include "overrides/cards.h"
 #include "overrides/determinism.h"
 #include "overrides/private.h"
 #include "overrides/entries.h"
@@ -115,6 +116,8 @@ static TString *rlua_clear_string(lua_State *L, size_t length) {
 #undef luaS_createlngstrobj
 #include "ldump.c"
 #include "lstate.c"
+#include "cards.c"
+static lua_Alloc rlua_host_alloc(lua_Alloc alloc); /* life.c; lapi.c calls it */
 
 /* A finalizer's error is a warning in the middle of a collection, outside a protected run. */
 static void rlua_enter_warnerror(lua_State *L, const char *where) {

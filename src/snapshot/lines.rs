@@ -39,6 +39,30 @@ pub unsafe fn differing(one: *const u8, other: *const u8) -> Mask {
     unsafe { differing_anywhere(one, other) }
 }
 
+/// Those of some lines that two pages differ in.
+///
+/// # Safety
+/// As for [`differing`].
+#[inline]
+pub unsafe fn differing_in(lines: Mask, one: *const u8, other: *const u8) -> Mask {
+    if lines.count_ones() > LINES_PER_PAGE as u32 / 2 {
+        // SAFETY: the caller's contract.
+        return unsafe { differing(one, other) } & lines;
+    }
+    let (one, other) = (one.cast::<Line>(), other.cast::<Line>());
+    let mut mask = 0;
+    for line in each(lines) {
+        // SAFETY: inside the two pages. Raw reads (R3).
+        let (one, other) = unsafe { (one.add(line).read(), other.add(line).read()) };
+        let mut difference = [0; LINE_WORDS];
+        for word in 0..LINE_WORDS {
+            difference[word] = one[word] ^ other[word];
+        }
+        mask |= Mask::from(!is_zero(difference)) << line;
+    }
+    mask
+}
+
 /// Miri compares two arrays in one step, and a thousand words in as many thousands. The tests below
 /// show it the code that is used elsewhere.
 #[cfg(miri)]
@@ -101,18 +125,18 @@ fn is_zero(words: Line) -> bool {
     all == 0
 }
 
-/// Asks for the start of a page that is compared next: the processor's own fetching ahead ends with
-/// the page before, and its address may not be in the TLB.
+/// Asks for the first of some lines of a page that is compared next: the processor's own fetching
+/// ahead ends with the page before, and its address may not be in the TLB.
 #[inline(always)]
-pub fn prefetch(page: *const u8) {
+pub fn prefetch(lines: Mask, page: *const u8) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
-    for line in 0..8 {
+    for line in each(lines).take(8) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: a hint, at any address.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(page.wrapping_add(line * LINE_BYTES).cast()) }
     }
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    let _ = page;
+    let _ = (lines, page);
 }
 
 /// The lines of a set, rising.
@@ -161,6 +185,10 @@ mod tests {
             unsafe {
                 assert_eq!(differing(one.0.as_ptr(), other.0.as_ptr()), expected);
                 assert_eq!(differing_anywhere(one.0.as_ptr(), other.0.as_ptr()), expected);
+                for some in [0, 1 << 8, expected | 1 << 20, 0xffff_ffff_ffff, u64::MAX] {
+                    let (one, other) = (one.0.as_ptr(), other.0.as_ptr());
+                    assert_eq!(differing_in(some, one, other), expected & some);
+                }
             }
         }
     }

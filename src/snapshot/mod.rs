@@ -28,6 +28,7 @@ mod lines;
 mod replace;
 mod store;
 mod undo;
+mod verify;
 mod written;
 
 use crate::error::{Error, Result};
@@ -37,6 +38,7 @@ use crate::units::{Frame, PAGE_SIZE};
 use std::collections::VecDeque;
 use store::PageStore;
 use undo::{Undo, copy_line, copy_page, equalize};
+use verify::verify;
 pub use written::Written;
 
 /// Small, so that a history of untouched captures is one or two cache lines.
@@ -207,7 +209,7 @@ impl History {
                     self.extend_mirror(live);
                     self.pages.insert_range(0, live.used_pages);
                 }
-                held => self.move_changes(live, held - 1)?,
+                held => self.move_changes(live, held - 1, |page| tracker.lines(page))?,
             }
             self.push(frame, live.used_pages as u32);
             self.finish(live, tracker);
@@ -221,7 +223,10 @@ impl History {
         self.pages.resize(widest)?;
         self.undone.resize(widest)?;
         // SAFETY: the contract of capture().
-        unsafe { tracker.find(live, &mut self.pages) }
+        unsafe {
+            tracker.find(live, &mut self.pages)?;
+            verify(tracker, live, &self.mirror, &self.pages)
+        }
     }
 
     /// The live pages equal the newest snapshot, and the changed or new ones are in the set.
@@ -283,7 +288,12 @@ impl History {
     /// those that are new.
     ///
     /// After an error, which only missing memory is, the mirror is what it was.
-    unsafe fn move_changes(&mut self, live: Live, at: usize) -> Result<()> {
+    unsafe fn move_changes(
+        &mut self,
+        live: Live,
+        at: usize,
+        lines_of: impl Fn(usize) -> lines::Mask,
+    ) -> Result<()> {
         let held = self.mirror.len();
         let kept = live.used_pages.min(held);
         let log = self.take_log()?;
@@ -292,7 +302,7 @@ impl History {
             // First, since these pages are reserved, and those of the log are not.
             self.extend_mirror(live);
             let (pages, undo) = (&self.pages, &mut self.logs[log as usize]);
-            undo.exchange_all(pages, kept, live, &self.mirror, &mut self.store)
+            undo.exchange_all(pages, kept, lines_of, live, &self.mirror, &mut self.store)
         };
         let undo = &mut self.logs[log as usize];
         if let Err(error) = moved.and_then(|()| undo.reserve_cut(held - kept)) {
@@ -360,14 +370,17 @@ impl History {
         // SAFETY: the caller's contract.
         let found =
             unsafe { tracker.find(Live { used_pages: looked_at, ..live }, &mut self.pages) };
-        let known = if found.is_ok() { looked_at } else { 0 };
-        self.pages.insert_range(known, restored.used_pages);
+        // Where the mirror did not have the page all the time, no line of it is known.
+        let fewest = self.snapshots.range(target..).map(|held| held.used_pages as usize).min();
+        let common_pages = looked_at.min(fewest.unwrap_or(0));
+        let known = if found.is_ok() { common_pages } else { 0 };
+        // SAFETY: the caller's contract.
+        unsafe { verify(tracker, Live { used_pages: known, ..live }, &self.mirror, &self.pages)? };
+        self.pages.insert_range(if found.is_ok() { looked_at } else { 0 }, restored.used_pages);
         let logs = self.snapshots.range(target..).filter_map(|s| self.logs.get(s.log as usize));
         for page in logs.flat_map(Undo::changed_pages) {
             self.undone.insert(page.get());
         }
-        let used_pages = self.snapshots.range(target..).map(|s| s.used_pages as usize);
-        let common_pages = used_pages.min().unwrap_or(0).min(live.used_pages);
         before(&Written { live, common_pages, pages: &self.pages, undone: &self.undone });
         // SAFETY: the caller's contract.
         unsafe {
@@ -376,7 +389,10 @@ impl History {
                 self.drop_newest(restored);
             }
             for page in self.pages.iter().take_while(|page| page.get() < restored.used_pages) {
-                equalize(self.mirror[page.get()], live.page(page.get()));
+                let page = page.get();
+                let whole = page >= known || self.undone.contains(page);
+                let lines = if whole { lines::Mask::MAX } else { tracker.lines(page) };
+                equalize(lines, self.mirror[page], live.page(page));
             }
             tracker.restored(restored);
         }

@@ -10,6 +10,7 @@
 //!  after swap   mirror = older   -> redo {to newest}
 //! ```
 
+use super::lines::Mask;
 use super::undo::equalize;
 use super::{History, NO_LOG};
 use crate::error::Result;
@@ -31,7 +32,7 @@ impl History {
                 None => {
                     self.find(live, live.used_pages.max(newest_pages), tracker)?;
                     self.reserve_mirror(live.used_pages)?;
-                    self.follow(live);
+                    self.follow(live, |page| tracker.lines(page));
                 }
                 Some(older) => {
                     let older_pages = self.snapshots[older].used_pages as usize;
@@ -43,7 +44,7 @@ impl History {
                     self.pages.insert_range(newest_pages.min(older_pages), older_pages);
                     let moved = self
                         .reserve_mirror(live.used_pages)
-                        .and_then(|()| self.move_changes(live, older));
+                        .and_then(|()| self.move_changes(live, older, |_| Mask::MAX));
                     if let Err(error) = moved {
                         self.swap_back(older, redo, newest_pages);
                         return Err(error);
@@ -91,13 +92,14 @@ impl History {
 
     /// Makes the mirror what is live, and keeps nothing of what it was. In the set stay the pages
     /// that did differ, and those that are new.
-    unsafe fn follow(&mut self, live: Live) {
+    unsafe fn follow(&mut self, live: Live, lines_of: impl Fn(usize) -> Mask) {
         let kept = live.used_pages.min(self.mirror.len());
         self.mirror.drain(kept..).for_each(|page| self.store.give(page));
         let mirror = &self.mirror;
         // SAFETY: the contract of capture(); the mirror's pages are the store's.
-        self.pages
-            .retain(|page| unsafe { page < kept && equalize(live.page(page), mirror[page]) != 0 });
+        self.pages.retain(|page| unsafe {
+            page < kept && equalize(lines_of(page), live.page(page), mirror[page]) != 0
+        });
         self.pages.insert_range(kept, live.used_pages);
         // SAFETY: as above.
         unsafe { self.extend_mirror(live) };

@@ -36,14 +36,14 @@ pub unsafe fn copy_line(from: *const u8, to: *mut u8) {
     unsafe { to.cast::<Line>().write(from.cast::<Line>().read()) }
 }
 
-/// Makes the second page equal to the first; answers the lines that were not.
+/// Makes those lines of the second page equal to the first's; answers the lines that were not.
 ///
 /// # Safety
 /// Both are whole pages, aligned as pages are, that nothing else touches during the call.
-pub unsafe fn equalize(from: *const u8, to: *mut u8) -> Mask {
+pub unsafe fn equalize(suspects: Mask, from: *const u8, to: *mut u8) -> Mask {
     // SAFETY: the caller's contract.
     unsafe {
-        let mask = lines::differing(from, to);
+        let mask = lines::differing_in(suspects, from, to);
         each(mask)
             .for_each(|line| copy_line(from.add(line * LINE_BYTES), to.add(line * LINE_BYTES)));
         mask
@@ -67,7 +67,7 @@ pub struct Undo {
 }
 
 impl Undo {
-    /// Moves the lines that two versions of a page differ in: the mirror's into the log, the live
+    /// Moves those lines that two versions of a page differ in: the mirror's into the log, the live
     /// ones into the mirror.
     ///
     /// After an error, which only missing memory is, nothing has changed.
@@ -78,12 +78,13 @@ impl Undo {
     unsafe fn exchange(
         &mut self,
         page: PageIndex,
+        suspects: Mask,
         live: *const u8,
         mirrored: PagePtr,
         store: &mut PageStore,
     ) -> Result<()> {
         // SAFETY: the caller's contract.
-        let mask = unsafe { lines::differing(live, mirrored) };
+        let mask = unsafe { lines::differing_in(suspects, live, mirrored) };
         if mask == 0 {
             return Ok(());
         }
@@ -108,7 +109,7 @@ impl Undo {
         Ok(())
     }
 
-    /// Exchanges each of the `pages` below `end`.
+    /// Exchanges each of the `pages` below `end`, in the lines of it that may differ.
     ///
     /// After an error, which only missing memory is, those before are exchanged.
     ///
@@ -118,20 +119,23 @@ impl Undo {
         &mut self,
         pages: &PageSet,
         end: usize,
+        lines_of: impl Fn(usize) -> Mask,
         live: Live,
         mirror: &[PagePtr],
         store: &mut PageStore,
     ) -> Result<()> {
-        let mut pages = pages.iter().take_while(|page| page.get() < end);
+        let pages = pages.iter().take_while(|page| page.get() < end);
+        let mut pages = pages.map(|page| (page, lines_of(page.get())));
         let mut next = pages.next();
-        while let Some(page) = next {
+        while let Some((page, suspects)) = next {
             next = pages.next();
-            if let Some(next) = next {
-                lines::prefetch(live.page(next.get()));
-                lines::prefetch(mirror[next.get()]);
+            if let Some((next, lines)) = next {
+                lines::prefetch(lines, live.page(next.get()));
+                lines::prefetch(lines, mirror[next.get()]);
             }
+            let at = page.get();
             // SAFETY: the caller's contract.
-            unsafe { self.exchange(page, live.page(page.get()), mirror[page.get()], store)? };
+            unsafe { self.exchange(page, suspects, live.page(at), mirror[at], store)? };
         }
         Ok(())
     }
@@ -269,7 +273,7 @@ mod tests {
             let mut other = Page([0; PAGE_SIZE]);
             each(set).for_each(|line| other.0[line * LINE_BYTES + 5] = 1);
             // SAFETY: two pages of ours.
-            assert_eq!(unsafe { equalize(one.0.as_ptr(), other.0.as_mut_ptr()) }, set);
+            assert_eq!(unsafe { equalize(u64::MAX, one.0.as_ptr(), other.0.as_mut_ptr()) }, set);
             assert_eq!(one.0, other.0);
         }
     }

@@ -81,6 +81,22 @@ pub mod memory {
         unsafe { platform::memory::discard(start, bytes) }
     }
 
+    /// Readable and writable zero bytes, which cost no memory until they are written. Not at any
+    /// boundary but a page's.
+    pub fn map(bytes: usize) -> Result<NonNull<u8>, Refused> {
+        debug_assert!(bytes > 0 && bytes.is_multiple_of(system_page_bytes()));
+        platform::memory::map_zero(bytes)
+    }
+
+    /// Gives them back.
+    ///
+    /// # Safety
+    /// The pair is of [`map`], and nothing points into the range.
+    pub unsafe fn unmap(start: NonNull<u8>, bytes: usize) {
+        // SAFETY: the caller's contract.
+        unsafe { platform::memory::unmap_zero(start, bytes) }
+    }
+
     /// Gives a reservation back.
     ///
     /// # Safety

@@ -31,6 +31,22 @@ pub mod memory {
         NonNull::new(unsafe { alloc_zeroed(layout(bytes)?) }).ok_or(Refused)
     }
 
+    fn plain(bytes: usize) -> Result<Layout, Refused> {
+        Layout::from_size_align(bytes, 4096).map_err(|_| Refused)
+    }
+
+    pub fn map_zero(bytes: usize) -> Result<NonNull<u8>, Refused> {
+        // SAFETY: the size is not zero.
+        NonNull::new(unsafe { alloc_zeroed(plain(bytes)?) }).ok_or(Refused)
+    }
+
+    pub unsafe fn unmap_zero(start: NonNull<u8>, bytes: usize) {
+        if let Ok(layout) = plain(bytes) {
+            // SAFETY: allocated by map_zero() with this layout.
+            unsafe { dealloc(start.as_ptr(), layout) }
+        }
+    }
+
     pub unsafe fn commit(_start: *mut u8, _bytes: usize) -> Result<(), Refused> {
         Ok(())
     }

@@ -10,16 +10,20 @@
 //! What is done with a written page ([`crate::snapshot`]).
 
 mod auto;
+mod cards;
 mod compare;
 mod uffd;
 
 pub use auto::Auto;
+pub use cards::ByCards;
 pub use compare::Compare;
 pub use uffd::Uffd;
 
+use crate::cards::Marks;
 use crate::error::{Error, Result, Text};
 use crate::pages::{Live, PageSet};
 use crate::sys::environment;
+use std::ops::Range;
 
 /// A backend.
 ///
@@ -31,6 +35,28 @@ pub trait Tracker: Send {
     /// # Safety
     /// Nothing writes to the region during the call.
     unsafe fn find(&mut self, live: Live, suspects: &mut PageSet) -> Result<()>;
+
+    /// The lines of a page that `find` added which may have been written; all, where only pages are
+    /// known.
+    fn lines(&self, _page: usize) -> u64 {
+        u64::MAX
+    }
+
+    /// Pages of the first `pages` that the history is to compare this time, to see that no line was
+    /// written that is not suspected.
+    fn audited(&mut self, _pages: usize) -> Range<usize> {
+        0..0
+    }
+
+    /// Whether a line that was missed ends the process: a test is running.
+    fn is_checked(&self) -> bool {
+        false
+    }
+
+    /// Whether the VM is to mark what is suspect before `find` (C3).
+    fn wants_suspects(&self) -> bool {
+        false
+    }
 
     /// Begins the next interval, after a capture that found these pages changed, of those that
     /// were suspected, or new.
@@ -65,6 +91,7 @@ pub trait Tracker: Send {
 #[allow(missing_docs)] // named as their modules
 pub enum Backend {
     Auto(Auto),
+    Cards(ByCards),
     Compare(Compare),
     Uffd(Uffd),
 }
@@ -75,6 +102,7 @@ impl Backend {
     pub fn get(&mut self) -> &mut dyn Tracker {
         match self {
             Backend::Auto(auto) => auto,
+            Backend::Cards(cards) => cards,
             Backend::Compare(compare) => compare,
             Backend::Uffd(uffd) => uffd,
         }
@@ -84,6 +112,7 @@ impl Backend {
     pub fn id(&self) -> i32 {
         match self {
             Backend::Auto(auto) => auto.id(),
+            Backend::Cards(cards) => cards.id(),
             Backend::Compare(compare) => compare.id(),
             Backend::Uffd(uffd) => uffd.id(),
         }
@@ -94,13 +123,14 @@ impl Backend {
 /// `RLUA_TRACKER`, and chooses by itself where that is not set.
 ///
 /// # Safety
-/// The range is one reservation, which outlives the tracker.
-pub unsafe fn open(id: i32, base: *mut u8, reserved_bytes: usize) -> Result<Backend> {
-    let id = if id == 0 { from_environment()? } else { id };
+/// The range is one reservation, and the cards are its own; both outlive the tracker.
+pub unsafe fn open(id: i32, base: *mut u8, reserved_bytes: usize, marks: Marks) -> Result<Backend> {
+    let (id, checked) = if id == 0 { from_environment()? } else { (id, false) };
     // SAFETY: the caller's contract.
     unsafe {
         match id {
             0 => Ok(Backend::Auto(Auto::new(base, reserved_bytes))),
+            cards::ID => Ok(Backend::Cards(ByCards::new(marks, checked))),
             compare::ID => Ok(Backend::Compare(Compare)),
             uffd::ID => Ok(Backend::Uffd(Uffd::watch(base, reserved_bytes)?)),
             value => Err(Error::UnknownTracker { value }),
@@ -108,11 +138,14 @@ pub unsafe fn open(id: i32, base: *mut u8, reserved_bytes: usize) -> Result<Back
     }
 }
 
-fn from_environment() -> Result<i32> {
+/// The backend's number, and whether each capture and restore compares everything, for tests.
+fn from_environment() -> Result<(i32, bool)> {
     environment::variable(c"RLUA_TRACKER", |name| match name {
-        None | Some(b"" | b"auto") => Ok(0),
-        Some(b"compare") => Ok(compare::ID),
-        Some(b"uffd") => Ok(uffd::ID),
+        None | Some(b"" | b"auto") => Ok((0, false)),
+        Some(b"cards") => Ok((cards::ID, false)),
+        Some(b"cards-checked") => Ok((cards::ID, true)),
+        Some(b"compare") => Ok((compare::ID, false)),
+        Some(b"uffd") => Ok((uffd::ID, false)),
         Some(name) => Err(Error::UnknownTrackerName { name: Text::from_lossy(name) }),
     })
 }

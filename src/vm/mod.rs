@@ -8,6 +8,9 @@
 //!   what of that peers have in common.
 //!
 //! # Invariants
+//! - C3 *suspects*: at each capture and restore these are marked: the arena's header, the global
+//!   state, the stacks and frames of the main thread and of every thread that was entered since,
+//!   and all opaque memory.
 //! - V1 *idle*: capture, restore, discard and close run only when no Lua frame of this VM is on
 //!   the C stack, of any thread.
 //! - V2 *poison*: a Rust panic is caught at the ABI and poisons the VM: later calls answer
@@ -30,6 +33,7 @@ pub mod streams;
 pub mod timeline;
 
 use crate::arena::Arena;
+use crate::cards::Cards;
 use crate::error::{Error, HostError, Result, Sentence};
 use crate::lua::{self, lua_State};
 use crate::pages::Live;
@@ -77,8 +81,9 @@ impl Vm {
         let limit_bytes = config.limit_bytes()?;
         let arena = Arena::new(limit_bytes)?;
         // SAFETY: the arena's region lives as long as the VM, which owns both.
-        let tracker =
-            unsafe { tracker::open(config.tracker, arena.base(), arena.reserved_bytes())? };
+        let tracker = unsafe {
+            tracker::open(config.tracker, arena.base(), arena.reserved_bytes(), arena.cards())?
+        };
         // SAFETY: a Vm has a size.
         let vm = unsafe { alloc::alloc(Layout::new::<Vm>()) }.cast::<Vm>();
         if vm.is_null() {
@@ -107,7 +112,10 @@ impl Vm {
         unsafe {
             vm.write(made);
             let arena = (&raw mut (*vm).arena).cast();
-            (*vm).main = lua::rlua_c_open(Arena::allocate, arena, birth);
+            let (cards, base) = ((*vm).arena.cards().first().cast(), (*vm).arena.base().cast());
+            let count = Cards::count((*vm).arena.reserved_bytes());
+            let (internal, host) = (Arena::allocate, Arena::allocate_for_host);
+            (*vm).main = lua::rlua_c_open(internal, host, arena, birth, cards, count, base);
             if (*vm).main.is_null() {
                 Vm::free(vm);
                 return Err(Error::NoMemoryForVm { limit_bytes });
@@ -128,6 +136,7 @@ impl Vm {
     pub unsafe fn free(vm: *mut Vm) {
         // SAFETY: by the contract above.
         unsafe {
+            lua::rlua_c_forget_cards((*vm).arena.base().cast());
             ptr::drop_in_place(vm);
             alloc::dealloc(vm.cast(), Layout::new::<Vm>());
         }

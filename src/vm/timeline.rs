@@ -27,6 +27,7 @@ use crate::resource::Resources;
 use crate::snapshot::Captured;
 use crate::units::Frame;
 use std::iter;
+use std::sync::atomic::Ordering;
 
 /// Captures under `frame`, or under the label after the newest one. The newest label again replaces
 /// that snapshot.
@@ -43,7 +44,7 @@ pub unsafe fn capture(vm: *mut Vm, frame: Option<Frame>) -> Result<()> {
         // Participants may run Lua before the copy: then it is asked after them.
         let alone = (*vm).participants.is_empty();
         let mut untouched = alone && (*vm).tracker.get().is_untouched();
-        if !untouched {
+        if !(untouched || alone && (*vm).is_left_alone()) {
             see_idle(vm)?;
         }
         let frame = (*vm).history.label(frame)?;
@@ -136,22 +137,60 @@ pub unsafe fn set_max_snapshots(vm: *mut Vm, max_snapshots: usize) -> Result<()>
 impl Vm {
     /// Captures the arena.
     fn capture_arena(&mut self, frame: Frame, untouched: bool) -> Result<Captured> {
+        self.suspect(untouched);
         let Vm { arena, tracker, history, .. } = self;
         // SAFETY: Idle (V1): nothing writes to the region.
-        unsafe { history.capture(|| live(arena), untouched, tracker.get(), frame) }
+        let done = unsafe { history.capture(|| live(arena), untouched, tracker.get(), frame) };
+        done.map_err(|error| self.poison_where_damaged(error))
+    }
+
+    /// An audit that finds a write which nobody announced: snapshots may lack others, too.
+    fn poison_where_damaged(&mut self, error: Error) -> Error {
+        if matches!(error, Error::Corrupt { .. }) {
+            self.poisoned.store(true, Ordering::Relaxed);
+        }
+        error
+    }
+
+    /// Marks what is suspect (C3). Where no thread was entered, that is what hosts write to.
+    fn suspect(&mut self, untouched: bool) {
+        if untouched || !self.tracker.get().wants_suspects() {
+            return;
+        }
+        self.arena.suspect_opaque();
+        // SAFETY: Idle (V1); the main thread is in the region.
+        unsafe {
+            if self.arena.cards().is_entered() {
+                self.arena.suspect_header();
+                lua::rlua_c_suspect(self.main);
+            } else {
+                let extra = self.main.addr() - self.arena.base().addr() - size_of::<usize>();
+                self.arena.cards().mark(extra);
+            }
+        }
+    }
+
+    /// Whether cards tell that nobody entered the VM since it was last captured or restored: then
+    /// it is idle still (V1).
+    fn is_left_alone(&mut self) -> bool {
+        // SAFETY: the arena lives.
+        let entered = || unsafe { self.arena.cards().is_entered() };
+        self.tracker.get().wants_suspects() && self.history.count() > 0 && !entered()
     }
 
     /// Puts the arena back to the n-th newest snapshot.
     fn restore_arena(&mut self, n: usize) -> Result<()> {
+        self.suspect(false);
         let Vm { main, arena, tracker, history, guards, guarded, .. } = self;
         // SAFETY: Idle (V1), and the commit never falls (R2).
-        unsafe {
+        let done = unsafe {
             history.restore(live(arena), tracker.get(), n, &mut |written| {
                 if *guards {
                     guarded.save(*main, n, written);
                 }
             })
-        }
+        };
+        done.map_err(|error| self.poison_where_damaged(error))
     }
 
     /// What the snapshots have outside: resources, and guarded userdata where there ever were any.

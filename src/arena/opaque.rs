@@ -1,0 +1,176 @@
+//! Opaque memory: what hosts write to at any time, so that nothing announces it.
+//!
+//! Userdata, threads (for their extra space) and blocks of hosts lie in slabs and runs of their
+//! own, whole units of the map, which says so. So a capture finds them by a look at the map, and
+//! what else lies in the arena is not suspected for them.
+
+use super::Arena;
+use super::classes::{MAX_SMALL, class_for, list_of_shape, shape};
+use super::layout::*;
+use std::ptr;
+
+/// Units of a run for `size` bytes.
+fn units_for(size: usize) -> usize {
+    size.saturating_add(HEAD).div_ceil(UNIT)
+}
+
+/// All functions below share one contract.
+///
+/// # Safety
+/// The arena is initialised and consistent (A2); offsets are those of its blocks.
+impl Arena {
+    /// Whether the block at `offset` is opaque.
+    #[inline(always)]
+    pub(super) unsafe fn is_opaque(&self, offset: usize) -> bool {
+        let unit = offset / UNIT;
+        // SAFETY: the map has `map_units` bytes.
+        unsafe {
+            let header = self.header();
+            unit < (*header).map_units as usize
+                && self.base.add((*header).map as usize + unit).read() & OPAQUE != 0
+        }
+    }
+
+    /// A block, aligned to 16: malloc gives that, and hosts keep vectors in userdata.
+    #[inline(never)]
+    pub(super) unsafe fn alloc_opaque(&mut self, size: usize) -> *mut u8 {
+        let size = size.saturating_add(15) & !15;
+        // SAFETY: the contract above.
+        unsafe {
+            if size <= MAX_SMALL {
+                return self.alloc_block(CLASSES + class_for(size));
+            }
+            if size > u32::MAX as usize - 2 * UNIT {
+                return ptr::null_mut();
+            }
+            let units = units_for(size);
+            let run = self.alloc_units(units);
+            if run == 0 {
+                return ptr::null_mut();
+            }
+            if !self.cover(run / UNIT + units) {
+                self.free_run(run);
+                return ptr::null_mut();
+            }
+            self.note_opaque(run, units * UNIT, true);
+            self.base.add(run)
+        }
+    }
+
+    /// Notes in the map what a run is; it is covered.
+    pub(super) unsafe fn note_opaque(&mut self, run: usize, bytes: usize, opaque: bool) {
+        // SAFETY: the contract above.
+        unsafe {
+            let place = (*self.header()).map as usize + run / UNIT;
+            let units = bytes / UNIT;
+            if units > 0 {
+                ptr::write_bytes(self.base.add(place), if opaque { OPAQUE } else { 0 }, units);
+                self.cards.mark_range(place, units);
+            }
+        }
+    }
+
+    /// Gives an opaque block another size. As for other blocks: NULL when it has to grow and
+    /// cannot.
+    pub(super) unsafe fn resize_opaque(&mut self, block: *mut u8, size: usize) -> *mut u8 {
+        let offset = block.addr().wrapping_sub(self.base.addr());
+        let rounded = size.saturating_add(15) & !15;
+        // SAFETY: the contract above; the copy stays in both blocks.
+        unsafe {
+            let held = match self.slab_of(offset) {
+                0 => self.stride(offset) - HEAD,
+                slab => shape((*self.slab(slab)).shape).size as usize,
+            };
+            match self.slab_of(offset) {
+                0 if rounded > MAX_SMALL => {
+                    if self.resize_opaque_run(offset, rounded) {
+                        return block;
+                    }
+                }
+                0 => {}
+                slab => {
+                    let list = list_of_shape((*self.slab(slab)).shape);
+                    if rounded <= held && CLASSES + class_for(rounded) == list {
+                        self.cards.mark_block(offset, held);
+                        return block;
+                    }
+                }
+            }
+            let moved = self.alloc_opaque(size);
+            if moved.is_null() {
+                return if size <= held { block } else { moved };
+            }
+            ptr::copy_nonoverlapping(block, moved, held.min(size));
+            self.free(block);
+            moved
+        }
+    }
+
+    /// In place. False, and nothing changed, where it cannot grow.
+    unsafe fn resize_opaque_run(&mut self, run: usize, size: usize) -> bool {
+        // SAFETY: the contract above.
+        unsafe {
+            let held = self.stride(run);
+            if size > u32::MAX as usize - 2 * UNIT {
+                return false;
+            }
+            let units = units_for(size);
+            self.cards.mark_range(run, held);
+            if units * UNIT < held {
+                self.note_opaque(run + units * UNIT, held - units * UNIT, false);
+            } else if units * UNIT > held && !self.cover(run / UNIT + units) {
+                return false;
+            }
+            // Its stride is then exactly as many units.
+            if !self.resize_run(run, units * UNIT - HEAD) {
+                return false;
+            }
+            if units * UNIT > held {
+                self.note_opaque(run, units * UNIT, true);
+            }
+            self.cards.mark_range(run, self.stride(run));
+            true
+        }
+    }
+
+    /// Marks what hosts may write to in a unit: of a slab, the blocks that were ever handed out.
+    #[inline]
+    unsafe fn suspect_unit(&self, unit: usize, byte: u8) {
+        // SAFETY: the contract above; the unit's byte in the map tells what it is.
+        unsafe {
+            match byte & !OPAQUE {
+                _ if byte & OPAQUE == 0 => {}
+                0 => self.cards.mark_range(unit * UNIT, UNIT),
+                1 => {
+                    let at = unit * UNIT;
+                    let end = (*self.slab(at)).fresh as usize;
+                    self.cards.mark_range(at + SLAB_FIRST, end - SLAB_FIRST);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Marks the lines of all opaque memory: it is suspect (C3).
+    pub fn suspect_opaque(&self) {
+        const STEP: usize = 8;
+        const ALL: u64 = u64::from_ne_bytes([OPAQUE; STEP]);
+        // SAFETY: the map has `map_units` bytes; units lie in the region.
+        unsafe {
+            let header = self.header();
+            let (map, end) = ((*header).map as usize, (*header).map_units as usize);
+            let mut unit = 0;
+            while unit < end {
+                let left = (end - unit).min(STEP);
+                let mut bytes = [0; STEP];
+                ptr::copy_nonoverlapping(self.base.add(map + unit), bytes.as_mut_ptr(), left);
+                if u64::from_ne_bytes(bytes) & ALL != 0 {
+                    for (at, &byte) in bytes.iter().enumerate() {
+                        self.suspect_unit(unit + at, byte);
+                    }
+                }
+                unit += STEP;
+            }
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Cards: a byte for each line of a region says that the line may have been written.
+//!
+//! ```text
+//!  +---------+--------------------------+---------------------------+
+//!  | Entered | a card for each 64 bytes | a byte for each 128 bytes |
+//!  +---------+--------------------------+---------------------------+
+//!            ^ what lua_State holds       of a thread that was entered: where it begins, plus 1
+//! ```
+//!
+//! Whoever writes to the region marks cards: Lua, patched (`vendor/patches`, overrides/cards.h),
+//! and the arena. What is written by those who cannot know it is suspected at each capture. The
+//! table is outside the region: it is not part of the state, and does not roll back. Its pages cost
+//! nothing until a card in them is set.
+//!
+//! A set card stands for its line and for the line before it: so one mark is enough for a value of
+//! 16 bytes, or a node of 24, that lies on two lines, when the line of its end is marked.
+//!
+//! # Invariants
+//! - C1 *marked*: a store to the region, to memory that is neither fresh nor suspect, marks the
+//!   line, or the one after it, in the same interval.
+//! - C4 *kept*: cards are cleared only inside a capture or a restore that succeeded.
+//!
+//! # Not here
+//! What the arena marks (C2: [`crate::arena`]), what is suspect (C3: `crate::vm`), who reads the
+//! cards ([`crate::tracker`]).
+
+use crate::error::{Error, Result};
+use crate::sys::memory;
+use crate::units::PAGE_SIZE;
+use std::ptr::{self, NonNull};
+
+/// Bytes of a line.
+const LINE_BYTES: usize = 64;
+/// Cards of a page.
+const CARDS: usize = PAGE_SIZE / LINE_BYTES;
+/// A thread's state is longer than this, so at most one begins in each such part.
+const THREAD_BYTES: usize = 128;
+
+/// Threads that were entered, before the cards; C's `rlua_Entered`.
+#[repr(C)]
+struct Entered {
+    threads: *mut u8,
+    /// The main thread's byte; it is in no list.
+    main: *mut u8,
+    count: u32,
+    /// More threads were entered than the list has room for: the bytes tell all of them.
+    overflow: u32,
+    /// The byte of the highest thread that was entered.
+    highest: usize,
+    list: [usize; ENTERED_MAX],
+}
+const ENTERED_MAX: usize = (PAGE_SIZE - 32) / 8;
+const _: () = assert!(size_of::<Entered>() == PAGE_SIZE);
+
+/// The table of one region.
+pub struct Cards {
+    start: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: owned like a box.
+unsafe impl Send for Cards {}
+
+impl Cards {
+    /// A table for `region_bytes`, nothing marked.
+    pub fn new(region_bytes: usize) -> Result<Cards> {
+        let pages = region_bytes.div_ceil(PAGE_SIZE);
+        // One page's cards more: the card after the last line is looked at.
+        let cards = ((pages + 1) * CARDS).next_multiple_of(PAGE_SIZE);
+        let threads = (pages * (PAGE_SIZE / THREAD_BYTES)).next_multiple_of(PAGE_SIZE);
+        let bytes = PAGE_SIZE + cards + threads;
+        let bytes = bytes.next_multiple_of(memory::system_page_bytes());
+        let start =
+            memory::map(bytes).map_err(|_| Error::NoAddressSpace { wanted_bytes: bytes })?;
+        let table = Cards { start, bytes };
+        // SAFETY: inside the table, which is zero.
+        unsafe { (*table.marks().entered()).threads = start.as_ptr().add(PAGE_SIZE + cards) };
+        Ok(table)
+    }
+
+    /// Cards of a region of so many bytes.
+    pub fn count(region_bytes: usize) -> usize {
+        region_bytes.div_ceil(LINE_BYTES)
+    }
+
+    /// The way to the cards, while the table lives.
+    pub fn marks(&self) -> Marks {
+        // SAFETY: inside the table.
+        Marks { first: unsafe { self.start.as_ptr().add(PAGE_SIZE) } }
+    }
+}
+
+impl Drop for Cards {
+    fn drop(&mut self) {
+        // SAFETY: the pair is what new() mapped; the owner outlives every use.
+        unsafe { memory::unmap(self.start, self.bytes) }
+    }
+}
+
+/// A table's cards. Raw: Lua's C writes them too. Offsets are those of the region.
+///
+/// All functions share one contract.
+///
+/// # Safety
+/// The table lives, and offsets lie in its region.
+#[derive(Clone, Copy)]
+pub struct Marks {
+    first: *mut u8,
+}
+
+// SAFETY: who uses it sees to who else does.
+unsafe impl Send for Marks {}
+
+#[allow(clippy::missing_safety_doc)] // said once, on the type
+impl Marks {
+    /// The first line's card: what C is given.
+    pub fn first(self) -> *mut u8 {
+        self.first
+    }
+
+    fn entered(self) -> *mut Entered {
+        self.first.wrapping_sub(PAGE_SIZE).cast()
+    }
+
+    /// Marks the line of one byte.
+    #[inline(always)]
+    pub unsafe fn mark(self, offset: usize) {
+        // SAFETY: the contract.
+        unsafe { self.first.add(offset / LINE_BYTES).write(1) }
+    }
+
+    /// Marks the lines of a small range, at least one byte long.
+    #[inline(always)]
+    pub unsafe fn mark_block(self, offset: usize, bytes: usize) {
+        let (first, last) = (offset / LINE_BYTES, (offset + bytes - 1) / LINE_BYTES);
+        // SAFETY: the contract.
+        unsafe {
+            self.first.add(first).write(1);
+            self.first.add(last).write(1);
+            if last - first > 1 {
+                ptr::write_bytes(self.first.add(first), 1, last - first);
+            }
+        }
+    }
+
+    /// Marks the lines of a range.
+    pub unsafe fn mark_range(self, offset: usize, bytes: usize) {
+        let first = offset / LINE_BYTES;
+        let end = (offset + bytes).div_ceil(LINE_BYTES);
+        // SAFETY: the contract.
+        unsafe { ptr::write_bytes(self.first.add(first), 1, end - first) }
+    }
+
+    /// Hands on the pages below `pages` that may have been written; one may come twice.
+    #[inline]
+    pub unsafe fn each_page(self, pages: usize, mut found: impl FnMut(usize)) {
+        // SAFETY: the contract; the table has the cards of one page more.
+        unsafe {
+            for page in 0..pages {
+                let cards = self.first.add(page * CARDS);
+                let words = cards.cast::<[u64; CARDS / 8]>().read();
+                let mut any = 0;
+                for word in words {
+                    any |= word;
+                }
+                if any != 0 {
+                    found(page);
+                    if page > 0 && cards.read() != 0 {
+                        found(page - 1);
+                    }
+                }
+            }
+            if pages > 0 && self.first.add(pages * CARDS).read() != 0 {
+                found(pages - 1);
+            }
+        }
+    }
+
+    /// The lines of a page that may have been written.
+    #[inline(always)]
+    pub unsafe fn lines(self, page: usize) -> u64 {
+        // SAFETY: the contract; the table has the cards of one page more.
+        unsafe {
+            let cards = self.first.add(page * CARDS);
+            let words = cards.cast::<[u64; CARDS / 8]>().read();
+            let next = cards.add(CARDS).read() as u64;
+            let any = words.iter().fold(next, |any, word| any | word);
+            if any == 0 {
+                return 0;
+            }
+            let mut marked = 0;
+            for (at, word) in words.iter().enumerate() {
+                // Eight bytes, each 0 or 1, into eight bits.
+                marked |= (word.to_le().wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * at);
+            }
+            marked | marked >> 1 | next << 63
+        }
+    }
+
+    /// Whether a thread was entered since the cards were cleared: else Lua has written nothing.
+    pub unsafe fn is_entered(self) -> bool {
+        // SAFETY: the contract.
+        unsafe {
+            let entered = self.entered();
+            (*entered).count > 0 || (*entered).main.is_null() || (*entered).main.read() != 0
+        }
+    }
+
+    /// Clears a page's cards.
+    #[inline(always)]
+    unsafe fn clear_page(self, page: usize) {
+        // SAFETY: the contract.
+        unsafe {
+            self.first.add(page * CARDS).cast::<[u64; CARDS / 8]>().write([0; CARDS / 8]);
+        }
+    }
+
+    /// Clears the cards of these pages, and forgets which threads were entered (C4).
+    pub unsafe fn clear(self, pages: impl Iterator<Item = usize>) {
+        // SAFETY: the contract; a thread's byte lies in the table.
+        unsafe {
+            pages.for_each(|page| self.clear_page(page));
+            let entered = self.entered();
+            if (*entered).overflow != 0 {
+                ptr::write_bytes((*entered).threads, 0, (*entered).highest + 1);
+                (*entered).overflow = 0;
+            }
+            if !(*entered).main.is_null() {
+                (*entered).main.write(0);
+            }
+            for at in 0..(*entered).count as usize {
+                let offset = (*entered).list[at] & (u32::MAX as usize);
+                (*entered).threads.add(offset / THREAD_BYTES).write(0);
+            }
+            (*entered).count = 0;
+            (*entered).highest = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_stands_for_its_line_and_the_one_before() {
+        let cards = Cards::new(4 * PAGE_SIZE).unwrap();
+        let marks = cards.marks();
+        // SAFETY: inside the region's size.
+        unsafe {
+            marks.mark(PAGE_SIZE);
+            assert_eq!((marks.lines(0), marks.lines(1), marks.lines(2)), (1 << 63, 1, 0));
+            marks.mark(PAGE_SIZE + 5 * LINE_BYTES + 63);
+            assert_eq!(marks.lines(1), 0b110001);
+            let mut pages = Vec::new();
+            marks.each_page(4, |page| pages.push(page));
+            assert_eq!(pages, [1, 0]);
+            marks.clear(0..4);
+            assert_eq!((marks.lines(0), marks.lines(1)), (0, 0));
+            for (offset, bytes, lines) in
+                [(0, 1, 1), (60, 8, 0b11), (64, 512, 0x1ff), (100, 200, 0b11111)]
+            {
+                marks.mark_block(offset, bytes);
+                assert_eq!(marks.lines(0), lines, "{offset} {bytes}");
+                marks.clear(0..1);
+                marks.mark_range(offset, bytes);
+                assert_eq!(marks.lines(0), lines, "{offset} {bytes}");
+                marks.clear(0..1);
+            }
+            marks.mark_range(0, 4 * PAGE_SIZE);
+            assert_eq!((0..4).filter(|&page| marks.lines(page) == u64::MAX).count(), 4);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+/* cards.c: the threads that were entered in an interval, and what is suspect at its end (C3).
+ *
+ * A running thread writes to its stack and its CallInfos without a mark. So whoever begins to run
+ * it, or works on it through the API, notes that it was entered: once an interval, in a list beside
+ * the cards, and in a byte of the thread's own, which a test by each API call finds set.
+ *
+ * Part of the one translation unit. Not here: the marks (overrides/cards.h).
+ */
+#ifdef RLUA_ORACLE
+#include "oracle.c"
+#endif
+
+/* Before a region's cards; src/cards.rs. */
+typedef struct rlua_Entered {
+  unsigned char *threads; /* a byte for each CARD_THREAD bytes of the region */
+  unsigned char *main;    /* the main thread's */
+  uint32_t count;
+  uint32_t overflow; /* more were entered than the list has room for */
+  size_t highest;    /* of the bytes that are set */
+  lua_State *list[508];
+} rlua_Entered;
+_Static_assert(sizeof(rlua_Entered) == 4096, "as src/cards.rs has it");
+_Static_assert(sizeof(LX) > CARD_THREAD, "at most one thread begins in so many bytes");
+
+#define rlua_entered(L) ((rlua_Entered *)((char *)(L)->cards - sizeof(rlua_Entered)))
+
+/* Where a thread begins in its part of the region, plus 1: tells it from one that was there
+ * before. */
+static unsigned char card_name(const lua_State *L) {
+  return (unsigned char)((uintptr_t)L % CARD_THREAD / 8 + 1);
+}
+
+__attribute__((cold, noinline))
+static void rlua_card_enter(lua_State *L) {
+  rlua_Entered *entered = rlua_entered(L);
+  size_t at = (size_t)(L->entered - entered->threads);
+  *L->entered = card_name(L);
+  /* Suspect in any case. A signal handler may come here with it (lua_sethook). */
+  if (L == G(L)->mainthread) return;
+  if (at > entered->highest) entered->highest = at;
+  if (entered->count < sizeof entered->list / sizeof *entered->list)
+    entered->list[entered->count++] = L;
+  else
+    entered->overflow = 1;
+}
+
+/* A thread of a state without cards is entered for good. */
+static unsigned char always_entered = 1;
+
+static void card_thread(lua_State *L, _Bool *cards) {
+  L->cards = cards;
+  L->entered = cards == NULL ? &always_entered
+                             : rlua_entered(L)->threads + (uint32_t)(uintptr_t)L / CARD_THREAD;
+}
+
+static void rlua_card_birth(lua_State *from, lua_State *L) {
+  card_thread(L, from->cards);
+}
+
+/* Its memory may be another thread's next. */
+static void rlua_card_death(lua_State *L) {
+  if (L->cards != NULL) *L->entered = 0;
+}
+
+static void suspect_thread(lua_State *L) {
+  if (L->stack.p != NULL)
+    card_range(L->stack.p, (size_t)(stacksize(L) + EXTRA_STACK) * sizeof(StackValue));
+  for (const CallInfo *ci = L->base_ci.next; ci != NULL; ci = ci->next)
+    card_range(ci, sizeof *ci);
+}
+
+/* Marks what is suspect of Lua. `main` is the main thread of an idle VM. The threads themselves are
+ * opaque, for their extra space. */
+void rlua_c_suspect(lua_State *main) {
+  const rlua_Entered *entered = rlua_entered(main);
+  card_range(fromstate(main), sizeof(LG));
+  suspect_thread(main);
+  if (entered->overflow) {
+    uintptr_t base = (uintptr_t)main & ~(uintptr_t)UINT32_MAX;
+    for (size_t at = 0; at <= entered->highest; at++) {
+      if (entered->threads[at] == 0) continue;
+      suspect_thread((lua_State *)(base + at * CARD_THREAD + (entered->threads[at] - 1u) * 8));
+    }
+  } else {
+    for (uint32_t at = 0; at < entered->count; at++) {
+      lua_State *L = entered->list[at];
+      /* A thread that died has left no name. */
+      if (entered->threads[(uint32_t)(uintptr_t)L / CARD_THREAD] == card_name(L)) suspect_thread(L);
+    }
+  }
+#ifdef RLUA_ORACLE
+  rlua_oracle_look(main);
+#endif
+}
+
+/* A region comes or goes. */
+static void rlua_card_table(const void *base, void *cards, size_t count) {
+  *rlua_table_of(base) = (rlua_Table){cards, count};
+#ifdef RLUA_ORACLE
+  rlua_oracle_open(base, count);
+#endif
+}
+
+/* The region goes. */
+void rlua_c_forget_cards(const void *base) {
+  rlua_card_table(base, NULL, 0);
+}
