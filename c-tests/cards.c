@@ -7,7 +7,7 @@
 /* Whether each capture compares everything, and ends the process where a mark is missing. */
 static int is_checked(void) {
     const char *asked = getenv("RLUA_TRACKER");
-    return asked && strcmp(asked, "cards-checked") == 0;
+    return asked && strcmp(asked, "checked") == 0;
 }
 
 static lua_State *open_cards(size_t memory_size) {

@@ -18,7 +18,7 @@ import sys
 import tempfile
 
 def run(library, program, **more):
-    environment = {**os.environ, "LD_PRELOAD": library, "RLUA_TRACKER": "cards-checked",
+    environment = {**os.environ, "LD_PRELOAD": library, "RLUA_TRACKER": "checked",
                    "RLUA_TEST_DIRECT": "1", "RLUA_TEST_SCALE": "16", **more}
     try:
         done = subprocess.run(program.split(), env=environment, capture_output=True, check=False,

@@ -30,7 +30,7 @@ use crate::units::PAGE_SIZE;
 use std::ptr::{self, NonNull};
 
 /// Bytes of a line.
-const LINE_BYTES: usize = 64;
+pub const LINE_BYTES: usize = 64;
 /// Cards of a page.
 const CARDS: usize = PAGE_SIZE / LINE_BYTES;
 /// A thread's state is longer than this, so at most one begins in each such part.
@@ -40,16 +40,16 @@ const THREAD_BYTES: usize = 128;
 #[repr(C)]
 struct Entered {
     threads: *mut u8,
-    /// The main thread's byte; it is in no list.
-    main: *mut u8,
     count: u32,
     /// More threads were entered than the list has room for: the bytes tell all of them.
-    overflow: u32,
+    overflow: u8,
+    /// Whether the main thread was entered, or the allocator by a host. It is in no list.
+    main: u8,
     /// The byte of the highest thread that was entered.
     highest: usize,
     list: [usize; ENTERED_MAX],
 }
-const ENTERED_MAX: usize = (PAGE_SIZE - 32) / 8;
+const ENTERED_MAX: usize = (PAGE_SIZE - 24) / 8;
 const _: () = assert!(size_of::<Entered>() == PAGE_SIZE);
 
 /// The table of one region.
@@ -202,8 +202,14 @@ impl Marks {
         // SAFETY: the contract.
         unsafe {
             let entered = self.entered();
-            (*entered).count > 0 || (*entered).main.is_null() || (*entered).main.read() != 0
+            (*entered).count > 0 || (*entered).main != 0
         }
+    }
+
+    /// Notes that the VM was written to from outside Lua.
+    pub unsafe fn enter(self) {
+        // SAFETY: the contract.
+        unsafe { (*self.entered()).main = 1 }
     }
 
     /// Clears a page's cards.
@@ -225,9 +231,7 @@ impl Marks {
                 ptr::write_bytes((*entered).threads, 0, (*entered).highest + 1);
                 (*entered).overflow = 0;
             }
-            if !(*entered).main.is_null() {
-                (*entered).main.write(0);
-            }
+            (*entered).main = 0;
             for at in 0..(*entered).count as usize {
                 let offset = (*entered).list[at] & (u32::MAX as usize);
                 (*entered).threads.add(offset / THREAD_BYTES).write(0);

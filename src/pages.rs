@@ -1,4 +1,5 @@
-//! Pages: a page's place, a set of pages, and the part of a region that holds state.
+//! Pages: a page's place, a set of pages, the part of a region that holds state, and what of it is
+//! opaque.
 //!
 //! # Not here
 //! Who wrote a page (`crate::tracker`) and what is kept of it (`crate::snapshot`).
@@ -37,6 +38,60 @@ impl Live {
     }
 }
 
+/// What an arena tells of its opaque memory, which hosts may have written to without a word, before
+/// a capture or a restore.
+#[derive(Default)]
+pub struct Opaque {
+    /// Whether the pages that are opaque as a whole are wanted in `pages`.
+    pub noted: bool,
+    /// Whether these are watched: then they are not marked.
+    pub watched: bool,
+    /// Pages that are opaque as a whole. Has room for all used pages where it is wanted.
+    pub pages: PageSet,
+    /// How many there are, wanted or not.
+    pub whole_pages: usize,
+    /// All of its lines, where they are few.
+    pub lines: FewLines,
+}
+
+/// A few lines of a region, by number.
+#[derive(Default)]
+pub struct FewLines {
+    at: [u32; FEW],
+    /// Beyond [`FEW`]: too many.
+    count: usize,
+}
+
+/// As many as the libraries' own userdata lie on, and some of a host's.
+const FEW: usize = 24;
+
+impl FewLines {
+    /// None.
+    pub fn clear(&mut self) {
+        self.count = 0;
+    }
+
+    /// Adds `first ..= last`.
+    pub fn add(&mut self, first: usize, last: usize) {
+        for line in first..=last.min(first + FEW) {
+            if let Some(place) = self.at.get_mut(self.count) {
+                *place = line as u32;
+            }
+            self.count = (self.count + 1).min(FEW + 1);
+        }
+    }
+
+    /// There are too many.
+    pub fn give_up(&mut self) {
+        self.count = FEW + 1;
+    }
+
+    /// The lines, unless there were too many to note.
+    pub fn get(&self) -> Option<&[u32]> {
+        self.at.get(..self.count)
+    }
+}
+
 /// A set of pages, one bit each.
 #[derive(Default)]
 pub struct PageSet {
@@ -69,21 +124,25 @@ impl PageSet {
         self.words.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 != 0)
     }
 
-    /// Whether any of `first .. end` is in the set.
-    pub fn contains_any(&self, first: usize, end: usize) -> bool {
-        (first..end).any(|page| self.contains(page))
-    }
-
     /// Adds `first .. end`.
     pub fn insert_range(&mut self, first: usize, end: usize) {
-        for index in first..end {
-            self.insert(index);
+        let (mut at, words) = (first, &mut self.words);
+        while at < end {
+            let many = (64 - at % 64).min(end - at);
+            words[at / 64] |= u64::MAX >> (64 - many) << (at % 64);
+            at += many;
         }
     }
 
     /// Adds the pages of another set, below `end`.
     pub fn insert_all(&mut self, other: &PageSet, end: usize) {
-        other.iter().take_while(|page| page.get() < end).for_each(|page| self.insert(page.get()));
+        for (at, &word) in other.words.iter().enumerate().take(end.div_ceil(64)) {
+            let above = (at * 64 + 64).saturating_sub(end) as u32;
+            let word = word.checked_shl(above).map_or(0, |word| word >> above);
+            if word != 0 {
+                self.words[at] |= word;
+            }
+        }
     }
 
     /// Takes out the pages that are not to stay.
@@ -142,5 +201,25 @@ mod tests {
         assert_eq!(set.count(), 5);
         set.clear();
         assert_eq!(set.iter().count(), 0);
+    }
+
+    #[test]
+    fn ranges_and_unions_are_those_of_single_pages() {
+        for (first, end) in [(0, 0), (0, 1), (5, 64), (63, 65), (64, 128), (1, 300), (130, 131)] {
+            let (mut set, mut single) = (PageSet::default(), PageSet::default());
+            set.resize(300).unwrap();
+            single.resize(300).unwrap();
+            set.insert_range(first, end);
+            (first..end).for_each(|page| single.insert(page));
+            assert_eq!(set.words, single.words, "{first} to {end}");
+            for below in [0, 1, 63, 64, 65, 299, 300] {
+                let mut all = PageSet::default();
+                all.resize(300).unwrap();
+                all.insert_all(&set, below);
+                let pages = |set: &PageSet| set.iter().map(PageIndex::get).collect::<Vec<_>>();
+                let wanted: Vec<_> = (first..end).filter(|&page| page < below).collect();
+                assert_eq!(pages(&all), wanted, "{first} to {end} below {below}");
+            }
+        }
     }
 }

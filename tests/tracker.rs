@@ -1,14 +1,16 @@
 //! One suite for every tracker backend: T1 and T2, growth, shrinking, restore, many regions, many
 //! threads, a forked child, and writes that the kernel makes.
 //!
-//! Method: a history over a bare region, without Lua. The test writes, captures and restores, and
-//! keeps full copies; a page that a tracker missed is a byte that differs. A tracker that is wrong
-//! on purpose, and one that changes its backend at random, go through the same programs.
+//! Method: a history over a bare region, without Lua, all of it opaque: nobody announces a write.
+//! The test writes, captures and restores, and keeps full copies; a page that a tracker missed is a
+//! byte that differs. Now and then the region is opaque in part only, and the rest is announced. A
+//! tracker that is wrong on purpose, and one that changes its backend at random, go through the same
+//! programs.
 
 use proptest::prelude::*;
-use rlua::cards::Cards;
+use rlua::cards::{Cards, Marks};
 use rlua::error::Result;
-use rlua::pages::{Live, PageSet};
+use rlua::pages::{Live, Opaque, PageSet};
 use rlua::region::Region;
 use rlua::snapshot::{Captured, History};
 use rlua::tracker::{self, Backend, Tracker};
@@ -21,7 +23,7 @@ const SWITCHING: i32 = 100;
 const WRONG: i32 = 101;
 
 fn backends() -> Vec<i32> {
-    let mut backends = vec![0, 1, SWITCHING];
+    let mut backends = vec![0, 1, 3, SWITCHING];
     match rlua::sys::written::probe() {
         Ok(()) => backends.push(2),
         Err(why) => {
@@ -39,6 +41,10 @@ struct Switching {
 }
 
 impl Tracker for Switching {
+    fn ask(&mut self, used_pages: usize) -> Option<&mut Opaque> {
+        self.backends[0].ask(used_pages)
+    }
+
     unsafe fn find(&mut self, live: Live, suspects: &mut PageSet) -> Result<()> {
         // Each backend has intervals of its own, so all are asked and one is believed.
         self.random = self.random.wrapping_mul(1664525).wrapping_add(1013904223);
@@ -97,10 +103,6 @@ impl Tracker for Wrong {
         unsafe { self.0.restored(live) }
     }
 
-    fn is_untouched(&mut self) -> bool {
-        self.0.is_untouched()
-    }
-
     fn id(&self) -> i32 {
         WRONG
     }
@@ -108,21 +110,17 @@ impl Tracker for Wrong {
 
 fn boxed(backend: Backend) -> Box<dyn Tracker> {
     match backend {
-        Backend::Auto(auto) => Box::new(auto),
         Backend::Cards(cards) => Box::new(cards),
         Backend::Compare(compare) => Box::new(compare),
-        Backend::Uffd(uffd) => Box::new(uffd),
     }
 }
 
-fn open(id: i32, region: &Region) -> Box<dyn Tracker> {
+fn open(id: i32, region: &Region, marks: Marks) -> Box<dyn Tracker> {
     let (base, bytes) = (region.base().as_ptr(), region.reserved_bytes());
-    // The backend of that name alone looks at them.
-    let marks = Box::leak(Box::new(Cards::new(bytes).unwrap())).marks();
-    // SAFETY: the rig keeps the region longer than the tracker, and the cards are never dropped.
+    // SAFETY: the rig keeps the region and the cards longer than the tracker.
     let real = |id| boxed(unsafe { tracker::open(id, base, bytes, marks) }.unwrap());
     match id {
-        // One kernel watch a region: two would take each other's reports.
+        // One reader of cards a region: two would take each other's.
         SWITCHING => Box::new(Switching { backends: vec![real(0), real(1)], random: 1 }),
         WRONG => Box::new(Wrong(real(1))),
         id => real(id),
@@ -133,22 +131,67 @@ fn open(id: i32, region: &Region) -> Box<dyn Tracker> {
 struct Rig {
     history: History,
     tracker: Box<dyn Tracker>,
-    kept: Vec<Vec<u8>>,
+    kept: Vec<Kept>,
     used: usize,
-    /// At the end of the last capture or restore.
-    was_used: usize,
+    announced: Announced,
     frame: i64,
     max: usize,
     region: Region,
+    cards: Cards,
+}
+
+/// Which pages are not opaque: each fifth from here on, or none.
+type Announced = Option<usize>;
+
+fn is_announced(which: Announced, page: usize) -> bool {
+    which.is_some_and(|first| page % 5 == first)
+}
+
+#[derive(PartialEq)]
+struct Kept {
+    bytes: Vec<u8>,
+    announced: Announced,
 }
 
 impl Rig {
     fn new(id: i32, max: usize) -> Rig {
         let mut region = Region::reserve(PAGES * PAGE_SIZE).unwrap();
         region.commit_to(PAGES * PAGE_SIZE).unwrap();
-        let tracker = open(id, &region);
+        let cards = Cards::new(region.reserved_bytes()).unwrap();
+        let tracker = open(id, &region, cards.marks());
         let history = History::new(max);
-        Rig { history, tracker, kept: Vec::new(), used: 8, was_used: 0, frame: 0, max, region }
+        let kept = Vec::new();
+        Rig { history, tracker, kept, used: 8, announced: None, frame: 0, max, region, cards }
+    }
+
+    fn mark(&self, page: usize) {
+        // SAFETY: inside the region.
+        unsafe { self.cards.marks().mark_range(page * PAGE_SIZE, PAGE_SIZE) };
+    }
+
+    /// As an allocator does: what changes hands is marked.
+    fn announce(&mut self, which: Announced) {
+        let was = std::mem::replace(&mut self.announced, which);
+        let changed = |page: &usize| is_announced(was, *page) != is_announced(which, *page);
+        (0..PAGES).filter(changed).for_each(|page| self.mark(page));
+    }
+
+    /// As an arena does before a capture or a restore.
+    fn tell(&mut self) {
+        let mut unwatched = Vec::new();
+        let Some(opaque) = self.tracker.ask(self.used) else { return };
+        opaque.lines.give_up();
+        opaque.whole_pages = 0;
+        for page in (0..self.used).filter(|&page| !is_announced(self.announced, page)) {
+            opaque.whole_pages += 1;
+            if opaque.noted {
+                opaque.pages.insert(page);
+            }
+            if !opaque.watched {
+                unwatched.push(page);
+            }
+        }
+        unwatched.into_iter().for_each(|page| self.mark(page));
     }
 
     fn live(&self) -> Live {
@@ -156,9 +199,18 @@ impl Rig {
     }
 
     fn write(&mut self, page: usize, byte: usize, value: u8) {
-        let offset = page % self.used * PAGE_SIZE + byte % PAGE_SIZE;
+        let (page, byte) = (page % self.used, byte % PAGE_SIZE);
+        let offset = page * PAGE_SIZE + byte;
+        if is_announced(self.announced, page) {
+            // SAFETY: inside the region.
+            unsafe { self.cards.marks().mark(offset) };
+        }
         // SAFETY: committed, and nothing else uses the region.
         unsafe { self.region.base().as_ptr().add(offset).write_volatile(value) };
+    }
+
+    fn state(&self) -> Kept {
+        Kept { bytes: self.bytes(), announced: self.announced }
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -174,26 +226,22 @@ impl Rig {
         if self.kept.len() == self.max {
             self.kept.remove(0);
         }
-        self.kept.push(self.bytes());
+        self.kept.push(self.state());
     }
 
     /// Captures under the newest label again.
     fn replace(&mut self) {
         if self.kept.pop().is_some() {
             assert_eq!(self.capture_anyhow(), Captured::Replaced);
-            self.kept.push(self.bytes());
+            self.kept.push(self.state());
         }
     }
 
     fn capture_anyhow(&mut self) -> Captured {
         let (live, frame) = (self.live(), Frame(self.frame));
-        // Where an arena ends is written in it: one that is untouched is as large as it was.
-        let as_large = self.was_used == self.used;
-        let untouched = as_large && self.tracker.is_untouched();
+        self.tell();
         // SAFETY: nothing writes during the call.
-        let captured =
-            unsafe { self.history.capture(|| live, untouched, &mut *self.tracker, frame) };
-        self.was_used = self.used;
+        let captured = unsafe { self.history.capture(|| live, false, &mut *self.tracker, frame) };
         self.history.check().unwrap();
         captured.unwrap()
     }
@@ -201,14 +249,15 @@ impl Rig {
     /// Restores, and answers whether every byte is what it was.
     fn restore(&mut self, n: usize) -> bool {
         let live = self.live();
+        self.tell();
         // SAFETY: nothing touches the region during the call; all of it is committed.
         unsafe { self.history.restore(live, &mut *self.tracker, n, &mut |_| {}).unwrap() };
         self.kept.truncate(self.kept.len() + 1 - n);
-        self.used = self.kept.last().unwrap().len() / PAGE_SIZE;
-        self.was_used = self.used;
+        let kept = self.kept.last().unwrap();
+        (self.used, self.announced) = (kept.bytes.len() / PAGE_SIZE, kept.announced);
         self.frame = self.history.frames().unwrap().1.0;
         self.history.check().unwrap();
-        &self.bytes() == self.kept.last().unwrap()
+        self.kept.last().unwrap() == &self.state()
     }
 }
 
@@ -225,6 +274,9 @@ enum Step {
     },
     Resize {
         used: usize,
+    },
+    Announce {
+        which: Announced,
     },
     Capture,
     /// Captures under the newest label again.
@@ -249,6 +301,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(page, byte, value)| Step::Write { page, byte, value }),
         1 => (0..PAGES, any::<u8>()).prop_map(|(pages, value)| Step::WriteMany { pages, value }),
         2 => (1..=PAGES).prop_map(|used| Step::Resize { used }),
+        1 => prop_oneof![Just(None), (0..5usize).prop_map(Some)]
+            .prop_map(|which| Step::Announce { which }),
         5 => Just(Step::Capture),
         2 => Just(Step::Replace),
         2 => (1..9u8, 0..PAGES, 0..6usize)
@@ -266,6 +320,7 @@ fn survives(id: i32, max: usize, steps: &[Step]) -> bool {
             Step::Write { page, byte, value } => rig.write(page, byte, value),
             Step::WriteMany { pages, value } => (0..pages).for_each(|p| rig.write(p, 9, value)),
             Step::Resize { used } => rig.used = used,
+            Step::Announce { which } => rig.announce(which),
             Step::Capture => rig.capture(),
             Step::Replace => rig.replace(),
             Step::Frames { count, page, pages } => {
@@ -334,29 +389,10 @@ fn the_choice_follows_the_frames() {
         }
         rig.tracker.id()
     };
-    let few = if backends().contains(&2) { 2 } else { 1 };
+    let few = if backends().contains(&2) { 2 } else { 3 };
     assert_eq!(run(&mut rig, 1), few, "few pages: the watch");
-    assert_eq!(run(&mut rig, PAGES), 1, "all pages: comparing");
+    assert_eq!(run(&mut rig, PAGES), 3, "all pages: comparing");
     assert_eq!(run(&mut rig, 0), few, "no pages: the watch again");
-}
-
-#[test]
-fn a_write_ends_what_is_untouched() {
-    for id in backends().into_iter().filter(|id| [0, 2].contains(id)) {
-        let mut rig = Rig::new(id, 2);
-        rig.capture();
-        // What was hot turns cold, and a small region begins with comparing.
-        let untouched = (0..10).any(|_| {
-            rig.frame += 1;
-            let (live, frame) = (rig.live(), Frame(rig.frame));
-            // SAFETY: nothing writes during the call.
-            unsafe { rig.history.capture(|| live, false, &mut *rig.tracker, frame).unwrap() };
-            rig.tracker.is_untouched()
-        });
-        assert!(untouched || rig.tracker.id() != 2, "backend {id}");
-        rig.write(7, 4095, 1);
-        assert!(!rig.tracker.is_untouched(), "backend {id}");
-    }
 }
 
 #[test]

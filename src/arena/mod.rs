@@ -268,7 +268,7 @@ impl Arena {
         let kind = if block.is_null() { KIND_USERDATA } else { old_size };
         // SAFETY: the caller's contract. Lua may know nothing of the call.
         unsafe {
-            (*ud.cast::<Arena>()).suspect_header();
+            (*ud.cast::<Arena>()).cards().enter();
             Arena::allocate(ud, block, kind, new_size)
         }
     }

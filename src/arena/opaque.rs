@@ -7,6 +7,9 @@
 use super::Arena;
 use super::classes::{MAX_SMALL, class_for, list_of_shape, shape};
 use super::layout::*;
+use crate::cards::LINE_BYTES;
+use crate::pages::{FewLines, Opaque};
+use crate::units::PAGE_SIZE;
 use std::ptr;
 
 /// Units of a run for `size` bytes.
@@ -133,43 +136,65 @@ impl Arena {
         }
     }
 
-    /// Marks what hosts may write to in a unit: of a slab, the blocks that were ever handed out.
+    /// Marks what hosts may write to in a unit, and notes which lines these are: of a slab, the
+    /// blocks that were ever handed out.
     #[inline]
-    unsafe fn suspect_unit(&self, unit: usize, byte: u8) {
+    unsafe fn suspect_unit(&self, unit: usize, byte: u8, lines: &mut FewLines) {
+        let at = unit * UNIT;
         // SAFETY: the contract above; the unit's byte in the map tells what it is.
-        unsafe {
+        let (first, end) = unsafe {
             match byte & !OPAQUE {
-                _ if byte & OPAQUE == 0 => {}
-                0 => self.cards.mark_range(unit * UNIT, UNIT),
-                1 => {
-                    let at = unit * UNIT;
-                    let end = (*self.slab(at)).fresh as usize;
-                    self.cards.mark_range(at + SLAB_FIRST, end - SLAB_FIRST);
+                _ if byte & OPAQUE == 0 => return,
+                0 => (at, at + UNIT),
+                place => {
+                    let slab = (unit + 1 - place as usize) * UNIT;
+                    let end = slab + (*self.slab(slab)).fresh as usize;
+                    (at.max(slab + SLAB_FIRST), end.min(at + UNIT))
                 }
-                _ => {}
             }
+        };
+        if first < end {
+            // SAFETY: as above.
+            unsafe { self.cards.mark_range(first, end - first) };
+            lines.add(first / LINE_BYTES, (end - 1) / LINE_BYTES);
         }
     }
 
-    /// Marks the lines of all opaque memory: it is suspect (C3).
-    pub fn suspect_opaque(&self) {
-        const STEP: usize = 8;
-        const ALL: u64 = u64::from_ne_bytes([OPAQUE; STEP]);
+    /// Marks the lines of all opaque memory: it is suspect (C3). Pages that are watched are noted
+    /// instead.
+    pub fn suspect_opaque(&self, opaque: &mut Opaque) {
+        const ALL: u64 = u64::from_ne_bytes([OPAQUE; 8]);
+        const HALF: usize = PAGE_SIZE / UNIT;
+        const _: () = assert!(2 * HALF == 8);
+        opaque.lines.clear();
+        opaque.whole_pages = 0;
         // SAFETY: the map has `map_units` bytes; units lie in the region.
         unsafe {
             let header = self.header();
             let (map, end) = ((*header).map as usize, (*header).map_units as usize);
-            let mut unit = 0;
-            while unit < end {
-                let left = (end - unit).min(STEP);
-                let mut bytes = [0; STEP];
-                ptr::copy_nonoverlapping(self.base.add(map + unit), bytes.as_mut_ptr(), left);
-                if u64::from_ne_bytes(bytes) & ALL != 0 {
-                    for (at, &byte) in bytes.iter().enumerate() {
-                        self.suspect_unit(unit + at, byte);
+            for first in (0..end).step_by(2 * HALF) {
+                let mut bytes = [0; 2 * HALF];
+                let left = bytes.len().min(end - first);
+                ptr::copy_nonoverlapping(self.base.add(map + first), bytes.as_mut_ptr(), left);
+                if u64::from_ne_bytes(bytes) & ALL == 0 {
+                    continue;
+                }
+                for (half, units) in bytes.chunks(HALF).enumerate() {
+                    let page = first / HALF + half;
+                    if units.iter().all(|byte| byte & OPAQUE != 0) {
+                        opaque.whole_pages += 1;
+                        if opaque.noted {
+                            opaque.pages.insert(page);
+                        }
+                        if opaque.watched {
+                            opaque.lines.give_up();
+                            continue;
+                        }
+                    }
+                    for (at, &byte) in units.iter().enumerate() {
+                        self.suspect_unit(page * HALF + at, byte, &mut opaque.lines);
                     }
                 }
-                unit += STEP;
             }
         }
     }

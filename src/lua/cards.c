@@ -13,11 +13,11 @@
 /* Before a region's cards; src/cards.rs. */
 typedef struct rlua_Entered {
   unsigned char *threads; /* a byte for each CARD_THREAD bytes of the region */
-  unsigned char *main;    /* the main thread's */
   uint32_t count;
-  uint32_t overflow; /* more were entered than the list has room for */
-  size_t highest;    /* of the bytes that are set */
-  lua_State *list[508];
+  unsigned char overflow; /* more were entered than the list has room for */
+  unsigned char main;     /* the main thread's byte */
+  size_t highest;         /* of the bytes that are set */
+  lua_State *list[509];
 } rlua_Entered;
 _Static_assert(sizeof(rlua_Entered) == 4096, "as src/cards.rs has it");
 _Static_assert(sizeof(LX) > CARD_THREAD, "at most one thread begins in so many bytes");
@@ -33,10 +33,10 @@ static unsigned char card_name(const lua_State *L) {
 __attribute__((cold, noinline))
 static void rlua_card_enter(lua_State *L) {
   rlua_Entered *entered = rlua_entered(L);
-  size_t at = (size_t)(L->entered - entered->threads);
   *L->entered = card_name(L);
   /* Suspect in any case. A signal handler may come here with it (lua_sethook). */
   if (L == G(L)->mainthread) return;
+  size_t at = (size_t)(L->entered - entered->threads);
   if (at > entered->highest) entered->highest = at;
   if (entered->count < sizeof entered->list / sizeof *entered->list)
     entered->list[entered->count++] = L;
@@ -49,8 +49,9 @@ static unsigned char always_entered = 1;
 
 static void card_thread(lua_State *L, _Bool *cards) {
   L->cards = cards;
-  L->entered = cards == NULL ? &always_entered
-                             : rlua_entered(L)->threads + (uint32_t)(uintptr_t)L / CARD_THREAD;
+  if (cards == NULL) L->entered = &always_entered;
+  else if (L == G(L)->mainthread) L->entered = &rlua_entered(L)->main;
+  else L->entered = rlua_entered(L)->threads + (uint32_t)(uintptr_t)L / CARD_THREAD;
 }
 
 static void rlua_card_birth(lua_State *from, lua_State *L) {

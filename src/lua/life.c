@@ -48,7 +48,6 @@ lua_State *rlua_c_open(lua_Alloc alloc, lua_Alloc host_alloc, void *ud, const rl
   pending_birth = NULL;
   pending_cards = NULL;
   if (L == NULL) return NULL;
-  rlua_entered(L)->main = L->entered;
   G(L)->own.in_arena = 1;
   lua_atpanic(L, &panic);
   lua_setwarnf(L, warnfoff, L);

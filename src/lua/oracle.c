@@ -6,7 +6,7 @@
  * be marked, whether its bytes changed or not: what a test does with other values is seen too.
  *
  * Not seen: stores of the C library (memcpy), of Rust, and of hosts. The whole region is compared
- * for those (RLUA_TRACKER=cards-checked).
+ * for those (RLUA_TRACKER=checked).
  *
  * RLUA_MUTANT=n leaves the mark of that number out; RLUA_MARKS=file lists there which marks a
  * program makes. Whoever leaves out each of them sees that the nets are on (c-tests/mutants.py).

@@ -139,6 +139,16 @@ pub fn prefetch(lines: Mask, page: *const u8) {
     let _ = (lines, page);
 }
 
+/// Whether two lines are the same.
+///
+/// # Safety
+/// Both are whole lines, aligned as such, that nothing writes to during the call.
+#[inline]
+pub unsafe fn is_same(one: *const u8, other: *const u8) -> bool {
+    // SAFETY: the caller's contract.
+    unsafe { one.cast::<Line>().read() == other.cast::<Line>().read() }
+}
+
 /// The lines of a set, rising.
 pub fn each(mask: Mask) -> impl Iterator<Item = usize> {
     let mut rest = mask;

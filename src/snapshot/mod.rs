@@ -35,6 +35,7 @@ use crate::error::{Error, Result};
 use crate::pages::{Live, PagePtr, PageSet};
 use crate::tracker::Tracker;
 use crate::units::{Frame, PAGE_SIZE};
+use lines::{LINE_BYTES, is_same};
 use std::collections::VecDeque;
 use store::PageStore;
 use undo::{Undo, copy_line, copy_page, equalize};
@@ -191,6 +192,26 @@ impl History {
         }
         self.highest = self.highest.max(Some(frame));
         Ok(if replaces { Captured::Replaced } else { Captured::Added })
+    }
+
+    /// Whether the newest snapshot has these lines as they are in the region from `base`.
+    ///
+    /// # Safety
+    /// Nothing writes to the lines during the call; the region is committed there.
+    pub unsafe fn newest_has(&self, base: *const u8, lines: &[u32]) -> bool {
+        let places = lines.iter().map(|&line| {
+            let at = line as usize * LINE_BYTES;
+            let kept = self.mirror.get(at / PAGE_SIZE)?;
+            Some((base.wrapping_add(at), kept.cast_const().wrapping_add(at % PAGE_SIZE)))
+        });
+        // All at once on their way from memory, then one by one.
+        places.clone().flatten().for_each(|(one, other)| {
+            lines::prefetch(1, one);
+            lines::prefetch(1, other);
+        });
+        self.count() > 0
+            // SAFETY: the caller's contract; whole lines of the region and of a page.
+            && { places }.all(|pair| pair.is_some_and(|(one, other)| unsafe { is_same(one, other) }))
     }
 
     /// Adds a snapshot of the live pages. After an error nothing has changed.

@@ -164,16 +164,6 @@ pub mod written {
         unsafe { platform::written::scan(start, pages, report) }
     }
 
-    /// Whether all of the pages are protected, but for some that were never touched: then none was
-    /// written since it was protected. Cheaper than a scan.
-    ///
-    /// # Safety
-    /// The range is registered.
-    pub unsafe fn is_unwritten(start: *mut u8, pages: usize) -> Result<bool, Refused> {
-        // SAFETY: the caller's contract.
-        unsafe { platform::written::is_unwritten(start, pages) }
-    }
-
     /// Protects pages: those that are written from now on are reported.
     ///
     /// # Safety

@@ -85,10 +85,6 @@ pub mod written {
         Err(Refused)
     }
 
-    pub unsafe fn is_unwritten(_start: *mut u8, _pages: usize) -> Result<bool, Refused> {
-        Err(Refused)
-    }
-
     pub unsafe fn protect(_start: *mut u8, _pages: usize) -> Result<(), Refused> {
         Err(Refused)
     }

@@ -1,22 +1,20 @@
-//! Auto: watches, or compares every page where that has been cheaper lately.
+//! Auto: lets the kernel watch a VM's opaque memory, or has it compared where that has been cheaper
+//! lately.
 //!
-//! A choice changes what a capture costs, never what it keeps: both suspect every page that was
-//! written since the same moment, and a change of backend happens in a capture (T2).
+//! A choice changes what a capture costs, never what it keeps: either way every page that was
+//! written since the same moment is suspected, and the choice changes in a capture (T2).
 //!
-//! A small VM starts with comparing, since it may not live for long, and the watch has to be set
-//! up; a large one with the watch. Later, comparing wins where a small VM's frames write to
-//! different pages each time. The costs below are of one machine; what matters is their ratio. The
-//! other choice has to look better by a margin for several captures in a row, so that a VM at the
-//! border does not flap.
+//! Little opaque memory, as nearly all VMs have, is always compared, without a system call. The
+//! costs below are of one machine; what matters is their ratio. The other choice has to look better
+//! by a margin for several captures in a row, so that a VM at the border does not flap.
 
-use super::{Compare, Tracker, Uffd};
+use super::Uffd;
 use crate::error::Result;
-use crate::pages::{Live, PageSet};
+use crate::pages::{Live, Opaque, PageSet};
 use crate::sys::written;
 use crate::units::PAGE_SIZE;
 
-/// Asking whether any page was written; what finding and protecting such pages takes beside that;
-/// a look at each used page.
+/// Asking for the pages that were written, and protecting these again; a look at each page.
 const WATCH_ASK_NS: u64 = 700;
 const WATCH_CALLS_NS: u64 = 4000;
 const WATCH_PAGE_NS: u64 = 4;
@@ -28,6 +26,9 @@ const COMPARE_FAR_NS: u64 = 160;
 const COMPARE_MEMORY_NS: u64 = 400;
 const NEAR_PAGES: usize = (1 << 20) / PAGE_SIZE;
 const FAR_PAGES: usize = (8 << 20) / PAGE_SIZE;
+
+/// Fewer opaque pages than these are compared: that takes less than to ask the kernel.
+const FEW_PAGES: usize = 64;
 
 /// Captures in a row that the other choice has to look better, and by how many percent.
 const PATIENCE: u32 = 3;
@@ -43,16 +44,18 @@ enum Choice {
     Compare,
 }
 
-/// The backend that chooses between the others.
+/// Who says what of opaque memory was written.
 pub struct Auto {
     base: *mut u8,
     reserved_bytes: usize,
     choice: Choice,
+    /// Whether the choice stays.
+    fixed: bool,
     watch: Option<Uffd>,
     /// Captures until the watch may be tried.
     wait: u32,
-    /// Used pages of the last capture; 0 before the first.
-    used_pages: usize,
+    /// Opaque pages of the last capture; 0 before the first.
+    pages: usize,
     /// What a capture costs with the watch: a running mean.
     watch_ns: u64,
     better_for: u32,
@@ -65,39 +68,65 @@ impl Auto {
     /// Chooses for a region of `reserved_bytes` from `base`.
     ///
     /// # Safety
-    /// The range is one reservation, which outlives the tracker.
+    /// The range is one reservation, which outlives this.
     pub unsafe fn new(base: *mut u8, reserved_bytes: usize) -> Auto {
         Auto {
             base,
             reserved_bytes,
             choice: Choice::Compare,
+            fixed: false,
             watch: None,
             wait: 0,
-            used_pages: 0,
+            pages: 0,
             watch_ns: WATCH_ASK_NS,
             better_for: 0,
         }
     }
 
-    /// The watch, while it is the choice and running.
-    fn running_watch(&mut self) -> Option<&mut Uffd> {
-        self.watch.as_mut().filter(|_| self.choice == Choice::Watch)
+    /// Compares always.
+    pub fn compare() -> Auto {
+        // SAFETY: the range is not looked at.
+        Auto { fixed: true, ..unsafe { Auto::new(std::ptr::null_mut(), 0) } }
+    }
+
+    /// Has the kernel watch always; refuses where it does not.
+    ///
+    /// # Safety
+    /// As for [`Auto::new`].
+    pub unsafe fn watch(base: *mut u8, reserved_bytes: usize) -> Result<Auto> {
+        // SAFETY: the caller's contract.
+        unsafe {
+            let watch = Some(Uffd::watch(base, reserved_bytes)?);
+            let auto = Auto::new(base, reserved_bytes);
+            Ok(Auto { choice: Choice::Watch, fixed: true, watch, ..auto })
+        }
+    }
+
+    /// Says what it wants to know of a VM of so many pages.
+    pub fn ask(&self, opaque: &mut Opaque, used_pages: usize) {
+        let wanted = if self.fixed { self.is_watching() } else { self.pages >= FEW_PAGES };
+        opaque.pages.clear();
+        opaque.noted = wanted && opaque.pages.resize(used_pages).is_ok();
+        // Where there is no memory to note them, all are compared.
+        opaque.watched = opaque.noted && self.is_watching();
+    }
+
+    /// Whether the kernel tells.
+    pub fn is_watching(&self) -> bool {
+        self.choice == Choice::Watch && self.watch.as_ref().is_some_and(Uffd::works)
     }
 
     /// What a capture costs with the watch where nothing was written.
     fn watch_idle_ns(&self) -> u64 {
-        WATCH_ASK_NS + self.used_pages as u64 * WATCH_PAGE_NS
+        WATCH_ASK_NS + self.pages as u64 * WATCH_PAGE_NS
     }
 
     /// Learns from a capture; answers the choice for the next one.
-    fn learn(&mut self, used_pages: usize) -> Choice {
-        let is_first = std::mem::replace(&mut self.used_pages, used_pages) == 0;
-        if is_first && used_pages > NEAR_PAGES {
-            return Choice::Watch;
-        }
-        let compare_page_ns = match used_pages {
-            _ if used_pages <= NEAR_PAGES => COMPARE_NEAR_NS,
-            _ if used_pages <= FAR_PAGES => COMPARE_FAR_NS,
+    fn learn(&mut self, pages: usize) -> Choice {
+        self.pages = pages;
+        let compare_page_ns = match pages {
+            _ if pages <= NEAR_PAGES => COMPARE_NEAR_NS,
+            _ if pages <= FAR_PAGES => COMPARE_FAR_NS,
             _ => COMPARE_MEMORY_NS,
         };
         let watch_ns = match self.watch.as_ref().map_or((0, 0), Uffd::load) {
@@ -108,7 +137,7 @@ impl Auto {
             }
         };
         self.watch_ns = (self.watch_ns * 3 + watch_ns) / 4;
-        let compare_ns = used_pages as u64 * compare_page_ns;
+        let compare_ns = pages as u64 * compare_page_ns;
         let (now, other, change) = match self.choice {
             Choice::Watch => (self.watch_ns, compare_ns, Choice::Compare),
             Choice::Compare => (compare_ns, self.watch_ns, Choice::Watch),
@@ -126,13 +155,14 @@ impl Auto {
     }
 
     /// Watches from here on; where the kernel refuses, pages are compared.
-    unsafe fn start_watch(&mut self, live: Live) {
+    unsafe fn start_watch(&mut self, live: Live, scope: &PageSet) {
         if self.watch.is_none() {
             // SAFETY: the contract of new().
             self.watch = unsafe { Uffd::watch(self.base, self.reserved_bytes) }.ok();
         }
+        let watch = self.watch.as_mut();
         // SAFETY: the caller's contract.
-        let begun = self.watch.as_mut().is_some_and(|watch| unsafe { watch.begin(live) }.is_ok());
+        let begun = watch.is_some_and(|watch| unsafe { watch.begin(live, scope) }.is_ok());
         if !begun {
             let lasting = written::probe().is_err_and(|refusal| !refusal.passing);
             self.wait = if lasting { NEVER } else { RETRY_AFTER };
@@ -140,77 +170,79 @@ impl Auto {
         }
     }
 
-    /// Sees whether the kernel still answers.
-    fn check_watch(&mut self) {
-        if self.choice == Choice::Watch && !self.watch.as_ref().is_some_and(Uffd::works) {
-            self.wait = NEVER;
-            self.choice = Choice::Compare;
-        }
-    }
-}
-
-impl Tracker for Auto {
-    unsafe fn find(&mut self, live: Live, suspects: &mut PageSet) -> Result<()> {
-        if let Some(watch) = &mut self.watch {
-            watch.reserve(live.used_pages)?;
-        }
-        // SAFETY: the caller's contract.
-        unsafe {
-            match self.running_watch() {
-                Some(watch) => watch.find(live, suspects),
-                None => Compare.find(live, suspects),
-            }
-        }
-    }
-
-    unsafe fn captured(&mut self, live: Live, changed: &PageSet) {
+    /// Adds the watched pages that may have been written.
+    ///
+    /// # Safety
+    /// Nothing writes to the region during the call; so for all below.
+    pub unsafe fn find(
+        &mut self,
+        live: Live,
+        opaque: &Opaque,
+        suspects: &mut PageSet,
+    ) -> Result<()> {
         match &mut self.watch {
             // SAFETY: the caller's contract.
-            Some(watch) if self.choice == Choice::Watch => unsafe { watch.captured(live, changed) },
-            Some(watch) => watch.observe(changed),
-            None => {}
+            Some(watch) if opaque.watched => unsafe { watch.find(live, &opaque.pages, suspects) },
+            Some(watch) => watch.reserve(live.used_pages),
+            None => Ok(()),
+        }
+    }
+
+    /// Begins the next interval, after a capture that found these pages changed.
+    ///
+    /// # Safety
+    /// As for [`find`](Self::find).
+    pub unsafe fn captured(&mut self, live: Live, opaque: &Opaque, changed: &PageSet) {
+        let scope = &opaque.pages;
+        match &mut self.watch {
+            // SAFETY: the caller's contract.
+            Some(watch) if opaque.watched => unsafe { watch.captured(scope, changed) },
+            Some(watch) if opaque.noted => watch.observe(scope, changed),
+            _ => {}
+        }
+        if self.fixed {
+            return;
         }
         let before = self.choice;
-        self.choice = self.learn(live.used_pages);
+        let choice = self.learn(opaque.whole_pages);
         // SAFETY: the caller's contract.
         unsafe {
-            match (before, self.choice, &mut self.watch) {
+            match (before, choice, &mut self.watch) {
                 (Choice::Watch, Choice::Compare, Some(watch)) => watch.end(live),
-                (Choice::Compare, Choice::Watch, _) => self.start_watch(live),
+                (Choice::Compare, Choice::Watch, _) if opaque.noted => {
+                    self.start_watch(live, scope)
+                }
+                // Which pages these are is known the next time.
+                (Choice::Compare, Choice::Watch, _) => return,
                 _ => {}
             }
         }
-        self.check_watch();
+        self.choice = choice;
+        if self.choice == Choice::Watch && !self.is_watching() {
+            self.wait = self.wait.max(RETRY_AFTER);
+            self.choice = Choice::Compare;
+        }
     }
 
-    unsafe fn expect_writes(&mut self, live: Live, pages: &PageSet) {
-        if let Some(watch) = self.running_watch() {
+    /// A restore is about to write to these pages.
+    ///
+    /// # Safety
+    /// As for [`find`](Self::find).
+    pub unsafe fn expect_writes(&mut self, live: Live, opaque: &Opaque, pages: &PageSet) {
+        if let Some(watch) = self.watch.as_mut().filter(|_| opaque.watched) {
             // SAFETY: the caller's contract.
-            unsafe { watch.expect_writes(live, pages) }
+            unsafe { watch.expect_writes(live, &opaque.pages, pages) }
         }
     }
 
-    unsafe fn restored(&mut self, live: Live) {
-        if let Some(watch) = self.running_watch() {
+    /// Begins the next interval, after a restore.
+    ///
+    /// # Safety
+    /// As for [`find`](Self::find).
+    pub unsafe fn restored(&mut self, live: Live, opaque: &Opaque) {
+        if let Some(watch) = self.watch.as_mut().filter(|_| opaque.watched) {
             // SAFETY: the caller's contract.
-            unsafe { watch.restored(live) }
-        }
-    }
-
-    fn is_untouched(&mut self) -> bool {
-        let untouched = self.running_watch().is_some_and(|watch| watch.is_untouched());
-        if untouched {
-            // As learn() would: nothing was written, and nothing is cheaper.
-            self.watch_ns = (self.watch_ns * 3 + self.watch_idle_ns()) / 4;
-            self.better_for = 0;
-        }
-        untouched
-    }
-
-    fn id(&self) -> i32 {
-        match (self.choice, &self.watch) {
-            (Choice::Watch, Some(watch)) => watch.id(),
-            _ => super::compare::ID,
+            unsafe { watch.restored(live, &opaque.pages) }
         }
     }
 }

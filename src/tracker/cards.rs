@@ -1,12 +1,14 @@
 //! Cards: suspects the lines that whoever wrote them has marked, and those that are always suspect.
 //!
 //! T1 holds by C1, C2 and C3, T2 since cards are cleared in a capture or a restore (C4). Works
-//! everywhere alike, and asks nothing of the system.
+//! everywhere alike, and asks nothing of the system, but where a VM has much opaque memory: there
+//! the kernel may tell which pages were written ([`Auto`]).
 
-use super::Tracker;
+use super::{Auto, Tracker};
 use crate::cards::Marks;
 use crate::error::Result;
-use crate::pages::{Live, PageIndex, PageSet};
+use crate::pages::{Live, Opaque, PageIndex, PageSet};
+use crate::units::PAGE_SIZE;
 use std::ops::Range;
 
 /// The backend that reads cards.
@@ -18,8 +20,14 @@ pub struct ByCards {
     audit_page: usize,
     /// Captures and restores until then.
     audit_wait: u32,
+    /// Whether `opaque` is what the arena told before the last capture.
+    told: bool,
+    opaque: Opaque,
+    auto: Auto,
     /// Pages whose cards are to be cleared.
     found: PageSet,
+    /// Watched pages that were written.
+    written: PageSet,
 }
 
 /// One page is audited in so many captures and restores: well under a hundredth of what these cost.
@@ -30,19 +38,52 @@ pub const ID: i32 = 3;
 
 impl ByCards {
     /// Reads these cards, which outlive the tracker.
-    pub fn new(marks: Marks, checked: bool) -> ByCards {
-        ByCards { marks, checked, audit_page: 0, audit_wait: 0, found: PageSet::default() }
+    pub fn new(marks: Marks, auto: Auto, checked: bool) -> ByCards {
+        ByCards {
+            marks,
+            checked,
+            audit_page: 0,
+            audit_wait: 0,
+            told: false,
+            opaque: Opaque::default(),
+            auto,
+            found: PageSet::default(),
+            written: PageSet::default(),
+        }
+    }
+
+    /// Clears the cards of pages that were looked at. Those of others stay: there is no snapshot of
+    /// these, so they are compared or copied as a whole first.
+    unsafe fn clear(&mut self) {
+        // SAFETY: pages of the region.
+        unsafe { self.marks.clear(self.found.iter().map(PageIndex::get)) }
     }
 }
 
 impl Tracker for ByCards {
+    fn ask(&mut self, used_pages: usize) -> Option<&mut Opaque> {
+        self.told = false;
+        self.auto.ask(&mut self.opaque, used_pages);
+        Some(&mut self.opaque)
+    }
+
     unsafe fn find(&mut self, live: Live, suspects: &mut PageSet) -> Result<()> {
         self.found.clear();
         self.found.resize(live.used_pages)?;
-        let found = &mut self.found;
-        // SAFETY: pages of the region.
-        unsafe { self.marks.each_page(live.used_pages, |page| found.insert(page)) };
-        suspects.insert_all(found, live.used_pages);
+        // SAFETY: the caller's contract; pages of the region.
+        unsafe {
+            if self.opaque.noted {
+                self.written.clear();
+                self.written.resize(live.used_pages)?;
+                self.auto.find(live, &self.opaque, &mut self.written)?;
+                for page in self.written.iter() {
+                    self.marks.mark_range(page.get() * PAGE_SIZE, PAGE_SIZE);
+                }
+            }
+            let found = &mut self.found;
+            self.marks.each_page(live.used_pages, |page| found.insert(page));
+        }
+        suspects.insert_all(&self.found, live.used_pages);
         Ok(())
     }
 
@@ -69,22 +110,41 @@ impl Tracker for ByCards {
         self.checked
     }
 
-    unsafe fn captured(&mut self, _live: Live, _changed: &PageSet) {
-        // SAFETY: pages of the region. Cards of pages that were not looked at stay: there is no
-        // snapshot of those, so they are compared or copied as a whole first.
-        unsafe { self.marks.clear(self.found.iter().map(PageIndex::get)) }
+    unsafe fn captured(&mut self, live: Live, changed: &PageSet) {
+        // SAFETY: the caller's contract.
+        unsafe {
+            self.clear();
+            self.auto.captured(live, &self.opaque, changed);
+        }
+        self.told = true;
     }
 
-    unsafe fn restored(&mut self, _live: Live) {
-        // SAFETY: as above.
-        unsafe { self.marks.clear(self.found.iter().map(PageIndex::get)) }
+    unsafe fn expect_writes(&mut self, live: Live, pages: &PageSet) {
+        // SAFETY: the caller's contract.
+        unsafe { self.auto.expect_writes(live, &self.opaque, pages) }
     }
 
-    fn wants_suspects(&self) -> bool {
-        true
+    unsafe fn restored(&mut self, live: Live) {
+        // SAFETY: the caller's contract.
+        unsafe {
+            self.clear();
+            self.auto.restored(live, &self.opaque);
+        }
+    }
+
+    fn is_left_alone(&self) -> bool {
+        // SAFETY: the table lives.
+        unsafe { !self.marks.is_entered() }
+    }
+
+    fn suspects_alone(&self) -> Option<&[u32]> {
+        if !self.told || !self.is_left_alone() {
+            return None;
+        }
+        self.opaque.lines.get()
     }
 
     fn id(&self) -> i32 {
-        ID
+        if self.auto.is_watching() { super::uffd::ID } else { ID }
     }
 }

@@ -17,11 +17,11 @@ mod uffd;
 pub use auto::Auto;
 pub use cards::ByCards;
 pub use compare::Compare;
-pub use uffd::Uffd;
+use uffd::Uffd;
 
 use crate::cards::Marks;
 use crate::error::{Error, Result, Text};
-use crate::pages::{Live, PageSet};
+use crate::pages::{Live, Opaque, PageSet};
 use crate::sys::environment;
 use std::ops::Range;
 
@@ -53,9 +53,21 @@ pub trait Tracker: Send {
         false
     }
 
-    /// Whether the VM is to mark what is suspect before `find` (C3).
-    fn wants_suspects(&self) -> bool {
+    /// Asked before each `find`, in a VM of so many pages: where there is a place to tell of opaque
+    /// memory, the VM does so, and marks all that is suspect (C3).
+    fn ask(&mut self, _used_pages: usize) -> Option<&mut Opaque> {
+        None
+    }
+
+    /// Whether certainly nobody entered the VM in this interval, and it is idle still (V1).
+    fn is_left_alone(&self) -> bool {
         false
+    }
+
+    /// The lines that alone may have been written in this interval, where these are few and known
+    /// without a look at the region.
+    fn suspects_alone(&self) -> Option<&[u32]> {
+        None
     }
 
     /// Begins the next interval, after a capture that found these pages changed, of those that
@@ -77,12 +89,6 @@ pub trait Tracker: Send {
     /// Only the restore has written to the region since the `find` that it began with.
     unsafe fn restored(&mut self, live: Live);
 
-    /// Whether certainly no page was written in this interval. The region is not looked at, and an
-    /// interval that has not begun is not untouched.
-    fn is_untouched(&mut self) -> bool {
-        false
-    }
-
     /// The backend's number in the C API (`rlua_Tracker`).
     fn id(&self) -> i32;
 }
@@ -90,10 +96,8 @@ pub trait Tracker: Send {
 /// One backend, held by value: a VM that is not in the cache has one place less to be read from.
 #[allow(missing_docs)] // named as their modules
 pub enum Backend {
-    Auto(Auto),
     Cards(ByCards),
     Compare(Compare),
-    Uffd(Uffd),
 }
 
 impl Backend {
@@ -101,20 +105,16 @@ impl Backend {
     #[inline]
     pub fn get(&mut self) -> &mut dyn Tracker {
         match self {
-            Backend::Auto(auto) => auto,
             Backend::Cards(cards) => cards,
             Backend::Compare(compare) => compare,
-            Backend::Uffd(uffd) => uffd,
         }
     }
 
     /// The backend's number in the C API.
     pub fn id(&self) -> i32 {
         match self {
-            Backend::Auto(auto) => auto.id(),
             Backend::Cards(cards) => cards.id(),
             Backend::Compare(compare) => compare.id(),
-            Backend::Uffd(uffd) => uffd.id(),
         }
     }
 }
@@ -127,25 +127,27 @@ impl Backend {
 pub unsafe fn open(id: i32, base: *mut u8, reserved_bytes: usize, marks: Marks) -> Result<Backend> {
     let (id, checked) = if id == 0 { from_environment()? } else { (id, false) };
     // SAFETY: the caller's contract.
-    unsafe {
+    let auto = unsafe {
         match id {
-            0 => Ok(Backend::Auto(Auto::new(base, reserved_bytes))),
-            cards::ID => Ok(Backend::Cards(ByCards::new(marks, checked))),
-            compare::ID => Ok(Backend::Compare(Compare)),
-            uffd::ID => Ok(Backend::Uffd(Uffd::watch(base, reserved_bytes)?)),
-            value => Err(Error::UnknownTracker { value }),
+            0 => Auto::new(base, reserved_bytes),
+            compare::ID => return Ok(Backend::Compare(Compare)),
+            cards::ID => Auto::compare(),
+            uffd::ID => Auto::watch(base, reserved_bytes)?,
+            value => return Err(Error::UnknownTracker { value }),
         }
-    }
+    };
+    Ok(Backend::Cards(ByCards::new(marks, auto, checked)))
 }
 
 /// The backend's number, and whether each capture and restore compares everything, for tests.
 fn from_environment() -> Result<(i32, bool)> {
     environment::variable(c"RLUA_TRACKER", |name| match name {
         None | Some(b"" | b"auto") => Ok((0, false)),
+        Some(b"checked") => Ok((0, true)),
         Some(b"cards") => Ok((cards::ID, false)),
-        Some(b"cards-checked") => Ok((cards::ID, true)),
         Some(b"compare") => Ok((compare::ID, false)),
         Some(b"uffd") => Ok((uffd::ID, false)),
+        Some(b"uffd-checked") => Ok((uffd::ID, true)),
         Some(name) => Err(Error::UnknownTrackerName { name: Text::from_lossy(name) }),
     })
 }

@@ -1,4 +1,7 @@
-//! Uffd: the kernel tells which pages were written (`sys::written`).
+//! Uffd: the kernel tells which pages of opaque memory were written (`sys::written`).
+//!
+//! Which pages that are is told anew each time: the *scope*. Other pages are neither protected nor
+//! reported.
 //!
 //! ```text
 //!              written in four captures in a row
@@ -20,9 +23,8 @@
 //! since pages are protected in a capture, where nothing runs. Where the kernel stops answering, or
 //! in a forked child, which loses the protection, every page is suspected.
 
-use super::Tracker;
 use crate::error::{Error, Result};
-use crate::pages::{Live, PageSet};
+use crate::pages::{Live, PageIndex, PageSet};
 use crate::sys::written;
 use crate::units::PAGE_SIZE;
 
@@ -47,9 +49,7 @@ pub struct Uffd {
     /// False once the kernel has failed us.
     works: bool,
     base: *mut u8,
-    /// Used pages when the interval began, each protected or hot; 0 while it has not begun.
-    known_pages: usize,
-    /// Used pages when the last `find` looked: what is to be known next.
+    /// Used pages when the last `find` looked.
     found_pages: usize,
     /// Pages that may be protected.
     protected_pages: usize,
@@ -126,7 +126,6 @@ impl Uffd {
             works: true,
             base,
             found_pages: 0,
-            known_pages: 0,
             protected_pages: 0,
             hot: PageSet::default(),
             hot_pages: 0,
@@ -154,35 +153,35 @@ impl Uffd {
         Ok(())
     }
 
-    /// Goes on from another backend, where the live pages equal the newest snapshot.
+    /// Begins where the live pages equal the newest snapshot.
     ///
     /// # Safety
     /// Nothing writes to the region during the call.
-    pub unsafe fn begin(&mut self, live: Live) -> Result<()> {
+    pub unsafe fn begin(&mut self, live: Live, scope: &PageSet) -> Result<()> {
         self.reserve(live.used_pages)?;
         self.found_pages = live.used_pages;
-        self.written.insert_range(0, live.used_pages);
+        self.written.insert_all(scope, live.used_pages);
         // SAFETY: the caller's contract.
-        unsafe { self.protect() };
+        unsafe { self.protect(scope) };
         Ok(())
     }
 
-    /// Lifts all protection: another backend goes on.
+    /// Lifts all protection: pages are compared from here on.
     ///
     /// # Safety
     /// As for [`Uffd::begin`].
     pub unsafe fn end(&mut self, live: Live) {
-        self.known_pages = 0;
         // SAFETY: the region is registered. Should it fail, each page faults by itself.
         let _ = unsafe { written::unprotect(live.base, live.used_pages) };
     }
 
-    /// Learns from a capture that another backend served, as if this one had. There was a call of
-    /// [`reserve`](Self::reserve) for the pages.
-    pub fn observe(&mut self, changed: &PageSet) {
+    /// Learns from a capture that compared all pages of the scope, as if they had been watched.
+    /// There was a call of [`reserve`](Self::reserve) for the pages.
+    pub fn observe(&mut self, scope: &PageSet, changed: &PageSet) {
         self.written.clear();
-        for page in changed.iter().filter(|page| !self.hot.contains(page.get())) {
-            self.written.insert(page.get());
+        let cold = |page: &usize| scope.contains(*page) && !self.hot.contains(*page);
+        for page in changed.iter().map(PageIndex::get).filter(cold) {
+            self.written.insert(page);
         }
         self.learn(changed);
         self.written.clear();
@@ -213,9 +212,9 @@ impl Uffd {
         self.hot_pages = hot.count();
     }
 
-    /// Protects the cold pages in `written`, in few calls: a range ends before a hot page. An error
-    /// ends the use of the kernel.
-    unsafe fn protect(&mut self) {
+    /// Protects the cold pages in `written`, in few calls: a range ends before a page that is hot,
+    /// or not in the scope. An error ends the use of the kernel.
+    unsafe fn protect(&mut self, scope: &PageSet) {
         let Uffd { base, hot, written, found_pages, works, .. } = self;
         let mut protect = |first: usize, end: usize| {
             if first == end {
@@ -226,18 +225,18 @@ impl Uffd {
             *works = *works && unsafe { written::protect(start, end - first) }.is_ok();
         };
         let (mut first, mut end) = (0, 0);
-        for page in written.iter().map(|page| page.get()).take_while(|page| page < found_pages) {
-            if hot.contains(page) {
+        let watched = |page: usize| scope.contains(page) && !hot.contains(page);
+        for page in written.iter().map(PageIndex::get).take_while(|page| page < found_pages) {
+            if !watched(page) {
                 continue;
             }
-            if first == end || hot.contains_any(end, page) {
+            if first == end || !(end..page).all(watched) {
                 protect(first, end);
                 first = page;
             }
             end = page + 1;
         }
         protect(first, end);
-        self.known_pages = self.found_pages;
         self.protected_pages = self.protected_pages.max(self.found_pages);
         self.written.clear();
     }
@@ -253,18 +252,26 @@ impl Drop for Uffd {
     }
 }
 
-impl Tracker for Uffd {
-    unsafe fn find(&mut self, live: Live, suspects: &mut PageSet) -> Result<()> {
+impl Uffd {
+    /// Adds the pages of the scope that may have been written since they were last protected.
+    ///
+    /// # Safety
+    /// Nothing writes to the region during the call.
+    pub unsafe fn find(
+        &mut self,
+        live: Live,
+        scope: &PageSet,
+        suspects: &mut PageSet,
+    ) -> Result<()> {
         self.reserve(live.used_pages)?;
         self.written.clear();
         self.found_pages = live.used_pages;
-        // Until the next interval begins: should the capture fail, nothing is known.
-        self.known_pages = 0;
+        self.hot.retain(|page| scope.contains(page));
         if self.works {
             let (hot, written) = (&self.hot, &mut self.written);
             let mut report = |first: usize, end: usize| {
-                let cold = (first..end).filter(|&page| !hot.contains(page));
-                cold.for_each(|page| written.insert(page));
+                let cold = |&page: &usize| scope.contains(page) && !hot.contains(page);
+                (first..end).filter(cold).for_each(|page| written.insert(page));
             };
             // SAFETY: the region is registered.
             let scanned = unsafe { written::scan(live.base, live.used_pages, &mut report) };
@@ -274,58 +281,56 @@ impl Tracker for Uffd {
             suspects.insert_all(&self.written, live.used_pages);
             suspects.insert_all(&self.hot, live.used_pages);
         } else {
-            suspects.insert_range(0, live.used_pages);
+            suspects.insert_all(scope, live.used_pages);
         }
         Ok(())
     }
 
-    unsafe fn captured(&mut self, _live: Live, changed: &PageSet) {
+    /// Protects what was found, after a capture that found these pages changed.
+    ///
+    /// # Safety
+    /// As for [`find`](Self::find).
+    pub unsafe fn captured(&mut self, scope: &PageSet, changed: &PageSet) {
         if !self.works {
             return;
         }
         self.learn(changed);
         // SAFETY: the caller's contract.
-        unsafe { self.protect() }
+        unsafe { self.protect(scope) }
     }
 
-    unsafe fn expect_writes(&mut self, live: Live, pages: &PageSet) {
+    /// A restore is about to write to these pages, too.
+    ///
+    /// # Safety
+    /// As for [`find`](Self::find).
+    pub unsafe fn expect_writes(&mut self, live: Live, scope: &PageSet, pages: &PageSet) {
         if !self.works {
             return;
         }
-        self.known_pages = 0;
         let found = self.written.count();
-        self.written.insert_all(pages, self.found_pages);
+        for page in pages.iter().map(PageIndex::get).take_while(|&page| page < self.found_pages) {
+            if scope.contains(page) {
+                self.written.insert(page);
+            }
+        }
         if (self.written.count() - found) * LIFT_ALL_FROM > self.found_pages {
-            self.written.insert_range(0, self.found_pages);
+            self.written.insert_all(scope, self.found_pages);
             // SAFETY: the region is registered. Should it fail, each page faults by itself.
             let _ = unsafe { written::unprotect(live.base, self.found_pages) };
         }
     }
 
-    unsafe fn restored(&mut self, live: Live) {
+    /// Protects what was found and written, after a restore. Where the restored state has opaque
+    /// memory elsewhere, the next `find` finds it unprotected.
+    ///
+    /// # Safety
+    /// As for [`find`](Self::find).
+    pub unsafe fn restored(&mut self, live: Live, scope: &PageSet) {
         if !self.works {
             return;
         }
-        // A capture of as many pages has made room for them.
-        let end = live.used_pages.min(self.writes.len());
-        self.written.insert_range(self.found_pages, end);
-        self.found_pages = end;
+        self.found_pages = self.found_pages.min(live.used_pages);
         // SAFETY: the caller's contract.
-        unsafe { self.protect() };
-        if end < live.used_pages {
-            self.known_pages = 0;
-        }
-    }
-
-    fn is_untouched(&mut self) -> bool {
-        if !self.works || self.known_pages == 0 || self.hot_pages > 0 {
-            return false;
-        }
-        // SAFETY: the region is registered. An error is no answer; the next find meets it again.
-        unsafe { written::is_unwritten(self.base, self.known_pages) == Ok(true) }
-    }
-
-    fn id(&self) -> i32 {
-        if self.works { ID } else { super::compare::ID }
+        unsafe { self.protect(scope) };
     }
 }

@@ -21,6 +21,7 @@
 use super::config::see_max_snapshots;
 use super::guard::{Working, see_idle};
 use super::{Vm, guarded, live, participants, resources};
+use crate::cards::LINE_BYTES;
 use crate::error::{Error, Result};
 use crate::lua;
 use crate::resource::Resources;
@@ -43,14 +44,14 @@ pub unsafe fn capture(vm: *mut Vm, frame: Option<Frame>) -> Result<()> {
     unsafe {
         // Participants may run Lua before the copy: then it is asked after them.
         let alone = (*vm).participants.is_empty();
-        let mut untouched = alone && (*vm).tracker.get().is_untouched();
+        let mut untouched = alone && (*vm).is_untouched();
         if !(untouched || alone && (*vm).is_left_alone()) {
             see_idle(vm)?;
         }
         let frame = (*vm).history.label(frame)?;
         let tokens = participants::capture(vm, frame)?;
         if !alone {
-            untouched = (*vm).tracker.get().is_untouched();
+            untouched = (*vm).is_untouched();
         }
         match (*vm).capture_arena(frame, untouched) {
             Ok(captured) => (*vm).note_capture(captured, tokens),
@@ -154,28 +155,38 @@ impl Vm {
 
     /// Marks what is suspect (C3). Where no thread was entered, that is what hosts write to.
     fn suspect(&mut self, untouched: bool) {
-        if untouched || !self.tracker.get().wants_suspects() {
+        if untouched {
             return;
         }
-        self.arena.suspect_opaque();
+        let pages = live(&self.arena).used_pages;
+        let Some(opaque) = self.tracker.get().ask(pages) else { return };
+        // The extra space of the main thread, which is no block of its own.
+        let extra = self.main.addr() - self.arena.base().addr() - size_of::<usize>();
+        self.arena.suspect_opaque(opaque);
+        opaque.lines.add(extra / LINE_BYTES, extra / LINE_BYTES);
         // SAFETY: Idle (V1); the main thread is in the region.
         unsafe {
             if self.arena.cards().is_entered() {
                 self.arena.suspect_header();
                 lua::rlua_c_suspect(self.main);
             } else {
-                let extra = self.main.addr() - self.arena.base().addr() - size_of::<usize>();
                 self.arena.cards().mark(extra);
             }
         }
     }
 
-    /// Whether cards tell that nobody entered the VM since it was last captured or restored: then
-    /// it is idle still (V1).
+    /// Whether nobody entered the VM since it was last captured or restored: then it is idle (V1).
     fn is_left_alone(&mut self) -> bool {
-        // SAFETY: the arena lives.
-        let entered = || unsafe { self.arena.cards().is_entered() };
-        self.tracker.get().wants_suspects() && self.history.count() > 0 && !entered()
+        self.history.count() > 0 && self.tracker.get().is_left_alone()
+    }
+
+    /// Whether the VM is what the newest snapshot holds, where a look at few lines can tell: nobody
+    /// entered it, and what a host may write to at any time is as it was.
+    fn is_untouched(&mut self) -> bool {
+        let Vm { arena, tracker, history, .. } = self;
+        // SAFETY: whoever writes to opaque memory does so in the thread that captures.
+        let same = |lines| unsafe { history.newest_has(arena.base(), lines) };
+        tracker.get().suspects_alone().is_some_and(same)
     }
 
     /// Puts the arena back to the n-th newest snapshot.

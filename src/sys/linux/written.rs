@@ -260,13 +260,13 @@ unsafe fn reports(pagemap: &OwnedFd, start: *mut u8, page: usize, range: (usize,
     // SAFETY: inside the pages.
     unsafe {
         start.add(page * PAGE_BYTES).write_volatile(1);
-        let before = is_unwritten_with(pagemap, start, TRIAL_PAGES);
         let mut room = [PageRegion::default(); TRIAL_PAGES];
         let scanned = scan_with(pagemap, 0, start, TRIAL_PAGES, &mut room, &mut report);
         let protected = protect_with(pagemap, start, TRIAL_PAGES);
-        let after = is_unwritten_with(pagemap, start, TRIAL_PAGES);
-        let answers = (before, scanned, protected, after);
-        answers == (Ok(false), Ok(()), Ok(()), Ok(true)) && found == Some(range) && ranges == 1
+        let mut left = 0;
+        let after = scan_with(pagemap, 0, start, TRIAL_PAGES, &mut room, &mut |_, _| left += 1);
+        let answers = (scanned, protected, after);
+        answers == (Ok(()), Ok(()), Ok(())) && found == Some(range) && (ranges, left) == (1, 0)
     }
 }
 
@@ -309,12 +309,6 @@ pub unsafe fn scan(
     let mut found = [PageRegion::default(); RANGES];
     // SAFETY: the caller's contract.
     unsafe { scan_with(&kernel.pagemap, 0, start, pages, &mut found, report) }
-}
-
-pub unsafe fn is_unwritten(start: *mut u8, pages: usize) -> Result<bool, Refused> {
-    let kernel = kernel().map_err(|_| Refused)?;
-    // SAFETY: the caller's contract.
-    unsafe { is_unwritten_with(&kernel.pagemap, start, pages) }
 }
 
 pub unsafe fn protect(start: *mut u8, pages: usize) -> Result<(), Refused> {
@@ -379,20 +373,4 @@ unsafe fn scan_with(
 unsafe fn protect_with(pagemap: &OwnedFd, start: *mut u8, pages: usize) -> Result<(), Refused> {
     // SAFETY: the caller's contract.
     unsafe { scan_with(pagemap, PM_SCAN_WP_MATCHING, start, pages, &mut [], &mut |_, _| {}) }
-}
-
-/// The walk ends with the first page that was written.
-unsafe fn is_unwritten_with(
-    pagemap: &OwnedFd,
-    start: *mut u8,
-    pages: usize,
-) -> Result<bool, Refused> {
-    let mut found = [PageRegion::default()];
-    let mut argument = PmScanArg { max_pages: 1, ..question(0, start, pages, &mut found) };
-    // SAFETY: the struct is what this request takes, and `found` has the length it says.
-    let count = unsafe { ioctl(pagemap, PAGEMAP_SCAN, &mut argument) }.map_err(|_| Refused)?;
-    if count == 0 && argument.walk_end != argument.end {
-        return Err(Refused);
-    }
-    Ok(count == 0)
 }
