@@ -4,8 +4,8 @@
 //! Method: a history over a bare region, without Lua, all of it opaque: nobody announces a write.
 //! The test writes, captures and restores, and keeps full copies; a page that a tracker missed is a
 //! byte that differs. Now and then the region is opaque in part only, and the rest is announced. A
-//! tracker that is wrong on purpose, and one that changes its backend at random, go through the same
-//! programs.
+//! tracker that is wrong on purpose, and one that changes its backend at random, go through the
+//! same programs.
 
 use proptest::prelude::*;
 use rlua::cards::{Cards, Marks};

@@ -209,9 +209,9 @@ impl History {
             lines::prefetch(1, one);
             lines::prefetch(1, other);
         });
-        self.count() > 0
-            // SAFETY: the caller's contract; whole lines of the region and of a page.
-            && { places }.all(|pair| pair.is_some_and(|(one, other)| unsafe { is_same(one, other) }))
+        // SAFETY: the caller's contract; whole lines of the region and of a page.
+        let same = |(one, other)| unsafe { is_same(one, other) };
+        self.count() > 0 && { places }.all(|pair| pair.is_some_and(same))
     }
 
     /// Adds a snapshot of the live pages. After an error nothing has changed.

@@ -94,6 +94,7 @@ pub trait Tracker: Send {
 }
 
 /// One backend, held by value: a VM that is not in the cache has one place less to be read from.
+#[allow(clippy::large_enum_variant)] // see above
 #[allow(missing_docs)] // named as their modules
 pub enum Backend {
     Cards(ByCards),
