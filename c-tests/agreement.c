@@ -39,6 +39,7 @@ TEST(every_field_that_a_script_can_see_counts) {
     WITH(guard, RLUA_GUARD_REFUSE);
     WITH(guard, RLUA_GUARD_OFF);
     WITH(profile, RLUA_PROFILE_STOCK);
+    WITH(announces, 1);
     config = plain();
     config.guard = RLUA_GUARD_REFUSE;
     config.max_snapshots = 0; /* refuses nothing */
@@ -59,6 +60,7 @@ TEST(what_no_script_can_see_does_not_count) {
         CHECK_EQ(digest_of(&config), digest);     \
     } while (0)
     WITHOUT_EFFECT(tracker, RLUA_TRACKER_COMPARE);
+    WITHOUT_EFFECT(audit, -1);
     WITHOUT_EFFECT(max_snapshots, 0);
     WITHOUT_EFFECT(max_snapshots, 60);
     WITHOUT_EFFECT(memory_size, MIB + 5); /* rounded */

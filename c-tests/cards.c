@@ -10,14 +10,19 @@ static int is_checked(void) {
     return asked && strcmp(asked, "checked") == 0;
 }
 
-static lua_State *open_cards(size_t memory_size) {
+static rlua_Config cards_config(size_t memory_size) {
     rlua_Config config;
-    lua_State *L;
     memset(&config, 0, sizeof config);
     config.size = sizeof config;
     config.memory_size = memory_size;
     config.max_snapshots = 4;
     config.tracker = is_checked() ? RLUA_TRACKER_AUTO : RLUA_TRACKER_CARDS;
+    return config;
+}
+
+static lua_State *open_cards(size_t memory_size) {
+    rlua_Config config = cards_config(memory_size);
+    lua_State *L;
     CHECK_OK(rlua_open(&config, &L));
     CHECK_EQ(info_of(L).tracker, RLUA_TRACKER_CARDS);
     luaL_openlibs(L);
@@ -232,5 +237,86 @@ TEST(a_write_behind_luas_back_poisons_the_vm) {
     CHECK_EQ(status, RLUA_CORRUPT);
     if (!strstr(rlua_last_error(L), "C1")) FAIL("it says: %s", rlua_last_error(L));
     CHECK_REFUSED(rlua_snap(L), RLUA_POISONED);
+    lua_close(L);
+}
+
+/* -- hosts that announce what they write ------------------------------------------------------- */
+
+static lua_State *open_announcing(int audit) {
+    rlua_Config config = cards_config(8 * MIB);
+    lua_State *L;
+    config.announces = 1;
+    config.audit = audit;
+    CHECK_OK(rlua_open(&config, &L));
+    return L;
+}
+
+TEST(announced_writes_roll_back_in_blocks_of_any_size) {
+    static const size_t sizes[] = {1, 100, 480, 497, 512, 1000, 3000, 5000, 300000, 2 * MIB};
+    lua_State *L = open_announcing(0);
+    unsigned char *block = NULL;
+    size_t i, at;
+    for (i = 0; i < COUNT_OF(sizes); i++) {
+        block = rlua_realloc(L, i % 3 ? block : NULL, sizes[i]);
+        CHECK(block != NULL);
+        memset(block, 1, sizes[i]);
+        CHECK_OK(rlua_touch(L, block, sizes[i]));
+        settle_down(L);
+        for (at = 0; at < sizes[i]; at += 1 + sizes[i] / 9) {
+            block[at] = 2;
+            CHECK_OK(rlua_touch(L, block + at, 1));
+        }
+        CHECK_OK(rlua_snap(L));
+        CHECK(info_of(L).dirty_pages > 0);
+        CHECK_OK(rlua_rollback(L, 2));
+        for (at = 0; at < sizes[i]; at++) CHECK_EQ(block[at], 1);
+        CHECK_OK(rlua_check(L));
+    }
+    lua_close(L);
+}
+
+/* That it is not looked at is what a host opts in for. */
+TEST(what_is_not_announced_stays_or_is_found_by_the_audit) {
+    lua_State *L;
+    unsigned char *block;
+    int captures, status = RLUA_OK;
+    if (is_checked()) NOT_RUN("it would end the process");
+    L = open_announcing(-1);
+    block = rlua_alloc(L, 100000);
+    settle_down(L);
+    block[50000] = 1;
+    CHECK_OK(rlua_rollback(L, 1));
+    CHECK_EQ(block[50000], 1);
+    CHECK_OK(rlua_touch(L, block + 50000, 1));
+    CHECK_OK(rlua_rollback(L, 1));
+    CHECK_EQ(block[50000], 0);
+    lua_close(L);
+    L = open_announcing(16);
+    block = rlua_alloc(L, 100000);
+    settle_down(L);
+    block[50000] = 1;
+    for (captures = 0; status == RLUA_OK && captures < 200; captures++) {
+        lua_pushnil(L); /* a VM that nobody enters is not audited */
+        lua_pop(L, 1);
+        status = rlua_snap(L);
+    }
+    CHECK_EQ(status, RLUA_CORRUPT);
+    CHECK_REFUSED(rlua_rollback(L, 1), RLUA_POISONED);
+    lua_close(L);
+}
+
+TEST(touch_refuses_what_is_not_the_vms) {
+    lua_State *L = open_announcing(0), *other = open_cards(1 * MIB);
+    unsigned char *block = rlua_alloc(L, 100), *foreign = rlua_alloc(other, 100);
+    int here;
+    CHECK_OK(rlua_touch(L, block, 0));
+    CHECK_OK(rlua_touch(L, block + 99, 1));
+    CHECK_REFUSED(rlua_touch(L, NULL, 1), RLUA_BAD_ARG);
+    CHECK_REFUSED(rlua_touch(L, &here, sizeof here), RLUA_BAD_ARG);
+    CHECK_REFUSED(rlua_touch(L, foreign, 1), RLUA_BAD_ARG);
+    CHECK_REFUSED(rlua_touch(L, block, SIZE_MAX), RLUA_BAD_ARG);
+    CHECK_REFUSED(rlua_touch(L, block, 8 * MIB), RLUA_BAD_ARG);
+    CHECK_REFUSED(rlua_touch(NULL, block, 1), RLUA_NULL_ARG);
+    lua_close(other);
     lua_close(L);
 }

@@ -381,6 +381,7 @@ static void kept_by_the_host(void) {
     int i;
     TRY_MAKE(block, rlua_alloc(L, 1000));
     TRY_MAKE(bigger, rlua_realloc(L, block, 90000));
+    TRY(rlua_touch(L, bigger, 90000));
     TRY(rlua_free(L, bigger));
     for (i = 0; i < 20; i++) {
         TRY(rlua_pushinteger(L, i));

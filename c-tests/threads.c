@@ -293,6 +293,7 @@ CALL(alloc, rlua_alloc(L, 8) ? RLUA_OK : RLUA_BUSY)
 CALL(realloc, rlua_realloc(L, NULL, 8) ? RLUA_OK : RLUA_BUSY)
 CALL(ref, rlua_ref(L) ? RLUA_OK : RLUA_BUSY)
 CALL(free, rlua_free(L, NULL))
+CALL(touch, rlua_touch(L, L, 8))
 CALL(getref, rlua_getref(L, 1))
 CALL(unref, rlua_unref(L, 1))
 CALL(pushresource, rlua_pushresource(L, &any_int, &type))
@@ -333,7 +334,8 @@ static const Function functions[] = {
     ROW(compare), ROW(arith), ROW(pushtostring), ROW(traceback), ROW(rawget), ROW(rawgeti),
     ROW(rawset), ROW(rawseti), ROW(getsubtable), ROW(newmetatable), ROW(getmetatable),
     ROW(setmetatable), ROW(testudata), ROW(settop), ROW(toclose), ROW(closeslot), ROW(xmove),
-    ROW(alloc), ROW(realloc), ROW(free), ROW(ref), ROW(getref), ROW(unref), ROW(pushresource),
+    ROW(alloc), ROW(realloc), ROW(free), ROW(touch), ROW(ref), ROW(getref), ROW(unref),
+    ROW(pushresource),
     ROW(toresource), ROW(closeresource), ROW(add_participant), ROW(remove_participant),
 #ifdef RLUA_VERSION
     ROW(newest_frame), LEFT_OUT(recover), ROW(error), ROW(argerror), ROW(register),

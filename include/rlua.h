@@ -303,9 +303,11 @@ typedef struct rlua_Config {
    */
   int32_t gc_sweep_divisor;
   /**
-   * 0.
+   * Audit: how many pages of 4096 bytes that nobody announced writes to are compared in 16
+   * captures and rollbacks; a difference poisons the VM with a sentence. It finds C modules that
+   * write to Lua's own memory. 0 is 4, -1 none. No effect with RLUA_TRACKER_COMPARE.
    */
-  int32_t reserved;
+  int32_t audit;
   /**
    * An rlua_Guard. 0 guards.
    */
@@ -314,6 +316,15 @@ typedef struct rlua_Config {
    * An rlua_Profile. 0 is deterministic.
    */
   int32_t profile;
+  /**
+   * 1: the host announces every write to blocks of rlua_alloc by rlua_touch, so that those of 512
+   * bytes and more are neither compared nor watched for it. 0: it need not.
+   */
+  int32_t announces;
+  /**
+   * 0.
+   */
+  int32_t reserved;
 } rlua_Config;
 
 /**
@@ -1284,6 +1295,21 @@ void *rlua_realloc(lua_State *L, void *block, size_t size);
 int rlua_free(lua_State *L, void *block);
 
 /**
+ * Announces a write to memory of the VM. Needed where rlua_Config.announces is set, for blocks of
+ * rlua_alloc, before or after each write and before the next snap or rollback; what is not
+ * announced does not roll back, or poisons the VM when an audit finds it. Harmless anywhere else.
+ *
+ * Cost: a byte for each 64 bytes.
+ *
+ * @param L        A thread of a VM of ours.
+ * @param pointer  Into the VM's memory.
+ * @param bytes    How many are written from there on; 0 is nothing to do.
+ * @return         RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY (another OS thread), POISONED, BAD_ARG:
+ *                 some of it is not the VM's.
+ */
+int rlua_touch(lua_State *L, const void *pointer, size_t bytes);
+
+/**
  * Pops the value on top and keeps it, until rlua_unref or a rollback to before this call.
  *
  * References roll back with the VM: one that was released after the snapshot is there again after
@@ -1448,7 +1474,7 @@ int rlua_set_time(lua_State *L, int64_t seconds, uint32_t nanoseconds);
 /**
  * A digest of what peers must have in common before the first frame: compare it when they meet.
  * It covers the library's version, that of its mathematics, and of the config: memory_size (as
- * rounded), seed, profile, guard, and the collector's fields. Not the tracker, and not
+ * rounded), seed, profile, guard, announces, and the collector's fields. Not the tracker, and not
  * max_snapshots, which change nothing that a script sees; but with RLUA_GUARD_REFUSE, which
  * works in VMs that keep snapshots alone, whether any are kept. Nor what the host does: which
  * libraries it opens, which scripts it loads, lua_gc.

@@ -118,7 +118,7 @@ fn boxed(backend: Backend) -> Box<dyn Tracker> {
 fn open(id: i32, region: &Region, marks: Marks) -> Box<dyn Tracker> {
     let (base, bytes) = (region.base().as_ptr(), region.reserved_bytes());
     // SAFETY: the rig keeps the region and the cards longer than the tracker.
-    let real = |id| boxed(unsafe { tracker::open(id, base, bytes, marks) }.unwrap());
+    let real = |id| boxed(unsafe { tracker::open(id, base, bytes, (marks, 4)) }.unwrap());
     match id {
         // One reader of cards a region: two would take each other's.
         SWITCHING => Box::new(Switching { backends: vec![real(0), real(1)], random: 1 }),

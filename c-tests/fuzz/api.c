@@ -320,11 +320,13 @@ API(open) {
     config.memory_size = a_limit();
     config.max_snapshots = (size_t)below(&R, 9);
     config.seed = random_u64(&R);
-    config.tracker = one_in(&R, 4) ? any_int() : below(&R, 3);
+    config.tracker = one_in(&R, 4) ? any_int() : below(&R, 4);
     if (one_in(&R, 4)) config.gc_pause = any_int();
     if (one_in(&R, 4)) config.gc_step_multiplier = any_int();
     if (one_in(&R, 4)) config.gc_step_size = any_int();
     if (one_in(&R, 4)) config.gc_sweep_divisor = any_int();
+    if (one_in(&R, 4)) config.audit = any_int();
+    if (one_in(&R, 2)) config.announces = one_in(&R, 9) ? any_int() : 1;
     if (one_in(&R, 12)) config.reserved = any_int();
     if (one_in(&R, 25)) return rlua_open(NULL, POINTER(&made));
     if (one_in(&R, 25)) return rlua_open(&config, NULL);
@@ -580,7 +582,10 @@ static int a_new_block(lua_State *L, void *block, size_t size) {
     Vm *vm = vm_of(L);
     if (!block) return FAILED;
     CHECK((uintptr_t)block % 16 == 0 && vm != NULL);
-    if (size < 400000) memset(block, 0x77, size);
+    if (size < 400000) {
+        memset(block, 0x77, size);
+        if (rlua_touch(L, block, size) != RLUA_OK) FAIL("rlua_touch: %s", rlua_last_error(L));
+    }
     vm->blocks[below(&R, BLOCKS)] = block;
     return ANSWERED;
 }
@@ -591,6 +596,7 @@ API(realloc) {
     return a_new_block(L, rlua_realloc(L, block, size), size);
 }
 API(free) { return rlua_free(L, a_block(L)); }
+API(touch) { return rlua_touch(L, a_block(L), any_size()); }
 API(ref) {
     rlua_Ref ref = rlua_ref(L);
     if (ref) vm_of(L)->refs[below(&R, REFS)] = ref;
@@ -700,7 +706,8 @@ static const Function functions[] = {
     ROW(getsubtable, PUSH, 1, 0), ROW(newmetatable, PUSH, 1, 0), ROW(getmetatable, PUSH, 1, 0),
     ROW(setmetatable, 0, 0, 0), ROW(testudata, PUSH, 0, 0), ROW(settop, 0, ANY, ANY),
     ROW(toclose, 0, 0, 0), ROW(closeslot, 0, 0, ANY), ROW(xmove, 0, ANY, 0),
-    ROW(alloc, PUSH, 0, 0), ROW(realloc, PUSH, 0, 0), ROW(free, PUSH, 0, 0), ROW(ref, 0, 0, 1),
+    ROW(alloc, PUSH, 0, 0), ROW(realloc, PUSH, 0, 0), ROW(free, PUSH, 0, 0),
+    ROW(touch, PUSH, 0, 0), ROW(ref, 0, 0, 1),
     ROW(getref, PUSH, 1, 0), ROW(unref, PUSH, 0, 0), ROW(pushresource, PUSH, 1, 0),
     ROW(toresource, PUSH, 0, 0), ROW(closeresource, PUSH, 0, 0), ROW(add_participant, PUSH, 0, 0),
     ROW(remove_participant, PUSH, 0, 0),

@@ -264,8 +264,9 @@ class _Config(ctypes.Structure):
         ("max_snapshots", ctypes.c_size_t), ("seed", ctypes.c_uint64),
         ("tracker", ctypes.c_int32), ("gc_pause", ctypes.c_int32),
         ("gc_step_multiplier", ctypes.c_int32), ("gc_step_size", ctypes.c_int32),
-        ("gc_sweep_divisor", ctypes.c_int32), ("reserved", ctypes.c_int32),
+        ("gc_sweep_divisor", ctypes.c_int32), ("audit", ctypes.c_int32),
         ("guard", ctypes.c_int32), ("profile", ctypes.c_int32),
+        ("announces", ctypes.c_int32), ("reserved", ctypes.c_int32),
     ]
 
 

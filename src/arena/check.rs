@@ -121,7 +121,7 @@ impl Arena {
             while unit < header.map_units as usize {
                 let tag = self.base.add(header.map as usize + unit).read();
                 let at = unit * UNIT;
-                if tag == OPAQUE && is_run(at) {
+                if tag & !ANNOUNCED == OPAQUE && is_run(at) {
                     ensure!(!self.is_free(at), "C3: run {at:#x} is free and opaque");
                     unit += self.check_opaque(at)?;
                     continue;

@@ -29,6 +29,10 @@ pub const LISTS: usize = 2 * CLASSES;
 
 /// In a byte of the map: the unit holds opaque memory, which hosts write at any time.
 pub const OPAQUE: u8 = 0x80;
+/// Beside it: the host announces what it writes there.
+pub const ANNOUNCED: u8 = 0x40;
+/// The rest of the byte: 0, or 1 + the unit's place in its slab.
+pub const PLACE: u8 = 0x3f;
 
 /// Reads as "rluaAR01".
 pub const MAGIC: u64 = u64::from_le_bytes(*b"rluaAR01");
@@ -43,7 +47,7 @@ pub struct Header {
     /// End of the used part: where the next run's payload would start.
     pub top: u64,
     /// The slab map, itself a run: one byte a unit, 0 or 1 + the unit's place in its slab, with
-    /// [`OPAQUE`] where the slab, or the run, is opaque.
+    /// [`OPAQUE`] where the slab, or the run, is opaque, and [`ANNOUNCED`] where a run is, too.
     pub map: u32,
     /// Units that the map covers. Units beyond hold no slab and nothing opaque.
     pub map_units: u32,

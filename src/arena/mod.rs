@@ -188,7 +188,7 @@ impl Arena {
         // SAFETY: the run is one of ours (the caller).
         unsafe {
             if self.is_opaque(offset) {
-                self.note_opaque(offset, self.stride(offset), false);
+                self.note_opaque(offset, self.stride(offset), 0);
             }
             self.free_run(offset);
         }

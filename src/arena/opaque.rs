@@ -2,7 +2,8 @@
 //!
 //! Userdata, threads (for their extra space) and blocks of hosts lie in slabs and runs of their
 //! own, whole units of the map, which says so. So a capture finds them by a look at the map, and
-//! what else lies in the arena is not suspected for them.
+//! what else lies in the arena is not suspected for them. A run may be announced: then its host
+//! says what it writes, and it is not suspected either.
 
 use super::Arena;
 use super::classes::{MAX_SMALL, class_for, list_of_shape, shape};
@@ -55,19 +56,29 @@ impl Arena {
                 self.free_run(run);
                 return ptr::null_mut();
             }
-            self.note_opaque(run, units * UNIT, true);
+            self.note_opaque(run, units * UNIT, OPAQUE);
             self.base.add(run)
         }
     }
 
-    /// Notes in the map what a run is; it is covered.
-    pub(super) unsafe fn note_opaque(&mut self, run: usize, bytes: usize, opaque: bool) {
+    /// The host of the block at `offset` announces what it writes there, if it is large.
+    pub unsafe fn announce(&mut self, offset: usize) {
+        // SAFETY: the contract above; an opaque block that is in no slab is a run.
+        unsafe {
+            if self.is_opaque(offset) && self.slab_of(offset) == 0 {
+                self.note_opaque(offset, self.stride(offset), OPAQUE | ANNOUNCED);
+            }
+        }
+    }
+
+    /// Notes in the map what a run is, by the byte for each unit; it is covered.
+    pub(super) unsafe fn note_opaque(&mut self, run: usize, bytes: usize, byte: u8) {
         // SAFETY: the contract above.
         unsafe {
             let place = (*self.header()).map as usize + run / UNIT;
             let units = bytes / UNIT;
             if units > 0 {
-                ptr::write_bytes(self.base.add(place), if opaque { OPAQUE } else { 0 }, units);
+                ptr::write_bytes(self.base.add(place), byte, units);
                 self.cards.mark_range(place, units);
             }
         }
@@ -120,7 +131,7 @@ impl Arena {
             let units = units_for(size);
             self.cards.mark_range(run, held);
             if units * UNIT < held {
-                self.note_opaque(run + units * UNIT, held - units * UNIT, false);
+                self.note_opaque(run + units * UNIT, held - units * UNIT, 0);
             } else if units * UNIT > held && !self.cover(run / UNIT + units) {
                 return false;
             }
@@ -129,7 +140,7 @@ impl Arena {
                 return false;
             }
             if units * UNIT > held {
-                self.note_opaque(run, units * UNIT, true);
+                self.note_opaque(run, units * UNIT, OPAQUE);
             }
             self.cards.mark_range(run, self.stride(run));
             true
@@ -143,8 +154,8 @@ impl Arena {
         let at = unit * UNIT;
         // SAFETY: the contract above; the unit's byte in the map tells what it is.
         let (first, end) = unsafe {
-            match byte & !OPAQUE {
-                _ if byte & OPAQUE == 0 => return,
+            match byte & PLACE {
+                _ if byte & (OPAQUE | ANNOUNCED) != OPAQUE => return,
                 0 => (at, at + UNIT),
                 place => {
                     let slab = (unit + 1 - place as usize) * UNIT;
@@ -181,7 +192,7 @@ impl Arena {
                 }
                 for (half, units) in bytes.chunks(HALF).enumerate() {
                     let page = first / HALF + half;
-                    if units.iter().all(|byte| byte & OPAQUE != 0) {
+                    if units.iter().all(|byte| byte & (OPAQUE | ANNOUNCED) == OPAQUE) {
                         opaque.whole_pages += 1;
                         if opaque.noted {
                             opaque.pages.insert(page);

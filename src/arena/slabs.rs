@@ -33,7 +33,7 @@ impl Arena {
             if unit >= (*header).map_units as usize {
                 return 0;
             }
-            match self.base.add((*header).map as usize + unit).read() & !OPAQUE {
+            match self.base.add((*header).map as usize + unit).read() & PLACE {
                 0 => 0,
                 place => (unit + 1 - place as usize) * UNIT,
             }

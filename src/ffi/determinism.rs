@@ -135,7 +135,7 @@ pub unsafe extern "C" fn rlua_set_time(L: *mut lua_State, seconds: i64, nanoseco
 
 /// A digest of what peers must have in common before the first frame: compare it when they meet.
 /// It covers the library's version, that of its mathematics, and of the config: memory_size (as
-/// rounded), seed, profile, guard, and the collector's fields. Not the tracker, and not
+/// rounded), seed, profile, guard, announces, and the collector's fields. Not the tracker, and not
 /// max_snapshots, which change nothing that a script sees; but with RLUA_GUARD_REFUSE, which
 /// works in VMs that keep snapshots alone, whether any are kept. Nor what the host does: which
 /// libraries it opens, which scripts it loads, lua_gc.

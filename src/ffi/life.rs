@@ -4,7 +4,7 @@ use crate::error::{Error, Result, Status};
 use crate::ffi::sized::{self, Sized};
 use crate::lua::{self, lua_State};
 use crate::units::MIN_SENSIBLE_BYTES;
-use crate::vm::config::{Config, Pacing, Profile};
+use crate::vm::config::{AUDIT, Config, Pacing, Profile};
 use crate::vm::guarded::Mode;
 use crate::vm::registry::{self, Owner};
 use crate::vm::{Vm, guard, timeline};
@@ -84,12 +84,19 @@ pub struct rlua_Config {
     /// Collector: divides the work of a step while it sweeps, as far as sweeping stays faster than
     /// the script makes garbage. Up to 1000. 0 is 8; Lua's own is 1.
     pub gc_sweep_divisor: i32,
-    /// 0.
-    pub reserved: i32,
+    /// Audit: how many pages of 4096 bytes that nobody announced writes to are compared in 16
+    /// captures and rollbacks; a difference poisons the VM with a sentence. It finds C modules that
+    /// write to Lua's own memory. 0 is 4, -1 none. No effect with RLUA_TRACKER_COMPARE.
+    pub audit: i32,
     /// An rlua_Guard. 0 guards.
     pub guard: i32,
     /// An rlua_Profile. 0 is deterministic.
     pub profile: i32,
+    /// 1: the host announces every write to blocks of rlua_alloc by rlua_touch, so that those of 512
+    /// bytes and more are neither compared nor watched for it. 0: it need not.
+    pub announces: i32,
+    /// 0.
+    pub reserved: i32,
 }
 
 /// What a VM holds. Set `size` before the call; the call fills the rest, as far as that reaches.
@@ -154,6 +161,8 @@ pub extern "C" fn rlua_new_rollback(memory_size: usize, max_snapshots: usize) ->
         max_snapshots,
         seed: Some(0),
         tracker: 0,
+        audit: AUDIT,
+        announces: false,
         pacing: Pacing::ROLLBACK,
         guard: Mode::On,
         profile: Profile::Deterministic,
@@ -209,6 +218,17 @@ unsafe fn read_config(config: *const rlua_Config) -> Result<Config> {
         max_snapshots: config.max_snapshots,
         seed: Some(config.seed),
         tracker: config.tracker,
+        audit: match config.audit {
+            0 => AUDIT,
+            -1 => 0,
+            pages @ 1.. => pages as u32,
+            value => return Err(Error::OutOfRange { field: "audit", value, max: i32::MAX }),
+        },
+        announces: match config.announces {
+            0 => false,
+            1 => true,
+            value => return Err(Error::OutOfRange { field: "announces", value, max: 1 }),
+        },
         pacing: read_pacing(&config)?,
         guard: match config.guard {
             0 => Mode::On,
@@ -261,6 +281,8 @@ pub extern "C" fn luaL_newstate() -> *mut lua_State {
             max_snapshots: 0,
             seed: None,
             tracker: 0,
+            audit: AUDIT,
+            announces: false,
             pacing,
             guard: Mode::On,
             profile: Profile::Stock,

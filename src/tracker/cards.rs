@@ -18,8 +18,10 @@ pub struct ByCards {
     checked: bool,
     /// The page that is audited next.
     audit_page: usize,
-    /// Captures and restores until then.
-    audit_wait: u32,
+    /// Pages that are audited in [`AUDIT_SPAN`] captures and restores, and what of that is due, in
+    /// parts of a page.
+    audit: u32,
+    audit_due: u64,
     /// Whether `opaque` is what the arena told before the last capture.
     told: bool,
     opaque: Opaque,
@@ -30,20 +32,21 @@ pub struct ByCards {
     written: PageSet,
 }
 
-/// One page is audited in so many captures and restores: well under a hundredth of what these cost.
-const AUDIT_EVERY: u32 = 16;
+/// Captures and restores that a budget of audited pages is for.
+pub const AUDIT_SPAN: u64 = 16;
 
 /// `RLUA_TRACKER_CARDS`.
 pub const ID: i32 = 3;
 
 impl ByCards {
     /// Reads these cards, which outlive the tracker.
-    pub fn new(marks: Marks, auto: Auto, checked: bool) -> ByCards {
+    pub fn new(marks: Marks, auto: Auto, audit: u32, checked: bool) -> ByCards {
         ByCards {
             marks,
             checked,
             audit_page: 0,
-            audit_wait: 0,
+            audit,
+            audit_due: 0,
             told: false,
             opaque: Opaque::default(),
             auto,
@@ -96,14 +99,13 @@ impl Tracker for ByCards {
         if self.checked {
             return 0..pages;
         }
-        if self.audit_wait > 0 {
-            self.audit_wait -= 1;
-            return 0..0;
-        }
-        self.audit_wait = AUDIT_EVERY - 1;
+        self.audit_due += u64::from(self.audit);
+        let due = (self.audit_due / AUDIT_SPAN) as usize;
+        self.audit_due %= AUDIT_SPAN;
         let first = if self.audit_page < pages { self.audit_page } else { 0 };
-        self.audit_page = first + 1;
-        first..pages.min(first + 1)
+        let end = pages.min(first + due);
+        self.audit_page = end;
+        first..end
     }
 
     fn is_checked(&self) -> bool {

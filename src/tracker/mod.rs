@@ -15,6 +15,7 @@ mod compare;
 mod uffd;
 
 pub use auto::Auto;
+pub use cards::AUDIT_SPAN;
 pub use cards::ByCards;
 pub use compare::Compare;
 use uffd::Uffd;
@@ -121,11 +122,17 @@ impl Backend {
 }
 
 /// Opens the backend of that number (`rlua_Tracker`); 0 asks the environment variable
-/// `RLUA_TRACKER`, and chooses by itself where that is not set.
+/// `RLUA_TRACKER`, and chooses by itself where that is not set. With the cards comes how many pages
+/// are audited in [`AUDIT_SPAN`] captures and restores.
 ///
 /// # Safety
 /// The range is one reservation, and the cards are its own; both outlive the tracker.
-pub unsafe fn open(id: i32, base: *mut u8, reserved_bytes: usize, marks: Marks) -> Result<Backend> {
+pub unsafe fn open(
+    id: i32,
+    base: *mut u8,
+    reserved_bytes: usize,
+    (marks, audit): (Marks, u32),
+) -> Result<Backend> {
     let (id, checked) = if id == 0 { from_environment()? } else { (id, false) };
     // SAFETY: the caller's contract.
     let auto = unsafe {
@@ -137,7 +144,7 @@ pub unsafe fn open(id: i32, base: *mut u8, reserved_bytes: usize, marks: Marks) 
             value => return Err(Error::UnknownTracker { value }),
         }
     };
-    Ok(Backend::Cards(ByCards::new(marks, auto, checked)))
+    Ok(Backend::Cards(ByCards::new(marks, auto, audit, checked)))
 }
 
 /// The backend's number, and whether each capture and restore compares everything, for tests.

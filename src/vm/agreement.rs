@@ -7,8 +7,8 @@ use super::guarded::Mode;
 /// Raised with every change of what the mathematics answers.
 const MATHEMATICS: u64 = 1;
 
-/// The fields of a config that decide what a script sees. Not among them: the tracker and the
-/// number of snapshots.
+/// The fields of a config that decide what a script sees, or what the state's bytes are. Not among
+/// them: the tracker and the number of snapshots.
 #[derive(Clone, Copy, Debug)]
 pub struct Agreement {
     /// Whose rules scripts find.
@@ -16,13 +16,19 @@ pub struct Agreement {
     seed: Option<u64>,
     guard: Mode,
     pacing: Pacing,
+    announces: bool,
 }
 
 impl Agreement {
     /// Of a config that was found to make sense.
     pub fn of(config: &Config) -> Agreement {
-        let Config { profile, seed, guard, pacing, .. } = *config;
-        Agreement { profile, seed, guard, pacing }
+        let Config { profile, seed, guard, pacing, announces, .. } = *config;
+        Agreement { profile, seed, guard, pacing, announces }
+    }
+
+    /// Whether the host announces what it writes to its blocks.
+    pub fn announces(&self) -> bool {
+        self.announces
     }
 
     /// The number; `None` where the seed is random. Whether snapshots are kept decides something
@@ -47,6 +53,7 @@ impl Agreement {
             step_multiplier as u64,
             step_size as u64,
             sweep_divisor.into(),
+            self.announces.into(),
         ];
         let text = env!("CARGO_PKG_VERSION").bytes();
         let bytes = text.chain(words.into_iter().flat_map(u64::to_le_bytes));

@@ -52,6 +52,10 @@ pub struct Config {
     pub seed: Option<u64>,
     /// `rlua_Tracker`; 0 chooses.
     pub tracker: i32,
+    /// Pages that are audited in 16 captures and restores.
+    pub audit: u32,
+    /// Whether the host announces what it writes to its blocks.
+    pub announces: bool,
     /// Of the collector.
     pub pacing: Pacing,
     /// What a finalizer in C means.
@@ -59,6 +63,9 @@ pub struct Config {
     /// Whose rules scripts find.
     pub profile: Profile,
 }
+
+/// [`Config::audit`] where the host does not say.
+pub const AUDIT: u32 = 4;
 
 impl Config {
     /// The limit in bytes, where the rest of the config makes sense, too.

@@ -46,6 +46,7 @@ use guarded::Guarded;
 use participants::Participants;
 use resources::Outside;
 use std::alloc::{self, Layout};
+use std::ffi::c_void;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -82,7 +83,8 @@ impl Vm {
         let arena = Arena::new(limit_bytes)?;
         // SAFETY: the arena's region lives as long as the VM, which owns both.
         let tracker = unsafe {
-            tracker::open(config.tracker, arena.base(), arena.reserved_bytes(), arena.cards())?
+            let cards = (arena.cards(), config.audit);
+            tracker::open(config.tracker, arena.base(), arena.reserved_bytes(), cards)?
         };
         // SAFETY: a Vm has a size.
         let vm = unsafe { alloc::alloc(Layout::new::<Vm>()) }.cast::<Vm>();
@@ -155,6 +157,30 @@ impl Vm {
     /// The allocator; only for reading while Lua is not running.
     pub fn arena(&self) -> &Arena {
         &self.arena
+    }
+
+    /// A host got a block, or another size of one.
+    pub fn note_block(&mut self, block: *const c_void) {
+        if self.agreement.announces() {
+            let offset = block.addr() - self.arena.base().addr();
+            // SAFETY: a block of the arena (the caller has it from Lua).
+            unsafe { self.arena.announce(offset) }
+        }
+    }
+
+    /// Marks what a host writes to; false where some of it is not the VM's.
+    pub fn touch(&mut self, pointer: *const c_void, bytes: usize) -> bool {
+        let offset = pointer.addr().wrapping_sub(self.arena.base().addr());
+        let inside = self.arena.used_bytes().checked_sub(bytes).is_some_and(|last| offset <= last);
+        if inside && bytes > 0 {
+            let marks = self.arena.cards();
+            // SAFETY: inside the region.
+            unsafe {
+                marks.enter();
+                marks.mark_range(offset, bytes);
+            }
+        }
+        inside
     }
 
     /// The held snapshots.
