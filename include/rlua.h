@@ -317,8 +317,8 @@ typedef struct rlua_Config {
    */
   int32_t profile;
   /**
-   * 1: the host announces every write to blocks of rlua_alloc by rlua_touch, so that those of 512
-   * bytes and more are neither compared nor watched for it. 0: it need not.
+   * 1: the host announces every write to blocks of rlua_alloc by rlua_touch, so that those of
+   * 512 bytes and more are neither compared nor watched for it. 0: it need not.
    */
   int32_t announces;
   /**

@@ -26,11 +26,9 @@
 
 use crate::error::{Error, Result};
 use crate::sys::memory;
-use crate::units::PAGE_SIZE;
+use crate::units::{LINE_BYTES, PAGE_SIZE};
 use std::ptr::{self, NonNull};
 
-/// Bytes of a line.
-pub const LINE_BYTES: usize = 64;
 /// Cards of a page.
 const CARDS: usize = PAGE_SIZE / LINE_BYTES;
 /// A thread's state is longer than this, so at most one begins in each such part.

@@ -20,7 +20,8 @@
 //! What the bytes mean ([`crate::arena`]), and who wrote them ([`crate::tracker`]).
 
 use crate::error::{Error, Result};
-use crate::sys::{Refused, memory};
+use crate::sys::Refused;
+use crate::sys::memory::{self, LARGE_PAGE_BYTES};
 use std::ptr::{self, NonNull};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -30,6 +31,9 @@ pub const MAX_BYTES: usize = 1 << 32;
 /// The first commit, and the least that a later one adds.
 const COMMIT_STEP: usize = 64 << 10;
 
+/// A region is put onto large pages once it reaches this; a smaller one would only grow by it.
+const LARGE_FROM: usize = 4 << 20;
+
 /// A reserved range; released when dropped.
 pub struct Region {
     base: NonNull<u8>,
@@ -37,6 +41,8 @@ pub struct Region {
     committed_bytes: usize,
     /// Beyond this the system has given no memory yet, as far as is known.
     touched_bytes: usize,
+    /// Below this it is on large pages, where the system gives any.
+    large_bytes: usize,
 }
 
 // SAFETY: the region is owned like a box; raw pointers into it are the VM's affair.
@@ -54,7 +60,8 @@ impl Region {
         }
         let reserve = || {
             let base = memory::reserve(reserved_bytes)?;
-            Ok(Region { base, reserved_bytes, committed_bytes: 0, touched_bytes: 0 })
+            let (committed_bytes, touched_bytes, large_bytes) = (0, 0, 0);
+            Ok(Region { base, reserved_bytes, committed_bytes, touched_bytes, large_bytes })
         };
         reserve().or_else(|_: Refused| {
             // Spare regions of other sizes may hold the address space that is missing.
@@ -96,9 +103,25 @@ impl Region {
         let ahead = end.max(ahead).min(self.reserved_bytes);
         // Where memory is short, what is needed may still be there when what is nice is not.
         if self.commit_exactly(ahead) || self.commit_exactly(end) {
+            self.use_large_pages(end);
             return Ok(());
         }
         Err(Error::Commit { wanted_bytes: end - self.committed_bytes })
+    }
+
+    /// Large pages below `end`, in a region that is worth it. Only whole ones: what lies beyond the
+    /// end costs no memory yet.
+    fn use_large_pages(&mut self, end: usize) {
+        let whole = end / LARGE_PAGE_BYTES * LARGE_PAGE_BYTES;
+        if end < LARGE_FROM || whole <= self.large_bytes {
+            return;
+        }
+        // SAFETY: committed, and at such a boundary (R1).
+        unsafe {
+            let start = self.base.as_ptr().add(self.large_bytes);
+            memory::use_large_pages(start, whole - self.large_bytes);
+        }
+        self.large_bytes = whole;
     }
 
     fn commit_exactly(&mut self, end: usize) -> bool {
@@ -186,6 +209,7 @@ impl Region {
             }
         }
         self.touched_bytes = kept;
+        self.large_bytes = self.large_bytes.min(kept / LARGE_PAGE_BYTES * LARGE_PAGE_BYTES);
         true
     }
 }

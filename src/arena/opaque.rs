@@ -8,9 +8,8 @@
 use super::Arena;
 use super::classes::{MAX_SMALL, class_for, list_of_shape, shape};
 use super::layout::*;
-use crate::cards::LINE_BYTES;
 use crate::pages::{FewLines, Opaque};
-use crate::units::PAGE_SIZE;
+use crate::units::{LINE_BYTES, PAGE_SIZE};
 use std::ptr;
 
 /// Units of a run for `size` bytes.
@@ -62,6 +61,9 @@ impl Arena {
     }
 
     /// The host of the block at `offset` announces what it writes there, if it is large.
+    ///
+    /// # Safety
+    /// As said above.
     pub unsafe fn announce(&mut self, offset: usize) {
         // SAFETY: the contract above; an opaque block that is in no slab is a run.
         unsafe {

@@ -92,8 +92,8 @@ pub struct rlua_Config {
     pub guard: i32,
     /// An rlua_Profile. 0 is deterministic.
     pub profile: i32,
-    /// 1: the host announces every write to blocks of rlua_alloc by rlua_touch, so that those of 512
-    /// bytes and more are neither compared nor watched for it. 0: it need not.
+    /// 1: the host announces every write to blocks of rlua_alloc by rlua_touch, so that those of
+    /// 512 bytes and more are neither compared nor watched for it. 0: it need not.
     pub announces: i32,
     /// 0.
     pub reserved: i32,

@@ -6,10 +6,8 @@
 //! # Not here
 //! Copying ([`super::undo`]).
 
-use crate::units::PAGE_SIZE;
+use crate::units::{LINE_BYTES, PAGE_SIZE};
 
-/// Bytes of a line: what a processor's cache moves at once.
-pub const LINE_BYTES: usize = 64;
 /// Lines of a page: one bit of a [`Mask`] each.
 pub const LINES_PER_PAGE: usize = PAGE_SIZE / LINE_BYTES;
 

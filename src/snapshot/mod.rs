@@ -32,10 +32,10 @@ mod verify;
 mod written;
 
 use crate::error::{Error, Result};
-use crate::pages::{Live, PagePtr, PageSet};
+use crate::pages::{Live, PageIndex, PagePtr, PageSet};
 use crate::tracker::Tracker;
-use crate::units::{Frame, PAGE_SIZE};
-use lines::{LINE_BYTES, is_same};
+use crate::units::{Frame, LINE_BYTES, PAGE_SIZE};
+use lines::is_same;
 use std::collections::VecDeque;
 use store::PageStore;
 use undo::{Undo, copy_line, copy_page, equalize};
@@ -409,11 +409,19 @@ impl History {
             for _ in 1..n {
                 self.drop_newest(restored);
             }
-            for page in self.pages.iter().take_while(|page| page.get() < restored.used_pages) {
-                let page = page.get();
+            let pages = self.pages.iter().map(PageIndex::get);
+            let mut pages = pages.take_while(|&page| page < restored.used_pages).map(|page| {
                 let whole = page >= known || self.undone.contains(page);
-                let lines = if whole { lines::Mask::MAX } else { tracker.lines(page) };
-                equalize(lines, self.mirror[page], live.page(page));
+                (page, if whole { lines::Mask::MAX } else { tracker.lines(page) })
+            });
+            let mut next = pages.next();
+            while let Some((page, suspects)) = next {
+                next = pages.next();
+                if let Some((next, lines)) = next {
+                    lines::prefetch(lines, live.page(next));
+                    lines::prefetch(lines, self.mirror[next]);
+                }
+                equalize(suspects, self.mirror[page], live.page(page));
             }
             tracker.restored(restored);
         }

@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::pages::PagePtr;
+use crate::sys::memory::{self, LARGE_PAGE_BYTES};
 use crate::units::PAGE_SIZE;
 use std::alloc::{self, Layout};
 
@@ -51,7 +52,9 @@ impl PageStore {
         if self.limit_pages.is_some_and(|limit| self.total_pages + pages > limit) {
             return false;
         }
-        let Ok(layout) = Layout::from_size_align(pages * PAGE_SIZE, PAGE_SIZE) else {
+        let large = pages * PAGE_SIZE >= LARGE_PAGE_BYTES;
+        let boundary = if large { LARGE_PAGE_BYTES } else { PAGE_SIZE };
+        let Ok(layout) = Layout::from_size_align(pages * PAGE_SIZE, boundary) else {
             return false;
         };
         // Giving back must not allocate: the free list has room for every page there is.
@@ -63,6 +66,10 @@ impl PageStore {
         let start = unsafe { alloc::alloc(layout) };
         if start.is_null() {
             return false;
+        }
+        if large {
+            // SAFETY: allocated just now, at such a boundary.
+            unsafe { memory::expect_large_pages(start, pages * PAGE_SIZE) };
         }
         self.chunks.push(Chunk { start, layout });
         self.total_pages += pages;

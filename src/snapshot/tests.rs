@@ -1,8 +1,8 @@
 //! Histories over pages of the test's, without a region.
 
-use super::lines::LINE_BYTES;
 use super::*;
 use crate::tracker::Compare;
+use crate::units::LINE_BYTES;
 
 #[repr(C, align(4096))]
 #[derive(Clone, Copy, PartialEq, Debug)]

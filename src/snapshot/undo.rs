@@ -7,11 +7,11 @@
 //!  cut       pages that the mirror lost at its end, as a whole
 //! ```
 
-use super::lines::{self, LINE_BYTES, LINES_PER_PAGE, Mask, each};
+use super::lines::{self, LINES_PER_PAGE, Mask, each};
 use super::store::PageStore;
 use crate::error::{Error, Flaw, Result};
 use crate::pages::{Live, PageIndex, PagePtr, PageSet};
-use crate::units::PAGE_SIZE;
+use crate::units::{LINE_BYTES, PAGE_SIZE};
 use std::ptr;
 
 type Line = [u64; LINE_BYTES / 8];

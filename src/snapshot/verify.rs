@@ -4,11 +4,11 @@
 //! module may, is found out in the end, and the VM is poisoned instead of wrong in silence. In
 //! tests all of them, each time.
 
-use super::lines::{self, LINE_BYTES, LINES_PER_PAGE, Mask, each};
+use super::lines::{self, LINES_PER_PAGE, Mask, each};
 use crate::error::{Flaw, Result};
 use crate::pages::{Live, PagePtr, PageSet};
 use crate::tracker::Tracker;
-use crate::units::PAGE_SIZE;
+use crate::units::{LINE_BYTES, PAGE_SIZE};
 
 /// Compares lines that are not suspected, in the pages that the tracker wants to have audited.
 ///

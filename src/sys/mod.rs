@@ -97,6 +97,28 @@ pub mod memory {
         unsafe { platform::memory::unmap_zero(start, bytes) }
     }
 
+    /// Bytes of a large page. Where lines all over a range are looked at, as by a snapshot, large
+    /// pages cost a fraction of what small ones do, which the processor has to look up one by one.
+    pub const LARGE_PAGE_BYTES: usize = 2 << 20;
+
+    /// Asks for large pages in a range that is about to be used. A hint.
+    ///
+    /// # Safety
+    /// The range is the caller's, readable and writable, and begins at a large page's boundary.
+    pub unsafe fn expect_large_pages(start: *mut u8, bytes: usize) {
+        // SAFETY: the caller's contract.
+        unsafe { platform::memory::expect_large_pages(start, bytes) }
+    }
+
+    /// Puts a range that is in use onto large pages; what it holds stays. A hint.
+    ///
+    /// # Safety
+    /// As for [`expect_large_pages`].
+    pub unsafe fn use_large_pages(start: *mut u8, bytes: usize) {
+        // SAFETY: the caller's contract.
+        unsafe { platform::memory::use_large_pages(start, bytes) }
+    }
+
     /// Gives a reservation back.
     ///
     /// # Safety

@@ -47,6 +47,10 @@ pub mod memory {
         }
     }
 
+    pub unsafe fn expect_large_pages(_start: *mut u8, _bytes: usize) {}
+
+    pub unsafe fn use_large_pages(_start: *mut u8, _bytes: usize) {}
+
     pub unsafe fn commit(_start: *mut u8, _bytes: usize) -> Result<(), Refused> {
         Ok(())
     }

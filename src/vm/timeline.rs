@@ -21,12 +21,11 @@
 use super::config::see_max_snapshots;
 use super::guard::{Working, see_idle};
 use super::{Vm, guarded, live, participants, resources};
-use crate::cards::LINE_BYTES;
 use crate::error::{Error, Result};
 use crate::lua;
 use crate::resource::Resources;
 use crate::snapshot::Captured;
-use crate::units::Frame;
+use crate::units::{Frame, LINE_BYTES};
 use std::iter;
 use std::sync::atomic::Ordering;
 

@@ -110,6 +110,18 @@ pub unsafe fn unmap_zero(start: NonNull<u8>, bytes: usize) {
     unmap(start.as_ptr(), bytes);
 }
 
+pub unsafe fn expect_large_pages(start: *mut u8, bytes: usize) {
+    // SAFETY: the caller's contract; an answer is not needed.
+    unsafe { libc::madvise(start.cast(), bytes, libc::MADV_HUGEPAGE) };
+}
+
+pub unsafe fn use_large_pages(start: *mut u8, bytes: usize) {
+    // Linux 6.1. In libc for some targets only.
+    const MADV_COLLAPSE: i32 = 25;
+    // SAFETY: the caller's contract; an answer is not needed.
+    unsafe { libc::madvise(start.cast(), bytes, MADV_COLLAPSE) };
+}
+
 pub unsafe fn discard(start: *mut u8, bytes: usize) -> Result<(), Refused> {
     // SAFETY: the caller's contract.
     match unsafe { libc::madvise(start.cast(), bytes, libc::MADV_DONTNEED) } {
