@@ -12,18 +12,22 @@ use std::ffi::c_int;
 use std::panic::catch_unwind;
 use std::ptr;
 
-/// Which way a VM finds the pages that were written since the last snapshot.
+/// Which way a VM finds what was written since the last snapshot. Lua and the library say which
+/// lines of 64 bytes they write; the choice is about what hosts write at any time: userdata, blocks
+/// of rlua_alloc and of lua_getallocf, extra spaces. It changes what a snapshot costs, never what
+/// it keeps.
 #[repr(C)]
 pub enum rlua_Tracker {
-    /// The environment variable RLUA_TRACKER (auto, compare, uffd, cards); else the library
-    /// chooses, and chooses anew as the VM's frames change.
+    /// The environment variable RLUA_TRACKER (auto, compare, uffd, cards); where it is not set,
+    /// what hosts write to is compared, or watched by the kernel where it is much and that is
+    /// cheaper.
     Auto = 0,
-    /// Compare each page with the newest snapshot. Works everywhere.
+    /// Compares every page of the VM with the newest snapshot, whoever wrote to it.
     Compare = 1,
-    /// Linux userfaultfd (6.7 and later): the kernel tells. Costs a fault per written page.
+    /// What hosts write to is watched by the kernel, by whole pages (Linux userfaultfd, 6.7 and
+    /// later): a fault for each written page.
     Uffd = 2,
-    /// Lua and the library say which lines they write. Works everywhere, and asks nothing of the
-    /// system. Userdata and blocks of the host are compared.
+    /// What hosts write to is compared. Works everywhere, and asks nothing of the system.
     Cards = 3,
 }
 
