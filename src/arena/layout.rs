@@ -24,6 +24,11 @@ pub const CUTS: usize = 8;
 /// Size classes of small blocks.
 pub const CLASSES: usize = 32;
 
+/// What Lua passes as the old size of a new userdata: its tag (`LUA_TUSERDATA`).
+pub const KIND_USERDATA: usize = 7;
+/// The same of a new string (`LUA_TSTRING`), which is filled as soon as it is made.
+pub const KIND_STRING: usize = 4;
+
 /// Reads as "rluaAR01".
 pub const MAGIC: u64 = u64::from_le_bytes(*b"rluaAR01");
 

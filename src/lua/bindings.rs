@@ -44,6 +44,7 @@ pub struct Birth {
 /// As `rlua_Hooks`: the ways from C into Rust.
 #[repr(C)]
 pub struct Hooks {
+    pub allocate: lua_Alloc,
     pub enter: unsafe extern "C" fn(L: *mut lua_State, hold: *mut Hold) -> c_int,
     pub seize: unsafe extern "C" fn(L: *mut lua_State, hold: *mut Hold) -> c_int,
     pub same: unsafe extern "C" fn(L: *mut lua_State, other: *mut lua_State) -> c_int,
@@ -137,7 +138,7 @@ pub const CHECK_ROOM: usize = 160;
 unsafe extern "C" {
     pub fn rlua_c_set_hooks(hooks: *const Hooks);
 
-    pub fn rlua_c_open(alloc: lua_Alloc, ud: *mut c_void, birth: *const Birth) -> *mut lua_State;
+    pub fn rlua_c_open(arena: *mut c_void, birth: *const Birth) -> *mut lua_State;
     pub fn rlua_c_pace(
         main: *mut lua_State,
         pause: c_int,

@@ -26,9 +26,9 @@ static unsigned int rlua_makeseed(lua_State *L) {
 }
 
 /* Makes a state of ours as luaL_newstate does. `birth` NULL: as stock, with a random seed. */
-lua_State *rlua_c_open(lua_Alloc alloc, void *ud, const rlua_Birth *birth) {
+lua_State *rlua_c_open(void *arena, const rlua_Birth *birth) {
   pending_birth = birth;
-  lua_State *L = lua_newstate(alloc, ud);
+  lua_State *L = lua_newstate(hooks.allocate, arena);
   pending_birth = NULL;
   if (L == NULL) return NULL;
   G(L)->own.in_arena = 1;

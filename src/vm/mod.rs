@@ -72,6 +72,9 @@ pub struct Vm {
 }
 
 impl Vm {
+    /// What Lua gets its blocks from.
+    pub const ALLOCATE: lua::lua_Alloc = Arena::allocate;
+
     /// Makes a VM; it is not in the registry yet. To be freed by [`Vm::free`].
     pub fn open(config: &Config) -> Result<*mut Vm> {
         let limit_bytes = config.limit_bytes()?;
@@ -107,7 +110,7 @@ impl Vm {
         unsafe {
             vm.write(made);
             let arena = (&raw mut (*vm).arena).cast();
-            (*vm).main = lua::rlua_c_open(Arena::allocate, arena, birth);
+            (*vm).main = lua::rlua_c_open(arena, birth);
             if (*vm).main.is_null() {
                 Vm::free(vm);
                 return Err(Error::NoMemoryForVm { limit_bytes });
