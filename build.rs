@@ -208,10 +208,11 @@ fn compile_unit(lua: &Path, math: &[PathBuf]) -> Result<(), Box<dyn Error>> {
         // (docs/BENCHMARKS.md), and makes no script slower than stock. RLUA_OPT is for tests that
         // compare builds (c-tests/determinism/matrix.py).
         .opt_level_str(&env::var("RLUA_OPT").unwrap_or("2".into()))
-        // These undo what lvm.c's computed gotos are for: one indirect jump per instruction.
+        // One indirect jump per instruction is what lvm.c's computed gotos are for: the first two
+        // would undo it, the third lets the jump be copied where the fetch before it is long.
         .flag_if_supported("-fno-gcse")
         .flag_if_supported("-fno-crossjumping")
-        .flag_if_supported("-fno-tree-tail-merge")
+        .flag_if_supported("--param=max-goto-duplication-insns=32")
         .flag_if_supported("-fno-semantic-interposition")
         .flag_if_supported("-fno-plt")
         // Fused multiply-add rounds once where the language rounds twice: a desync between CPUs.

@@ -187,6 +187,9 @@ static void rlua_tostring(lua_State *L, TValue *number) {
 static int luaH_next(lua_State *L, Table *t, StkId key) __attribute__((unused)); /* next.c */
 /* Inlined into luaH_get, it would make that save registers for strings too. */
 static const TValue *getgeneric(Table *t, const TValue *key, int deadok) __attribute__((noinline));
+/* Fields and methods are looked up by it, in the loops of lvm.c too. */
+static inline const TValue *luaH_getshortstr(Table *t, TString *key)
+    __attribute__((always_inline));
 #include "overrides/keys.h"
 #include "keys.c"
 #include "charges/tables.c"
