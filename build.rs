@@ -5,9 +5,19 @@
 //! headers from there to where hosts look for them, beside `rlua.h` (c-tests/library.py).
 
 use std::error::Error;
+use std::fmt::Write;
+use std::mem::offset_of;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
+
+// The arena's layout, which src/lua/blocks.c has to know too.
+#[allow(dead_code)]
+#[path = "src/arena/classes.rs"]
+mod classes;
+#[allow(dead_code)]
+#[path = "src/arena/layout.rs"]
+mod layout;
 
 const LUA_FOLDER: &str = "lua-5.4.9";
 const PUBLIC_HEADERS: [&str; 4] = ["lua.h", "luaconf.h", "lauxlib.h", "lualib.h"];
@@ -23,7 +33,8 @@ const MATH_FUNCTIONS: [&str; 15] = [
 const UNIT: &str = "src/lua/unit.c";
 
 fn main() -> Result<(), Box<dyn Error>> {
-    for path in ["src/lua", "vendor/patches", "build.rs", "Cargo.lock"] {
+    let arena = ["src/arena/classes.rs", "src/arena/layout.rs"];
+    for path in ["src/lua", "vendor/patches", "build.rs", "Cargo.lock"].into_iter().chain(arena) {
         println!("cargo:rerun-if-changed={path}");
     }
     for name in ["RLUA_SANITIZE", "RLUA_ASSERT", "RLUA_ORACLE", "RLUA_OPT"] {
@@ -35,7 +46,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let sources = Sources::find()?;
     let lua = sources.folder("lua-src")?.join(LUA_FOLDER);
     let math = compile_math(&sources.folder("core-math-sys")?.join(MATH_FOLDER))?;
-    compile_unit(&patched(&lua)?, &math);
+    write_arena_header()?;
+    compile_unit(&patched(&lua)?, &math)?;
     stage_headers(&lua)?;
     link_arguments()
 }
@@ -237,12 +249,13 @@ fn apply(patch: &str, folder: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 /// One unit makes Lua's internal calls direct, which is where most of the speed comes from.
-fn compile_unit(lua: &Path, math: &[PathBuf]) {
+fn compile_unit(lua: &Path, math: &[PathBuf]) -> Result<(), Box<dyn Error>> {
     let mut unit = cc::Build::new();
     unit.file(UNIT)
         .objects(math)
         .include(lua)
         .include("src/lua")
+        .include(generated_folder()?)
         .std("gnu11")
         // What lua.org's makefile gives on Linux.
         .define("LUA_USE_LINUX", None)
@@ -251,9 +264,11 @@ fn compile_unit(lua: &Path, math: &[PathBuf]) {
         // (docs/BENCHMARKS.md), and makes no script slower than stock. RLUA_OPT is for tests that
         // compare builds (c-tests/determinism/matrix.py).
         .opt_level_str(&env::var("RLUA_OPT").unwrap_or("2".into()))
-        // Both undo what lvm.c's computed gotos are for: one indirect jump per instruction.
+        // One indirect jump per instruction is what lvm.c's computed gotos are for: the first two
+        // would undo it, the third lets the jump be copied where the fetch before it is long.
         .flag_if_supported("-fno-gcse")
         .flag_if_supported("-fno-crossjumping")
+        .flag_if_supported("--param=max-goto-duplication-insns=32")
         .flag_if_supported("-fno-semantic-interposition")
         .flag_if_supported("-fno-plt")
         // Fused multiply-add rounds once where the language rounds twice: a desync between CPUs.
@@ -291,7 +306,53 @@ fn compile_unit(lua: &Path, math: &[PathBuf]) {
     if env::var_os("RLUA_ASSERT").is_some_and(|value| value != "0") {
         unit.define("LUAI_ASSERT", None).define("LUA_USE_APICHECK", None);
     }
-    unit.compile("rlua_unit");
+    unit.try_compile("rlua_unit")?;
+    Ok(())
+}
+
+/// For what only the unit includes, apart from the headers that hosts get.
+fn generated_folder() -> Result<PathBuf, Box<dyn Error>> {
+    let folder = Path::new(&env::var("OUT_DIR")?).join("generated");
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// The layout and the tables of src/arena as a header for C, so that they are written down once.
+fn write_arena_header() -> Result<(), Box<dyn Error>> {
+    use layout::{Header, Slab};
+    let mut text = String::from("/* Made by build.rs from src/arena. */\n#include <stdint.h>\n");
+    for (name, value) in [
+        ("UNIT", layout::UNIT),
+        ("CLASSES", layout::CLASSES),
+        ("SHAPES", classes::SHAPES),
+        ("MAX_SMALL", classes::MAX_SMALL),
+        ("MAX_UNITS", classes::MAX_UNITS),
+        ("KIND_USERDATA", layout::KIND_USERDATA),
+        ("HEADER_MAP", offset_of!(Header, map)),
+        ("HEADER_MAP_UNITS", offset_of!(Header, map_units)),
+        ("HEADER_SLABS", offset_of!(Header, slabs)),
+        ("SLAB_BYTES", size_of::<Slab>()),
+        ("SLAB_FRESH", offset_of!(Slab, fresh)),
+        ("SLAB_SHAPE", offset_of!(Slab, shape)),
+        ("SLAB_FREE", offset_of!(Slab, free)),
+        ("SLAB_USED", offset_of!(Slab, used)),
+        ("SLAB_NEXT", offset_of!(Slab, next)),
+    ] {
+        writeln!(text, "#define ARENA_{name} {value}")?;
+    }
+    text += "/* The class of a size, by eighths. */\nstatic const uint8_t ARENA_CLASS_OF[] = {\n";
+    for eighths in 0..=classes::MAX_SMALL / 8 {
+        writeln!(text, "  {},", classes::class_for(8 * eighths))?;
+    }
+    text += "};\n/* Bytes of a block, and where in the slab the last one ends. */\n";
+    text += "typedef struct ArenaShape { uint16_t size, end; } ArenaShape;\n";
+    text += "static const ArenaShape ARENA_SHAPE[] = {\n";
+    for number in 0..classes::SHAPES {
+        let classes::Shape { size, end } = classes::shape(number as u16);
+        writeln!(text, "  {{{size}, {end}}},")?;
+    }
+    text += "};\n";
+    Ok(write_if_different(&generated_folder()?.join("arena.h"), text.as_bytes())?)
 }
 
 /// `package.path` and `package.cpath`: lua.org's under /usr/local, and what a distribution installs

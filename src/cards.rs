@@ -133,8 +133,7 @@ impl Marks {
         let (first, last) = (offset / LINE_BYTES, (offset + bytes - 1) / LINE_BYTES);
         // SAFETY: the contract.
         unsafe {
-            self.first.add(first).write(1);
-            self.first.add(last).write(1);
+            self.first.add(last).write(1); // which stands for the line before, too
             if last - first > 1 {
                 ptr::write_bytes(self.first.add(first), 1, last - first);
             }

@@ -25,8 +25,9 @@ pub struct Shape {
     pub end: u16,
 }
 
+/// How many shapes there are.
+pub const SHAPES: usize = CLASSES * MAX_UNITS;
 /// Shapes by number.
-const SHAPES: usize = CLASSES * MAX_UNITS;
 static SHAPE: [Shape; SHAPES] = shapes();
 
 /// Block sizes of the classes.

@@ -34,6 +34,14 @@ pub const ANNOUNCED: u8 = 0x40;
 /// The rest of the byte: 0, or 1 + the unit's place in its slab.
 pub const PLACE: u8 = 0x3f;
 
+/// What Lua passes as the old size of a new userdata: its tag (`LUA_TUSERDATA`).
+pub const KIND_USERDATA: usize = 7;
+/// The same of a new thread (`LUA_TTHREAD`): hosts write to its extra space. Lua allocates the main
+/// thread and the global state as one large block of this kind, which is suspect by itself.
+pub const KIND_THREAD: usize = 8;
+/// The same of a new string (`LUA_TSTRING`), which is filled as soon as it is made.
+pub const KIND_STRING: usize = 4;
+
 /// Reads as "rluaAR01".
 pub const MAGIC: u64 = u64::from_le_bytes(*b"rluaAR01");
 

@@ -40,23 +40,17 @@ use classes::{MAX_SMALL, class_for, list_of_shape, shape};
 use layout::*;
 use runs::stride_for;
 use std::ffi::c_void;
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, offset_of};
 use std::ptr;
-
-/// What Lua passes as the old size of a new userdata: its tag (`LUA_TUSERDATA`).
-const KIND_USERDATA: usize = 7;
-/// The same of a new thread (`LUA_TTHREAD`): hosts write to its extra space. Lua allocates the main
-/// thread and the global state as one large block of this kind, which is suspect by itself.
-const KIND_THREAD: usize = 8;
-/// The same of a new string (`LUA_TSTRING`), which is filled as soon as it is made.
-const KIND_STRING: usize = 4;
 
 /// Units that the first slab map covers: 256 KiB.
 const FIRST_MAP_UNITS: usize = 256;
 
 /// The allocator's handle: what cannot lie in the region, because it must not roll back.
+#[repr(C)]
 pub struct Arena {
-    /// Copy of the region's base, one load away from the allocation function.
+    /// Copy of the region's base, one load away from the allocation function. The first field:
+    /// `src/lua/blocks.c` reads it.
     base: *mut u8,
     /// Of `table`.
     cards: Marks,
@@ -67,6 +61,8 @@ pub struct Arena {
     peak_bytes: usize,
     table: Cards,
 }
+
+const _: () = assert!(offset_of!(Arena, base) == 0);
 
 impl Drop for Arena {
     fn drop(&mut self) {

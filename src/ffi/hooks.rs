@@ -9,7 +9,7 @@
 use crate::digits;
 use crate::error::{Error, Result, Status};
 use crate::lua::{self, Hold, Hooks, lua_State};
-use crate::vm::{guard, guarded, resources, streams};
+use crate::vm::{Vm, guard, guarded, resources, streams};
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::atomic::AtomicUsize;
 
@@ -18,6 +18,8 @@ pub type rlua_HostFunction =
     Option<unsafe extern "C" fn(L: *mut lua_State, ud: *mut c_void) -> c_int>;
 
 static HOOKS: Hooks = Hooks {
+    allocate: Vm::ALLOCATE,
+    allocate_for_host: Vm::ALLOCATE_FOR_HOST,
     enter,
     seize,
     same,

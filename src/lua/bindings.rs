@@ -44,6 +44,8 @@ pub struct Birth {
 /// As `rlua_Hooks`: the ways from C into Rust.
 #[repr(C)]
 pub struct Hooks {
+    pub allocate: lua_Alloc,
+    pub allocate_for_host: lua_Alloc,
     pub enter: unsafe extern "C" fn(L: *mut lua_State, hold: *mut Hold) -> c_int,
     pub seize: unsafe extern "C" fn(L: *mut lua_State, hold: *mut Hold) -> c_int,
     pub same: unsafe extern "C" fn(L: *mut lua_State, other: *mut lua_State) -> c_int,
@@ -142,9 +144,7 @@ unsafe extern "C" {
     pub fn rlua_c_set_hooks(hooks: *const Hooks);
 
     pub fn rlua_c_open(
-        alloc: lua_Alloc,
-        host_alloc: lua_Alloc,
-        ud: *mut c_void,
+        arena: *mut c_void,
         birth: *const Birth,
         cards: *mut c_void,
         count: usize,

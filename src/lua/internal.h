@@ -79,6 +79,10 @@ typedef struct rlua_Hold {
 
 /* Statuses are the library's. Those that answer one have noted the sentence that goes with it. */
 typedef struct rlua_Hooks {
+  /* The arena's allocation function; its `ud` is the arena. */
+  lua_Alloc allocate;
+  /* The same for a host, which Lua never calls. */
+  lua_Alloc allocate_for_host;
   /* Takes the VM of L for this OS thread; STATUS_OK, or a status and nothing is held. */
   int (*enter)(lua_State *L, rlua_Hold *hold);
   /* The same, from whoever holds it: for rlua_recover. */
@@ -126,9 +130,8 @@ typedef struct rlua_Birth {
   int deterministic;
 } rlua_Birth;
 
-RLUA_INTERNAL lua_State *rlua_c_open(lua_Alloc alloc, lua_Alloc host_alloc, void *ud,
-                                     const rlua_Birth *birth, void *cards, size_t count,
-                                     const void *base);
+RLUA_INTERNAL lua_State *rlua_c_open(void *arena, const rlua_Birth *birth, void *cards,
+                                     size_t count, const void *base);
 RLUA_INTERNAL void rlua_c_suspect(lua_State *main);
 RLUA_INTERNAL void rlua_c_forget_cards(const void *base);
 RLUA_INTERNAL void rlua_c_pace(lua_State *main, int pause, int step_multiplier, int step_size,

@@ -8,13 +8,9 @@
 static _Thread_local const rlua_Birth *pending_birth;
 static _Thread_local _Bool *pending_cards;
 
-/* The arena's allocation function: as Lua calls it, and as a host gets it, which writes to its
- * blocks at any time. The same for all VMs, which threads may open at once. */
-static _Atomic(lua_Alloc) arena_alloc, arena_host_alloc;
-
+/* The arena's allocation function as a host gets it, which writes to its blocks at any time. */
 static lua_Alloc rlua_host_alloc(lua_Alloc alloc) {
-  if (alloc != atomic_load_explicit(&arena_alloc, memory_order_relaxed)) return alloc;
-  return atomic_load_explicit(&arena_host_alloc, memory_order_relaxed);
+  return alloc == hooks.allocate ? hooks.allocate_for_host : alloc;
 }
 
 /* Called by lua_newstate once the main thread is known, before any entry into Lua. */
@@ -37,14 +33,12 @@ static unsigned int rlua_makeseed(lua_State *L) {
 }
 
 /* Makes a state of ours as luaL_newstate does. `birth` NULL: as stock, with a random seed. */
-lua_State *rlua_c_open(lua_Alloc alloc, lua_Alloc host_alloc, void *ud, const rlua_Birth *birth,
-                       void *cards, size_t count, const void *base) {
-  atomic_store_explicit(&arena_host_alloc, host_alloc, memory_order_relaxed);
-  atomic_store_explicit(&arena_alloc, alloc, memory_order_relaxed);
+lua_State *rlua_c_open(void *arena, const rlua_Birth *birth, void *cards, size_t count,
+                       const void *base) {
   pending_birth = birth;
   pending_cards = cards;
   rlua_card_table(base, cards, count);
-  lua_State *L = lua_newstate(alloc, ud);
+  lua_State *L = lua_newstate(hooks.allocate, arena);
   pending_birth = NULL;
   pending_cards = NULL;
   if (L == NULL) return NULL;

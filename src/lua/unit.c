@@ -93,8 +93,6 @@ static void rlua_call_yieldable(lua_State *L, StkId func, int nresults) {
   luaD_call(L, func, nresults);
 }
 
-/* Where objects are made it is inlined, however large the unit grows. */
-static inline void *luaM_malloc_(lua_State *L, size_t size, int tag);
 /* Metamethods. */
 #define luaD_call(L, func, nresults) rlua_call_yieldable(L, func, nresults)
 
@@ -103,6 +101,7 @@ static inline void *luaM_malloc_(lua_State *L, size_t size, int tag);
   (rlua_debit(L, gettotalbytes(G(L)) >> 4), luaC_fullgc(L, emergency))
 #include "lmem.c"
 #undef luaC_fullgc
+#include "blocks.c"
 
 /* The arena does not clear the place of a string, which is filled at once (Z1). Only here something
  * can go wrong between the two: the reader raises, or the chunk ends early. */
@@ -191,6 +190,9 @@ static void rlua_tostring(lua_State *L, TValue *number) {
 static int luaH_next(lua_State *L, Table *t, StkId key) __attribute__((unused)); /* next.c */
 /* Inlined into luaH_get, it would make that save registers for strings too. */
 static const TValue *getgeneric(Table *t, const TValue *key, int deadok) __attribute__((noinline));
+/* Fields and methods are looked up by it, in the loops of lvm.c too. */
+static inline const TValue *luaH_getshortstr(Table *t, TString *key)
+    __attribute__((always_inline));
 #include "overrides/keys.h"
 #include "keys.c"
 #include "charges/tables.c"
@@ -199,6 +201,7 @@ static const TValue *getgeneric(Table *t, const TValue *key, int deadok) __attri
 #define maskflags NO_METAMETHODS
 #include "next.c"
 #define luaH_next(L, t, key) next_pair((L), (t), (key))
+#include "frames.c"
 #include "charges/vm.c"
 
 /* lua_callk and lua_pcallk with a continuation, the writer of lua_dump and the warn function run
@@ -282,6 +285,7 @@ static size_t rlua_grow(luaL_Buffer *B, size_t size) {
 #include "auxrefs.c"
 
 #include "charges/base.c"
+#include "charges/tablib.c"
 #include "upvalues.c" /* with ldblib.c */
 
 /* A file's text names its handle (`p`), which lies in the VM, not its FILE. */

@@ -77,6 +77,11 @@ pub struct Vm {
 }
 
 impl Vm {
+    /// What Lua gets its blocks from.
+    pub const ALLOCATE: lua::lua_Alloc = Arena::allocate;
+    /// The same, as hosts get it.
+    pub const ALLOCATE_FOR_HOST: lua::lua_Alloc = Arena::allocate_for_host;
+
     /// Makes a VM; it is not in the registry yet. To be freed by [`Vm::free`].
     pub fn open(config: &Config) -> Result<*mut Vm> {
         let limit_bytes = config.limit_bytes()?;
@@ -116,8 +121,7 @@ impl Vm {
             let arena = (&raw mut (*vm).arena).cast();
             let (cards, base) = ((*vm).arena.cards().first().cast(), (*vm).arena.base().cast());
             let count = Cards::count((*vm).arena.reserved_bytes());
-            let (internal, host) = (Arena::allocate, Arena::allocate_for_host);
-            (*vm).main = lua::rlua_c_open(internal, host, arena, birth, cards, count, base);
+            (*vm).main = lua::rlua_c_open(arena, birth, cards, count, base);
             if (*vm).main.is_null() {
                 Vm::free(vm);
                 return Err(Error::NoMemoryForVm { limit_bytes });

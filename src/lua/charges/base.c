@@ -1,5 +1,5 @@
-/* base.c: what the libraries base, coroutine and table charge (budget.h), and where a script would
- * go on after the budget's error. Includes lbaselib.c, lcorolib.c and ltablib.c.
+/* base.c: what the libraries base and coroutine charge (budget.h), and where a script would
+ * go on after the budget's error. Includes lbaselib.c and lcorolib.c.
  *
  * pcall, xpcall, load, coroutine.resume, wrap and close give errors back to the script. That of a
  * used-up budget they raise again (B1). lua_pcall and lua_resume return it, as a host expects.
@@ -94,8 +94,3 @@ static int charged_closethread(lua_State *L, lua_State *from) {
   raise_in_resumer(L, from, status);
   return status;
 }
-
-/* Whatever a function of `table` does, it reads each element by this. */
-#define lua_geti(L, index, n) (rlua_spend_one(L), lua_geti(L, index, n))
-#include "ltablib.c"
-#undef lua_geti

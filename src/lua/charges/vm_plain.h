@@ -10,7 +10,7 @@ static __typeof__(luaV_flttointeger) plain_luaV_flttointeger;
 static __typeof__(luaV_finishget) plain_luaV_finishget;
 static __typeof__(luaV_finishset) plain_luaV_finishset;
 static __typeof__(luaV_finishOp) plain_luaV_finishOp;
-static __typeof__(luaV_execute) plain_luaV_execute;
+static __typeof__(luaV_execute) plain_luaV_execute LOOP;
 static __typeof__(luaV_concat) plain_luaV_concat;
 static __typeof__(luaV_idiv) plain_luaV_idiv;
 static __typeof__(luaV_mod) plain_luaV_mod;
