@@ -1,7 +1,7 @@
 /* world.c: measures snapshots of game worlds in one process, every way against the others.
  *
  *   world [options] matrix WORLD_LUA KIB KEPT ROUNDS FRAMES   capture, for each load
- *   world [options] rollback WORLD_LUA KIB ROUNDS             back by 1, 4, 8, 20; netcode pattern
+ *   world [options] rollback WORLD_LUA KIB KEPT ROUNDS        back by 1, 4, 8, 20; netcode pattern
  *   world [options] frames WORLD_LUA KIB KEPT FRAMES          frame and capture, as a player waits
  *   world [options] memory WORLD_LUA KIB                      what 20 snapshots take
  *   world [options] untouched WORLD_LUA KIB ROUNDS            a VM that nothing ran in
@@ -284,14 +284,15 @@ static void netcode_case(Bench *bench, const Load *load, int rounds) {
   }
 }
 
-static void rollback(const char *path, size_t kib, int rounds) {
+static void rollback(const char *path, size_t kib, size_t kept, int rounds) {
   static const size_t depths[] = {1, 4, 8, 20};
   Bench bench;
-  open_bench(&bench, path, kib, 20);
+  if (kept < 9) die("rollback by 8, and one frame more, needs 9 moments");
+  open_bench(&bench, path, kib, kept);
   for (char **allocate = options.allocate; *allocate != NULL; allocate++) {
     Load load = load_of(&bench, 10, "scattered", atoi(*allocate));
     for (size_t i = 0; i < sizeof depths / sizeof *depths; i++)
-      rollback_case(&bench, &load, depths[i], rounds);
+      if (depths[i] <= kept) rollback_case(&bench, &load, depths[i], rounds);
     netcode_case(&bench, &load, rounds);
   }
   close_bench(&bench);
@@ -431,9 +432,8 @@ static const char fill[] =
   "  collectgarbage()\n"
   "until collectgarbage'count' >= kib";
 
-/* Of each of them once: they are more than any cache holds, and the first finds none of its own. */
+/* A snapshot of each, one VM after another. */
 static double snap_all(Way *ways, size_t count) {
-  evict();
   double start = now_ns();
   for (size_t i = 0; i < count; i++) way_snap(&ways[i]);
   return (now_ns() - start) / (double)count;
@@ -459,8 +459,9 @@ static void idle_case(int kind, size_t count, size_t kib) {
     call(&ways[i], 1, 0);
   }
   size_t built = resident_bytes() - before;
-  double first = snap_all(ways, count), again[PASSES];
+  double first = snap_all(ways, count), again[PASSES], cold[PASSES];
   for (int i = 0; i < PASSES; i++) again[i] = snap_all(ways, count);
+  for (int i = 0; i < PASSES; i++) evict(), cold[i] = snap_all(ways, count);
   size_t snapped = resident_bytes() - before;
   for (size_t i = 0; i < count; i++) {
     lua_State *L = ways[i].L;
@@ -468,8 +469,8 @@ static void idle_case(int kind, size_t count, size_t kib) {
     used += way_info(&ways[i]).used_bytes;
     kept += way_info(&ways[i]).snapshot_bytes;
   }
-  printf("idle %s vms=%zu vm_kib=%zu first_snap_ns=%.0f next_snap_ns=%.0f ", way_name(kind), count,
-         kib, first, median(again, PASSES));
+  printf("idle %s vms=%zu vm_kib=%zu first_snap_ns=%.0f next_snap_ns=%.0f cold_snap_ns=%.0f ",
+         way_name(kind), count, kib, first, median(again, PASSES), median(cold, PASSES));
   printf("live_bytes=%zu used_bytes=%zu snapshot_bytes=%zu resident_built=%zu "
          "resident_snapped=%zu\n", live, used, kept, built, snapped);
   for (size_t i = 0; i < count; i++) way_close(&ways[i]);
@@ -575,8 +576,8 @@ int main(int argc, char **argv) {
   if (!best_check()) die("the best copy copies wrong");
   if (strcmp(mode, "matrix") == 0 && count == 6)
     matrix(rest[1], number[2], number[3], (int)number[4], strtoul(rest[5], NULL, 10));
-  else if (strcmp(mode, "rollback") == 0 && count == 4)
-    rollback(rest[1], number[2], (int)number[3]);
+  else if (strcmp(mode, "rollback") == 0 && count == 5)
+    rollback(rest[1], number[2], number[3], (int)number[4]);
   else if (strcmp(mode, "frames") == 0 && count == 5)
     for (char **allocate = options.allocate; *allocate != NULL; allocate++)
       frames_case(rest[1], number[2], number[3], number[4], atoi(*allocate));

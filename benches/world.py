@@ -158,7 +158,8 @@ def rollback(options):
     results = {"rollback": [], "netcode": []}
     all_rows, net_rows = [], []
     for kib in options.worlds:
-        lines = run(options, ["rollback", LUA, kib, options.rounds * 2 + 1])
+        rounds = options.rounds * 2 + (9 if kib <= 4096 else 1)
+        lines = run(options, ["rollback", LUA, kib, options.kept, rounds])
         back = group([x for x in lines if x.name == "rollback"], [*keys, "n"])
         rows, new = cost_rows(back, [*keys, "n"], name_of, "rollback_ns")
         all_rows += rows
@@ -238,11 +239,13 @@ def idle(options):
         v = {key: float(value) for key, value in line.values.items()}
         name = f"vm/idle/{line.way}/vms={options.vms},vm=100KiB"
         rows.append([name, us(v["first_snap_ns"]), us(v["next_snap_ns"]),
+                     us(v["cold_snap_ns"]),
                      f"{v['resident_built'] / v['live_bytes']:.2f}",
                      f"{v['resident_snapped'] / (v['live_bytes'] + v['snapshot_bytes']):.2f}"])
         results.append({"name": name, "way": line.way, **v})
-    show("Idle VMs, caches cold: us for a snapshot of each; resident memory to live bytes", [
-        "row", "first", "next", "before snapshots", "after, to live + snapshots"], rows)
+    show("Idle VMs: us for a snapshot of each, at first, then pass by pass, then with other "
+         "memory in the caches before each pass; resident memory to live bytes", [
+        "row", "first", "next", "cold", "before snapshots", "after, to live + snapshots"], rows)
     return results
 
 
@@ -303,6 +306,8 @@ def options_of_command_line():
     parser.add_argument("--patterns", type=names, help="of scattered,same,clustered")
     parser.add_argument("--rounds", type=int, help="rounds of each measurement")
     parser.add_argument("--frames", type=int, help="frames of the part `frames`")
+    parser.add_argument("--kept", type=int, help="moments kept in the part `rollback`, 9 or more; "
+                        "what is kept besides those that are needed makes the ring slower")
     parser.add_argument("--vms", type=int, help="VMs of the part `idle`")
     parser.add_argument("--json", help="file for the results")
     parser.add_argument("--throughput", default=os.path.join(BUILT, "results", "throughput.json"),
@@ -324,6 +329,7 @@ def with_defaults(options):
         "patterns": ["scattered"] if few else ["scattered", "same", "clustered"],
         "rounds": 1 if options.short else 5 if options.bounds else 3,
         "frames": 300 if options.short else 2000,
+        "kept": 9 if options.bounds else 20,
         "vms": 1000 if options.short else 10000,
     }
     for name, value in default.items():
