@@ -125,10 +125,11 @@ static void *arena_base(const Way *way) {
 }
 
 /* The fresh block is malloc's, as an implementation would have it. The reused ones are aligned to
- * pages, like the arena: memcpy can be far slower to a block that is 16 bytes off. */
+ * pages, like the arena: memcpy can be far slower to a block that is 16 bytes off. They have room
+ * for a heap that doubles until its first collection ends, so that no capture allocates later. */
 static void new_block(int kind, Copy *copy, size_t size) {
   free_block(kind, copy);
-  copy->room = kind == WAY_COPY_FRESH ? size : size + size / 4;
+  copy->room = kind == WAY_COPY_FRESH ? size : size * 5 / 2;
   if (kind == WAY_COPY_BEST) {
     copy->room = (copy->room + BEST_ALIGN - 1) & ~((size_t)BEST_ALIGN - 1);
     copy->bytes = best_new(copy->room);

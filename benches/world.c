@@ -400,7 +400,7 @@ static void untouched(const char *path, size_t kib, int rounds) {
   enum { SNAPS = 100 };
   Bench bench;
   open_bench(&bench, path, kib, 8);
-  Load load = load_of(&bench, 10, "scattered", 1);
+  Load load = load_of(&bench, 10, "scattered", 0);
   for (int round = 0; round < rounds; round++)
     for (int kind = WAY_NONE + 1; kind < WAY_COUNT; kind++) {
       Way *way = &bench.ways[kind];
