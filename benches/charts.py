@@ -13,9 +13,11 @@ import matplotlib.pyplot as plt  # noqa: E402  (the backend is chosen first)
 
 BETTER, WORSE, NEUTRAL = "#2a7f62", "#b5482f", "#8a8f98"
 COLOURS = {"copy_fresh": "#c9ccd1", "copy_ring": "#a5a9b0", "copy_reused": "#7b8089",
-           "compare": "#3b7dd8", "uffd": "#2a7f62", "auto": "#d98f26"}
+          "copy_best": "#4a4f57", "compare": "#3b7dd8", "uffd": "#2a7f62", "auto": "#d98f26",
+          "cards": "#8e44ad"}
 LABELS = {"copy_fresh": "copy, fresh block", "copy_ring": "copy, ring of blocks",
-          "copy_reused": "copy, one block", "copy_best": "best copy", "compare": "compare", "uffd": "userfaultfd",
+          "copy_reused": "copy, one block", "copy_best": "best copy",
+          "compare": "compare", "uffd": "userfaultfd",
           "auto": "auto", "cards": "cards"}
 
 
