@@ -40,8 +40,8 @@ local function move(e)
 end
 
 -- One frame that touches `touched` entities: neighbours, or scattered over the world, and others
--- in each frame but with the pattern "same". With `allocate`, each makes three tables: one takes the
--- place of an old one, two are garbage.
+-- in each frame but with the pattern "same". With `allocate`, each makes three tables: one takes
+-- the place of an old one, two are garbage.
 function frame(touched, pattern, allocate)
   tick = tick + 1
   local step = pattern == "clustered" and 1 or stride

@@ -214,7 +214,7 @@ TEST(no_step_writes_to_many_pages) {
                          "for i = 1, 30000 do root[7][i] = {i} end");
 }
 
-/* In stock Lua the step that ends the atomic phase frees the newest objects up to one that lives. */
+/* In stock Lua the atomic phase ends by freeing the newest objects up to one that lives. */
 TEST(no_step_frees_many_objects) {
     lua_State *L = open_stepped(64 * MIB);
     int cycle, finished, most = 0, freed = 0;

@@ -208,8 +208,8 @@ static lu_mem mark_slice(global_State *g, rlua_Own *own) {
   return work;
 }
 
-/* Lua's own sweeps to the first live object here, in the step that ends the atomic phase, so that no
- * later step meets objects made since: these have the new white, and are only passed. */
+/* Lua's own sweeps to the first live object here, in the step that ends the atomic phase, so that
+ * no later step meets objects made since: these have the new white, and are only passed. */
 static void begin_sweep(lua_State *L) {
   global_State *g = G(L);
   (void)stock_entersweep;
