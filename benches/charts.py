@@ -13,10 +13,10 @@ import matplotlib.pyplot as plt  # noqa: E402  (the backend is chosen first)
 
 BETTER, WORSE, NEUTRAL = "#2a7f62", "#b5482f", "#8a8f98"
 COLOURS = {"copy_fresh": "#c9ccd1", "copy_ring": "#a5a9b0", "copy_reused": "#7b8089",
-           "compare": "#3b7dd8", "uffd": "#2a7f62", "auto": "#d98f26"}
+          "copy_best": "#4a4f57", "compare": "#3b7dd8", "auto": "#2a7f62"}
 LABELS = {"copy_fresh": "copy, fresh block", "copy_ring": "copy, ring of blocks",
-          "copy_reused": "copy, one block", "compare": "compare", "uffd": "userfaultfd",
-          "auto": "auto"}
+          "copy_reused": "copy, one block", "copy_best": "best copy",
+          "compare": "comparing all", "auto": "librlua"}
 
 
 def load(folder, name):
@@ -115,18 +115,23 @@ def draw_bars(rows, label_of, title, path):
     finish(figure, path)
 
 
+def allocating(rows):
+    return [row for row in rows if fields_of(row["name"])["allocate"] == "1"]
+
+
 def draw_world(results, docs):
     if results.get("capture"):
         draw_capture(results, os.path.join(docs, "bench-capture.svg"), "0")
         draw_capture(results, os.path.join(docs, "bench-capture-allocating.svg"), "1")
     rollback = results.get("rollback")
     if rollback:
-        rows = [row for row in rollback["rollback"] if fields_of(row["name"])["world"] == "4MiB"]
+        rows = [row for row in allocating(rollback["rollback"])
+                if fields_of(row["name"])["world"] == "4MiB"]
         if rows:
             draw_bars(rows, lambda row: f"n = {fields_of(row['name'])['n']}",
                       "rollback(n), 4 MiB world, 1 % touched a frame",
                       os.path.join(docs, "bench-rollback.svg"))
-        draw_bars(rollback["netcode"], lambda row: fields_of(row["name"])["world"],
+        draw_bars(allocating(rollback["netcode"]), lambda row: fields_of(row["name"])["world"],
                   "rollback by 8, then 8 frames with a snapshot each, less the frames",
                   os.path.join(docs, "bench-netcode.svg"))
 

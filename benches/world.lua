@@ -40,8 +40,8 @@ local function move(e)
 end
 
 -- One frame that touches `touched` entities: neighbours, or scattered over the world, and others
--- in each frame but with the pattern "same". With `allocate`, each gets a new table in place of an
--- old one, and makes garbage.
+-- in each frame but with the pattern "same". With `allocate`, each makes three tables: one takes
+-- the place of an old one, two are garbage.
 function frame(touched, pattern, allocate)
   tick = tick + 1
   local step = pattern == "clustered" and 1 or stride
@@ -53,11 +53,18 @@ function frame(touched, pattern, allocate)
     move(e)
     if allocate then
       local target = { x = e.x + 1, y = e.y + 1 }
-      e.inventory = { target.x % 9, target.y % 4, tick }
+      local route = { target, e.id % 9 }
+      e.inventory = { route[1].x % 9, target.y % 4, tick }
       e.state = "seek" .. tick % 100
     end
   end
   cursor = at
+end
+
+-- Goes back by so many frames of "scattered", as far as the choice of entities goes.
+function rewind(frames, touched)
+  tick = tick - frames
+  cursor = (cursor - frames * touched * stride) % count
 end
 
 -- A number that tells worlds apart that went different ways.

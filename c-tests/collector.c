@@ -213,3 +213,30 @@ TEST(no_step_writes_to_many_pages) {
     check_pages_of_steps("root = {} for i = 1, 400 do root[i] = {} end\n"
                          "for i = 1, 30000 do root[7][i] = {i} end");
 }
+
+/* In stock Lua the atomic phase ends by freeing the newest objects up to one that lives. */
+TEST(no_step_frees_many_objects) {
+    lua_State *L = open_stepped(64 * MIB);
+    int cycle, finished, most = 0, freed = 0;
+    for (cycle = 0; cycle < 2; cycle++) {
+        lua_gc(L, LUA_GCCOLLECT);
+        run(L, "for i = 1, 20000 // scale do local t = {} end");
+        do {
+            int before = lua_gc(L, LUA_GCCOUNT) * 1024 + lua_gc(L, LUA_GCCOUNTB), step;
+            finished = lua_gc(L, LUA_GCSTEP, 0);
+            step = before - lua_gc(L, LUA_GCCOUNT) * 1024 - lua_gc(L, LUA_GCCOUNTB);
+            if (step > most) most = step;
+            if (step > 0) freed += step;
+        } while (!finished);
+    }
+    CHECK(freed >= 2 * 20000 / test_scale() * 56);
+    if (most > 100 * 56) FAIL("a step freed %d bytes", most);
+    lua_close(L);
+}
+
+/* Objects made while the sweep stands at the head of the list, before and behind dead ones. */
+TEST(objects_made_while_the_newest_are_swept_are_kept) {
+    run_stepped("at_every_step(function() root = {} for i = 1, 300 do new() end return root end,\n"
+                "  function(t) for _ = 1, 12 do fill(t, 40) for i = 1, 120 do new() end\n"
+                "    setmetatable(new(), {__gc = function() end}) step() end end, check_all)");
+}

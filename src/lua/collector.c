@@ -2,18 +2,20 @@
  *
  * A page that the collector writes in a frame is a page to copy, and two of its steps write to
  * nearly all at once: the one that marks the elements of a large table, and the atomic phase,
- * which looks again at every table that changed while the others were marked. So here
+ * which looks again at every table that changed while the others were marked, and then frees the
+ * newest objects up to one that lives, be they a million. So here
  * - a large table is marked in slices, one a step;
  * - what changed meanwhile is marked in steps too, twice, before the atomic phase;
- * - sweeping, which Lua counts as nearly free, counts as what it writes.
+ * - sweeping, which Lua counts as nearly free, counts as what it writes, and is done in its own
+ *   steps alone.
  *
  * Invariants
  * - G1 *gray*: a table in slices is gray and on a gray list until the atomic phase, which looks at
  *   all of it. Lua treats a thread like that. So no slice is needed for a live object to be
  *   found, and nothing depends on `sliced`, which may name a dead table.
  * - G2 *stock*: outside the incremental mark phase Lua's own functions do everything: atomic
- *   phase, sweeps (only their work is counted here), full and emergency collections,
- *   generational mode.
+ *   phase, sweeps (their work is counted here, and they begin where the list does), full and
+ *   emergency collections, generational mode.
  *
  * Not here: weak tables, large stacks, prototypes and userdata, which Lua marks in one step; the
  * pace itself (the collector's parameters, rlua_c_pace).
@@ -33,8 +35,9 @@
 #define GC_ROUNDS 2
 
 /* lgc.c calls its singlestep with the argument L, and defines it with the parameter lua_State *L:
- * so a macro can tell the two apart, and take the calls only. The same for markmt and GCTM. */
+ * so a macro can tell the two apart, and take the calls only. The same for the others. */
 static lu_mem rlua_singlestep(lua_State *L);
+static void begin_sweep(lua_State *L);
 static void mark_roots(global_State *g);
 static void rlua_finalize_next(lua_State *L);
 static int rlua_is_to_be_called(lua_State *L, Udata *u); /* guarded.c */
@@ -53,6 +56,9 @@ static void converge(global_State *g);
 #define GCTM(first_word) GCTM_##first_word)
 #define GCTM_lua_State stock_GCTM(lua_State
 #define GCTM_L rlua_finalize_next(L
+#define entersweep(first_word) entersweep_##first_word)
+#define entersweep_lua_State stock_entersweep(lua_State
+#define entersweep_L begin_sweep(L
 #define luaS_clearcache(g) (mark_kept(g), luaS_clearcache(g))
 #include "lgc.c"
 #undef convergeephemerons
@@ -67,6 +73,9 @@ static void converge(global_State *g);
 #undef GCTM
 #undef GCTM_lua_State
 #undef GCTM_L
+#undef entersweep
+#undef entersweep_lua_State
+#undef entersweep_L
 #undef luaS_clearcache
 
 /* Roots of our own beside the metatables of the basic types, which every kind of collection marks
@@ -198,6 +207,16 @@ static lu_mem mark_slice(global_State *g, rlua_Own *own) {
   for (i = own->unsliced; i < end && i < array; i++) work += mark_slot(g, &h->array[i]);
   for (; i < end; i++) work += mark_node(g, gnode(h, i - array));
   return work;
+}
+
+/* Lua's own sweeps to the first live object here, in the step that ends the atomic phase, so that
+ * no later step meets objects made since: these have the new white, and are only passed. */
+static void begin_sweep(lua_State *L) {
+  global_State *g = G(L);
+  (void)stock_entersweep;
+  lua_assert(g->sweepgc == NULL);
+  g->gcstate = GCSswpallgc;
+  g->sweepgc = &g->allgc;
 }
 
 /* Lua counts a swept object as one unit of work and a marked one as its slots, so it sweeps objects
