@@ -6,10 +6,6 @@
  *
  * Part of the one translation unit. Not here: the marks (overrides/cards.h).
  */
-#ifdef RLUA_ORACLE
-#include "oracle.c"
-#endif
-
 /* Before a region's cards; src/cards.rs. */
 typedef struct rlua_Entered {
   unsigned char *threads; /* a byte for each CARD_THREAD bytes of the region */
@@ -21,6 +17,10 @@ typedef struct rlua_Entered {
 } rlua_Entered;
 _Static_assert(sizeof(rlua_Entered) == 4096, "as src/cards.rs has it");
 _Static_assert(sizeof(LX) > CARD_THREAD, "at most one thread begins in so many bytes");
+
+#ifdef RLUA_ORACLE
+#include "oracle.c"
+#endif
 
 #define rlua_entered(L) ((rlua_Entered *)((char *)(L)->cards - sizeof(rlua_Entered)))
 

@@ -13,6 +13,7 @@
 
 /* Sets the clock. The caller has checked that there are fewer nanoseconds than a second has. */
 void rlua_c_set_time(lua_State *L, int64_t seconds, uint32_t nanoseconds) {
+  card_lock(L);
   G(L)->own.seconds = seconds;
   G(L)->own.nanoseconds = nanoseconds;
 }

@@ -113,7 +113,7 @@ static void converge(global_State *g) {
     while (next != NULL) {
       Table *t = gco2t(next);
       next = t->gclist;
-      nw2black(t);
+      nw2black_(t); /* linked in this atomic phase */
       if (walk >= WALKS) mark_values(g, t);
       if (traverseephemeron(g, t, walk & 1) || walk >= WALKS) {
         propagateall(g);

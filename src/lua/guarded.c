@@ -122,6 +122,7 @@ static int guard_all(lua_State *main, GCObject *list) {
 /* Snapshots are turned on or off, in an idle VM that holds none. What was made before and waits for
  * its finalizer is guarded from here on. 0 when there is no memory to note it. */
 int rlua_c_turn_guard(lua_State *main, int guards) {
+  card_lock(main);
   global_State *g = G(main);
   if (guards && !(guard_all(main, g->finobj) && guard_all(main, g->tobefnz))) return 0;
   g->own.guards = guards != 0;
@@ -186,12 +187,18 @@ void rlua_c_end_guarded(lua_State *main, void *object) {
  * has no metatable after the restore. */
 #define ARMED UINTPTR_MAX
 
+/* Without the metatable's cache: inside a restore nothing of Lua's may be written, since no tracker
+ * would see it. */
+static int has_finalizer(const global_State *g, Table *metatable) {
+  return metatable != NULL && !notm(luaH_getshortstr(metatable, g->tmname[TM_GC]));
+}
+
 /* Answers how many bytes the copy takes: no more than the object, whose header is larger than what
  * stands behind the block. */
 size_t rlua_c_save_guarded(lua_State *main, void *object, void *copy) {
   Udata *u = object;
   memcpy(copy, getudatamem(u), u->len);
-  uintptr_t had = gfasttm(G(main), u->metatable, TM_GC) != NULL ? ARMED : (uintptr_t)u->metatable;
+  uintptr_t had = has_finalizer(G(main), u->metatable) ? ARMED : (uintptr_t)u->metatable;
   memcpy((char *)copy + u->len, &had, sizeof had);
   return u->len + sizeof had;
 }

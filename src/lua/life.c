@@ -42,6 +42,7 @@ lua_State *rlua_c_open(void *arena, const rlua_Birth *birth, void *cards, size_t
   pending_birth = NULL;
   pending_cards = NULL;
   if (L == NULL) return NULL;
+  card_lock(L);
   G(L)->own.in_arena = 1;
   lua_atpanic(L, &panic);
   lua_setwarnf(L, warnfoff, L);
@@ -51,6 +52,7 @@ lua_State *rlua_c_open(void *arena, const rlua_Birth *birth, void *cards, size_t
 /* Paces the incremental collector. 0 leaves a parameter as it is. */
 void rlua_c_pace(lua_State *main, int pause, int step_multiplier, int step_size,
                                uint32_t sweep_divisor) {
+  card_lock(main);
   lua_gc(main, LUA_GCINC, pause, step_multiplier, step_size);
   if (sweep_divisor != 0) G(main)->own.sweep_divisor = (unsigned short)sweep_divisor;
 }

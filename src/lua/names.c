@@ -189,6 +189,7 @@ BODY(register_body) {
 
 /* Names a pointer. After any answer but REGISTER_OK nothing has changed. */
 int rlua_c_register(lua_State *L, const char *name, const void *address, int is_function) {
+  card_lock(L);
   const rlua_Own *own = &G(L)->own;
   unsigned int kind = is_function ? POINTER_FUNCTION : POINTER_DATA;
   if (!is_name(name)) return REGISTER_BAD_NAME;

@@ -1,59 +1,121 @@
-/* oracle.c: sees every store of the unit, and that its line is marked at the end of the interval.
+/* oracle.c: sees every store of the unit, and that it was announced by the end of the interval.
  *
  * In a build with RLUA_ORACLE alone (build.rs; `make -C c-tests nets`). The compiler calls the
- * functions below before each store, as it does for AddressSanitizer in a kernel; each line keeps
- * the place of the last store to it. At a capture or restore every line that was stored to has to
- * be marked, whether its bytes changed or not: what a test does with other values is seen too.
+ * functions below before each store, as it does for AddressSanitizer in a kernel; macros do so for
+ * memcpy and its like (overrides/cards.h). At a capture or restore each store must have been
+ * announced, whether its bytes changed or not: what a test does with other values is seen too.
  *
- * Not seen: stores of the C library (memcpy), of Rust, and of hosts. The whole region is compared
- * for those (RLUA_TRACKER=checked).
+ * Announced are, by granules of 8 bytes,
+ * - what a mark was made for: not its whole line;
+ * - the blocks that the arena handed out, resized or freed, whose lines must be marked then (C2);
+ * - suspects (C3).
+ * Opaque memory needs nothing.
+ *
+ * Not seen: stores of Rust and of hosts. The whole region is compared for those
+ * (RLUA_TRACKER=checked).
  *
  * RLUA_MUTANT=n leaves the mark of that number out; RLUA_MARKS=file lists there which marks a
  * program makes. Whoever leaves out each of them sees that the nets are on (c-tests/mutants.py).
+ * RLUA_LOOKS=file gets a byte for each capture or restore that was looked at.
  */
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define UNSEEN __attribute__((no_sanitize("kernel-address"), used))
 #define SEES __attribute__((visibility("hidden")))
 
-static int rlua_mutant = -2;
+static long rlua_mutant = -2;
 
-/* Marks that were made: file and line. */
-static struct { const char *file; int line; } rlua_made[1000];
+/* All marks of the sources: the linker's names for what card_mark put there. */
+extern rlua_Mark __start_rlua_marks[] __attribute__((visibility("hidden")));
+extern rlua_Mark __stop_rlua_marks[] __attribute__((visibility("hidden")));
 
 UNSEEN static void rlua_oracle_list(void) {
   FILE *list = fopen(getenv("RLUA_MARKS"), "a");
-  for (int number = 0; list != NULL && number < 1000; number++)
-    if (rlua_made[number].file != NULL)
-      fprintf(list, "%d %s:%d\n", number, rlua_made[number].file, rlua_made[number].line);
-  if (list != NULL) fclose(list);
+  if (list == NULL) return;
+  for (const rlua_Mark *mark = __start_rlua_marks; mark < __stop_rlua_marks; mark++)
+    fprintf(list, "%ld %ld %s:%ld\n", (long)(mark - __start_rlua_marks), mark->made, mark->file,
+            mark->line);
+  fclose(list);
 }
 
-UNSEEN static int rlua_oracle_marks(int number, const char *file, int line) {
+UNSEEN static int rlua_oracle_marks(rlua_Mark *mark) {
   if (rlua_mutant == -2) {
     const char *text = getenv("RLUA_MUTANT");
-    rlua_mutant = text != NULL ? atoi(text) : -1;
+    rlua_mutant = text != NULL ? atol(text) : -1;
     if (getenv("RLUA_MARKS") != NULL) atexit(rlua_oracle_list);
   }
-  if (number < 1000) {
-    rlua_made[number].file = file;
-    rlua_made[number].line = line;
-  }
-  return number != rlua_mutant;
+  mark->made = 1;
+  return mark - __start_rlua_marks != rlua_mutant;
 }
 
-/* The place of the last store to each line, for each region. */
-static const void **rlua_stores[CARD_REGIONS];
-static size_t rlua_store_count[CARD_REGIONS]; /* beyond the last such line */
+/* A region, while it is there. Outside of the heap: a signal handler may store, too. */
+typedef struct rlua_Watch {
+  const char *base;
+  size_t granules;
+  const void **places; /* of the last store to each granule, before it was announced */
+  uint32_t *announced; /* the interval in which it was */
+  uint32_t *list;      /* granules that have a place */
+  size_t listed;
+  uint32_t interval;
+} rlua_Watch;
+
+#define GRANULE 8
+#define WATCH_BYTES (sizeof(void *) + 2 * sizeof(uint32_t))
+static rlua_Watch rlua_watches[CARD_REGIONS];
+#define watch_of(address) (&rlua_watches[(uintptr_t)(address) >> 32 & (CARD_REGIONS - 1)])
+
+#define each_granule(watch, address, size) \
+  for (size_t at = (uint32_t)(address) / GRANULE, \
+              end = ((size_t)(uint32_t)(address) + (size) + GRANULE - 1) / GRANULE; \
+       at < end && at < (watch)->granules; at++)
+
+/* The arena's map says of each unit whether it is opaque (src/arena/layout.rs). */
+UNSEEN static int rlua_is_opaque(const rlua_Watch *watch, size_t granule) {
+  const uint32_t *header = (const uint32_t *)watch->base; /* 24 bytes before `map` */
+  size_t unit = granule * GRANULE / 1024;
+  return unit < header[7] && ((const unsigned char *)watch->base)[header[6] + unit] & 0x80;
+}
+
+UNSEEN static void rlua_missed(size_t granule, const char *what, const void *place) {
+  Dl_info info = {0};
+  dladdr(place, &info);
+  fprintf(stderr, "librlua: C1: %s at %#zx: %s+%#zx\n", what, granule * GRANULE,
+          info.dli_fname != NULL ? info.dli_fname : "?",
+          (size_t)place - (size_t)info.dli_fbase - 1);
+}
+
+/* Whether any thread was: else a capture takes the VM for untouched. As Marks::is_entered has it. */
+UNSEEN static int rlua_is_entered(const rlua_Watch *watch) {
+  const rlua_Entered *entered =
+      (const void *)((char *)rlua_table_of(watch->base)->cards - sizeof(rlua_Entered));
+  return entered->count > 0 || entered->main == NULL || *entered->main != 0;
+}
 
 UNSEEN static void rlua_stored(uintptr_t address, size_t size, const void *place) {
-  const rlua_Table *table = rlua_table_of(address);
-  size_t region = address >> 32 & (CARD_REGIONS - 1);
-  size_t first = (uint32_t)address / CARD_LINE, last = ((uint32_t)address + size - 1) / CARD_LINE;
-  if (last >= table->count || rlua_stores[region] == NULL) return;
-  rlua_stores[region][first] = rlua_stores[region][last] = place;
-  if (last >= rlua_store_count[region]) rlua_store_count[region] = last + 1;
+  rlua_Watch *watch = watch_of(address);
+  each_granule(watch, address, size) {
+    if (!rlua_is_entered(watch)) {
+      if (rlua_is_opaque(watch, at)) continue;
+      rlua_missed(at, "C3: a store in a VM that nobody has entered", place);
+      abort();
+    }
+    if (watch->announced[at] == watch->interval) continue;
+    if (watch->places[at] == NULL) watch->list[watch->listed++] = (uint32_t)at;
+    watch->places[at] = place;
+  }
+}
+
+UNSEEN static void rlua_announce(const void *start, size_t size) {
+  rlua_Watch *watch = watch_of(start);
+  each_granule(watch, (uintptr_t)start, size) watch->announced[at] = watch->interval;
+}
+
+__attribute__((noinline)) UNSEEN static void rlua_store(void *start, size_t size) {
+  rlua_stored((uintptr_t)start, size, __builtin_return_address(0));
 }
 
 #define STORE(size) \
@@ -72,29 +134,79 @@ UNSEEN void __asan_handle_no_return(void) {}
 
 /* A region begins or ends. */
 UNSEEN static void rlua_oracle_open(const void *base, size_t count) {
-  size_t region = (uintptr_t)base >> 32 & (CARD_REGIONS - 1);
-  free(rlua_stores[region]);
-  rlua_stores[region] = count != 0 ? calloc(count, sizeof(void *)) : NULL;
-  rlua_store_count[region] = 0;
+  rlua_Watch *watch = watch_of(base);
+  if (watch->places != NULL) munmap(watch->places, watch->granules * WATCH_BYTES);
+  *watch = (rlua_Watch){0};
+  if (count == 0) return;
+  size_t granules = count * (CARD_LINE / GRANULE);
+  void *memory = mmap(NULL, granules * WATCH_BYTES, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) abort();
+  uint32_t *announced = (uint32_t *)((const void **)memory + granules);
+  *watch = (rlua_Watch){base, granules, memory, announced, announced + granules, 0, 1};
+}
+
+/* Whether the line or the one after it is marked. */
+UNSEEN static int rlua_is_marked(const rlua_Watch *watch, size_t granule) {
+  const _Bool *card = &rlua_table_of(watch->base)->cards[granule / (CARD_LINE / GRANULE)];
+  return card[0] || card[1];
+}
+
+/* -- the arena's allocation functions ---------------------------------------------------------- */
+
+static lua_Alloc rlua_seen_alloc, rlua_seen_host_alloc;
+
+UNSEEN static void rlua_seen_block(const void *block, size_t size) {
+  rlua_Watch *watch = watch_of(block);
+  if (block == NULL) return;
+  each_granule(watch, (uintptr_t)block, size) {
+    watch->announced[at] = watch->interval;
+    if (rlua_is_marked(watch, at) || rlua_is_opaque(watch, at)) continue;
+    rlua_missed(at, "C2: an unmarked block", __builtin_return_address(0));
+    abort();
+  }
+}
+
+/* What fails has changed nothing. */
+UNSEEN static void *rlua_oracle_alloc(void *ud, void *block, size_t old, size_t size) {
+  void *made = rlua_seen_alloc(ud, block, old, size);
+  if (made != NULL || size == 0) rlua_seen_block(block, old);
+  rlua_seen_block(made, size);
+  return made;
+}
+
+/* What it gives out is opaque; what it takes back has been. A host may call it for Lua. */
+UNSEEN static void *rlua_oracle_host_alloc(void *ud, void *block, size_t old, size_t size) {
+  void *made = rlua_seen_host_alloc(ud, block, old, size);
+  if (block != NULL && (made != NULL || size == 0)) rlua_announce(block, old);
+  return made;
+}
+
+/* -- looks ------------------------------------------------------------------------------------- */
+
+static int rlua_looks = -1;
+
+/* Early, since programs count their descriptors. */
+__attribute__((constructor)) UNSEEN static void rlua_count_looks(void) {
+  const char *name = getenv("RLUA_LOOKS");
+  if (name != NULL) rlua_looks = open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
 
 /* After the suspects are marked: a store without a mark ends the process. */
 UNSEEN static void rlua_oracle_look(const lua_State *main) {
-  size_t region = (uintptr_t)main >> 32 & (CARD_REGIONS - 1);
-  const void **stores = rlua_stores[region];
+  rlua_Watch *watch = watch_of(main);
   int missed = 0;
-  if (stores == NULL) return;
-  for (size_t line = 0; line < rlua_store_count[region]; line++) {
-    if (stores[line] != NULL && !main->cards[line] && !main->cards[line + 1]) {
-      Dl_info info = {0};
-      dladdr(stores[line], &info);
-      fprintf(stderr, "librlua: C1: a store to the line at %#zx was not marked: %s+%#zx\n",
-              line * CARD_LINE, info.dli_fname != NULL ? info.dli_fname : "?",
-              (size_t)stores[line] - (size_t)info.dli_fbase - 1);
+  if (rlua_looks >= 0 && write(rlua_looks, ".", 1) != 1) abort();
+  for (size_t listed = 0; listed < watch->listed; listed++) {
+    size_t at = watch->list[listed];
+    int announced = watch->announced[at] == watch->interval || rlua_is_opaque(watch, at);
+    if (!announced || !rlua_is_marked(watch, at)) {
+      rlua_missed(at, "a store without a mark", watch->places[at]);
       missed = 1;
     }
-    stores[line] = NULL;
+    watch->places[at] = NULL;
   }
-  rlua_store_count[region] = 0;
+  watch->listed = 0;
+  watch->interval++;
   if (missed) abort();
 }

@@ -47,27 +47,64 @@ static inline __attribute__((always_inline)) void card_value_(_Bool *cards, uint
   if (l_likely(cards != NULL)) cards[(uint32_t)tag / CARD_LINE] = 1;
 }
 
-/* A build that looks for stores without a mark gives each place of a mark a number, and leaves one
- * of them out where it is told to (oracle.c). */
+/* A build that looks for stores without a mark has a list of all marks in the sources, and leaves
+ * one of them out where it is told to. There a mark announces the bytes that it was made for, and no
+ * others (oracle.c). */
 #ifdef RLUA_ORACLE
-static int rlua_oracle_marks(int number, const char *file, int line);
-#define card_of(number) if (rlua_oracle_marks(number, __FILE__, __LINE__))
+typedef struct rlua_Mark {
+  const char *file;
+  long line, made;
+} __attribute__((aligned(32))) rlua_Mark; /* its size, so that they lie without gaps */
+static int rlua_oracle_marks(rlua_Mark *mark);
+static void rlua_announce(const void *start, size_t size);
+static void rlua_store(void *start, size_t size);
+#define card_mark(start, size, mark) \
+  __extension__({ \
+    static rlua_Mark card_here __attribute__((section("rlua_marks"), used)) = \
+        {__FILE__, __LINE__, 0}; \
+    if (rlua_oracle_marks(&card_here)) { \
+      mark; \
+      rlua_announce(start, size); \
+    } \
+    (void)0; \
+  })
+/* The C library's stores. */
+#define card_library(function, to, from, size) \
+  __extension__({ \
+    void *card_to = (to); \
+    size_t card_size = (size); \
+    rlua_store(card_to, card_size); \
+    function(card_to, from, card_size); \
+  })
+#define memcpy(to, from, size) card_library(memcpy, to, from, size)
+#define memmove(to, from, size) card_library(memmove, to, from, size)
+#define memset(to, byte, size) card_library(memset, to, byte, size)
 #elif defined RLUA_NO_CARDS /* to see what marks cost; nothing else works in such a build */
-#define card_of(number) if (0)
+#define card_mark(start, size, mark) ((void)0)
 #else
-#define card_of(number)
+#define card_mark(start, size, mark) __extension__({ mark; (void)0; })
 #endif
 
 /* Before a store to `place`. */
 #define card_at(place) \
-  __extension__({ card_of(__COUNTER__) card_at_((uintptr_t)(place)); (void)0; })
+  card_mark(place, sizeof *(place), card_at_((uintptr_t)(place)))
+
+/* Before stores to fields of one object, from `first` to `last`: less than CARD_LINE bytes. */
+#define card_span(first, last) \
+  card_mark(first, (size_t)((char *)((last) + 1) - (char *)(first)), \
+            card_at_((uintptr_t)((last) + 1) - 1))
+
+/* Before stores to a node. */
+#define card_node(node) \
+  card_mark(node, sizeof(Node), card_at_((uintptr_t)&(node)->u.key_val))
 
 /* Before a store to a value in the arena of L. */
 #define card_value(L, value) \
-  __extension__({ card_of(__COUNTER__) card_value_((L)->cards, (uintptr_t)(value) + 8); (void)0; })
+  card_mark(value, sizeof(TValue), card_value_((L)->cards, (uintptr_t)(value) + 8))
 
 /* Before stores to some of `size` bytes, at least one. */
-static void card_range(const void *start, size_t size) {
+#define card_range(start, size) card_mark(start, size, card_range_(start, size))
+static void card_range_(const void *start, size_t size) {
   const rlua_Table *table = rlua_table_of(start);
   size_t first = (uint32_t)(uintptr_t)start / CARD_LINE;
   size_t last = ((uint32_t)(uintptr_t)start + size - 1) / CARD_LINE;
