@@ -264,6 +264,27 @@ TEST(the_collector_writes_alone_incremental) {
     lua_close(L);
 }
 
+/* An emergency collection calls no finalizer: what dies joins those that wait. */
+TEST(objects_join_those_that_wait_for_their_finalizer) {
+    lua_State *L = open_cards(RLUA_PROFILE_STOCK);
+    int n;
+    run(L, "calls, finalized = 0, {__gc = function() calls = calls + 1 end} gone = {}"
+           " for i = 1, 60 do gone[i] = setmetatable({}, finalized) end collectgarbage()");
+    lua_gc(L, LUA_GCSTOP);
+    for (n = 1; n <= 40; n++) {
+        lua_pushinteger(L, n);
+        lua_setglobal(L, "n");
+        run(L, "gone[n] = nil");
+        CHECK_OK(rlua_snap(L));
+        CHECK(rlua_alloc(L, 100 * MIB) == NULL);
+        CHECK_OK(rlua_snap(L));
+    }
+    CHECK_EQ(global_int(L, "calls"), 0);
+    lua_gc(L, LUA_GCCOLLECT);
+    CHECK_EQ(global_int(L, "calls"), 40);
+    lua_close(L);
+}
+
 /* Upvalues of a thread that died before their closures did: each alone. */
 TEST(upvalues_of_a_dead_thread_are_unlinked_alone) {
     lua_State *L = open_cards(RLUA_PROFILE_STOCK);

@@ -33,15 +33,22 @@ static unsigned char card_name(const lua_State *L) {
 __attribute__((cold, noinline))
 static void rlua_card_enter(lua_State *L) {
   rlua_Entered *entered = rlua_entered(L);
+  const uint32_t most = sizeof entered->list / sizeof *entered->list;
   *L->entered = card_name(L);
-  /* Suspect in any case. A signal handler may come here with it (lua_sethook). */
-  if (L == G(L)->mainthread) return;
+  if (L == G(L)->mainthread) return; /* suspect in any case */
   size_t at = (size_t)(L->entered - entered->threads);
-  if (at > entered->highest) entered->highest = at;
-  if (entered->count < sizeof entered->list / sizeof *entered->list)
-    entered->list[entered->count++] = L;
-  else
+  /* A signal handler may come in between with another thread (lua_sethook): no place may be lost,
+   * since a thread that has its byte set is not noted again. */
+  size_t highest = __atomic_load_n(&entered->highest, __ATOMIC_RELAXED);
+  while (at > highest && !__atomic_compare_exchange_n(&entered->highest, &highest, at, 0,
+                                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
+  uint32_t place = __atomic_fetch_add(&entered->count, 1, __ATOMIC_RELAXED);
+  if (place < most) {
+    entered->list[place] = L;
+  } else {
     entered->overflow = 1;
+    __atomic_store_n(&entered->count, most, __ATOMIC_RELAXED);
+  }
 }
 
 /* A thread of a state without cards is entered for good. */

@@ -175,10 +175,11 @@ UNSEEN static void *rlua_oracle_alloc(void *ud, void *block, size_t old, size_t 
   return made;
 }
 
-/* What it gives out is opaque; what it takes back has been. A host may call it for Lua. */
+/* A host may call it for Lua (lua_setallocf), or with any old size. */
 UNSEEN static void *rlua_oracle_host_alloc(void *ud, void *block, size_t old, size_t size) {
   void *made = rlua_seen_host_alloc(ud, block, old, size);
   if (block != NULL && (made != NULL || size == 0)) rlua_announce(block, old);
+  rlua_seen_block(made, size);
   return made;
 }
 
@@ -201,8 +202,7 @@ UNSEEN static void rlua_oracle_look(const lua_State *main) {
     size_t at = watch->list[listed];
     int announced = watch->announced[at] == watch->interval || rlua_is_opaque(watch, at);
     if (!announced || !rlua_is_marked(watch, at)) {
-      rlua_missed(at, "a store without a mark", watch->places[at]);
-      missed = 1;
+      if (missed++ < 8) rlua_missed(at, "a store without a mark", watch->places[at]);
     }
     watch->places[at] = NULL;
   }

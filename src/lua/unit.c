@@ -167,7 +167,10 @@ static int rlua_getstack(lua_State *L, int level, lua_Debug *ar) {
 #define cast_num(n) cast(lua_Number, (n))
 
 static void rlua_tostring(lua_State *L, TValue *number) {
-  if (ttisfloat(number)) setfltvalue(number, rlua_canonical(L, fltvalue(number)));
+  if (ttisfloat(number)) {
+    card_value(L, number); /* an upvalue of a C function, where the next line raises */
+    setfltvalue(number, rlua_canonical(L, fltvalue(number)));
+  }
   luaO_tostring(L, number);
 }
 #define luaO_tostring(L, number) rlua_tostring(L, number)

@@ -131,7 +131,9 @@ static inline void debit_values(lua_State *L, int count) {
 
 /* Long strings, by their length. `other` raises when its operands are neither. */
 static void debit_string(lua_State *L, const TValue *value) {
-  if (L != NULL && ttislngstring(value)) rlua_debit(L, tsvalue(value)->u.lnglen >> 6);
+  if (L == NULL || !ttislngstring(value)) return;
+  card_lock(L); /* lua_tonumberx only reads */
+  rlua_debit(L, tsvalue(value)->u.lnglen >> 6);
 }
 static int charged_lessthanothers(lua_State *L, const TValue *l, const TValue *r);
 static int charged_lessequalothers(lua_State *L, const TValue *l, const TValue *r);
