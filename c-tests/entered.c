@@ -201,7 +201,7 @@ TEST(a_signal_sets_hooks_of_threads_that_do_not_run) {
         signalled[i] = lua_tothread(L, -1);
         lua_pop(L, 1);
     }
-    for (frame = 0; frame < 300 / test_scale() + 10; frame++) {
+    for (frame = 0; next_signalled < 400 / test_scale() && frame < 100000; frame++) {
         setitimer(ITIMER_REAL, &often, NULL);
         run(L, "for i = 2, 300, 2 do coroutine.resume(cs[i]) end");
         setitimer(ITIMER_REAL, &never, NULL);
@@ -231,8 +231,8 @@ static void *fails_once(void *ud, void *block, size_t old, size_t size) {
     return arenas_own(ud, block, old, size);
 }
 
-/* Errors in the middle: stacks that grow, tables that are rehashed, closures, strings, threads. Each
- * request fails in an interval of its own. */
+/* Errors in the middle: stacks that grow, tables that are rehashed, closures, strings, threads.
+ * Each request fails in an interval of its own. */
 TEST(every_allocation_fails_in_the_middle) {
     lua_State *L = open_cards(4 * MIB, RLUA_PROFILE_STOCK);
     void *ud;
@@ -286,8 +286,9 @@ TEST(states_of_other_allocators_live_beside) {
     void *ud;
     lua_Alloc alloc = lua_getallocf(L, &ud);
     static const char WORK[] = "t = t or {} for i = 1, 500 do t[i] = {i} end collectgarbage()"
-                               " co = coroutine.wrap(function() local x = 1 f = function() x = x + 1"
-                               " return x end coroutine.yield() end) co() n = (n or 0) + f()";
+                               " co = coroutine.wrap(function() local x = 1 f = function()"
+                               " x = x + 1 return x end coroutine.yield() end) co()"
+                               " n = (n or 0) + f()";
     int round;
     beside = lua_newstate(of_malloc, NULL);
     inside = lua_newstate(alloc, ud);

@@ -68,7 +68,8 @@ def main(library, list_path, *programs):
         needed.add(text)
         if text not in accepted:
             failed += 1
-            print(f"{'not caught' if makers[number] else 'not made'}: {text}   ({place})", flush=True)
+            why = "not caught" if makers[number] else "not made"
+            print(f"{why}: {text}   ({place})", flush=True)
     for text in accepted:
         if text not in needed:
             failed += 1

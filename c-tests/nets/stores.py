@@ -44,11 +44,13 @@ FIELDS = [
      "    const ptrdiff_t offset;\n  } v;"),
     ("      struct UpVal *next;", "      struct UpVal *const next;"),
     ("      struct UpVal **previous;", "      struct UpVal *const *const previous;"),
-    ("    TValue value;  /* the value (when closed)", "    const TValue value;  /* the value (when closed)"),
+    ("    TValue value;  /* the value (", "    const TValue value;  /* the value ("),
     ("CommonHeader; lu_byte nupvalues; GCObject *gclist",
      "CommonHeader; const lu_byte nupvalues; GCObject *const gclist"),
-    ("  lua_CFunction f;\n  TValue upvalue[1];", "  const lua_CFunction f;\n  const TValue upvalue[1];"),
-    ("  struct Proto *p;\n  UpVal *upvals[1];", "  struct Proto *const p;\n  UpVal *const upvals[1];"),
+    ("  lua_CFunction f;\n  TValue upvalue[1];",
+     "  const lua_CFunction f;\n  const TValue upvalue[1];"),
+    ("  struct Proto *p;\n  UpVal *upvals[1];",
+     "  struct Proto *const p;\n  UpVal *const upvals[1];"),
     ("  TString  *source;  /* used for debug information */\n  GCObject *gclist;",
      "  TString  *source;\n  GCObject *const gclist;"),
     # tables
@@ -99,7 +101,8 @@ def const_places(lua):
     with tempfile.TemporaryDirectory() as copy:
         prepare(lua, copy)
         done = subprocess.run(
-            [*COMPILER, "-std=gnu11", "-fsyntax-only", "-fmax-errors=0", "-w", "-I", copy, "-I", OURS,
+            [*COMPILER, "-std=gnu11", "-fsyntax-only", "-fmax-errors=0", "-w", "-I", copy,
+             "-I", OURS,
              "-Werror=discarded-qualifiers", "-Werror=incompatible-pointer-types",
              "-DLUA_USE_LINUX", "-DLUA_COMPAT_5_3", "-fno-diagnostics-show-caret",
              os.path.join(OURS, "unit.c")],
@@ -132,7 +135,7 @@ def value_places(texts):
             if re.match(r"\s*(\*|/\*)", code) or (defines and name == "lobject.h"):
                 continue
             for found in [*VALUES.finditer(code), *RAW.finditer(code)]:
-                if not (found[0].rstrip("( ").endswith("2s") or TO_STACK.match(code[found.end() - 1:])):
+                if not TO_STACK.match(code[found.end() - 1:]):
                     yield [(name, number)]
 
 

@@ -15,7 +15,8 @@
  * (RLUA_TRACKER=checked).
  *
  * RLUA_MUTANT=n leaves the mark of that number out; RLUA_MARKS=file lists there which marks a
- * program makes. Whoever leaves out each of them sees that the nets are on (c-tests/mutants.py).
+ * program makes. Whoever leaves out each of them sees that the nets are on
+ * (c-tests/nets/mutants.py).
  * RLUA_LOOKS=file gets a byte for each capture or restore that was looked at.
  */
 #include <dlfcn.h>
@@ -88,7 +89,7 @@ UNSEEN static void rlua_missed(size_t granule, const char *what, const void *pla
           (size_t)place - (size_t)info.dli_fbase - 1);
 }
 
-/* Whether any thread was: else a capture takes the VM for untouched. As Marks::is_entered has it. */
+/* As Marks::is_entered has it. Where no thread was, a capture takes Lua for untouched. */
 UNSEEN static int rlua_is_entered(const rlua_Watch *watch) {
   const rlua_Entered *entered =
       (const void *)((char *)rlua_table_of(watch->base)->cards - sizeof(rlua_Entered));

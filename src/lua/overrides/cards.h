@@ -48,8 +48,8 @@ static inline __attribute__((always_inline)) void card_value_(_Bool *cards, uint
 }
 
 /* A build that looks for stores without a mark has a list of all marks in the sources, and leaves
- * one of them out where it is told to. There a mark announces the bytes that it was made for, and no
- * others (oracle.c). */
+ * one of them out where it is told to. There a mark announces the bytes that it was made for, and
+ * no others (oracle.c). */
 #ifdef RLUA_ORACLE
 typedef struct rlua_Mark {
   const char *file;
