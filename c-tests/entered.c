@@ -91,6 +91,20 @@ TEST(what_is_read_costs_units_and_leaves_notes) {
     lua_close(L);
 }
 
+/* In the host's level nothing is raised; where there is no room, a message takes the place of the
+ * value on top. */
+TEST(a_message_takes_the_last_place_of_a_stack) {
+    lua_State *L = open_cards(1 * MIB, RLUA_PROFILE_STOCK);
+    while (lua_checkstack(L, 1)) lua_pushinteger(L, 1);
+    settle_down(L);
+    rlua_error(L, "no room");
+    CHECK_OK(rlua_snap(L));
+    CHECK_EQ(lua_type(L, -1), LUA_TSTRING);
+    CHECK_OK(rlua_rollback(L, 2));
+    CHECK_EQ(lua_type(L, -1), LUA_TNUMBER);
+    lua_close(L);
+}
+
 /* -- threads ----------------------------------------------------------------------------------- */
 
 /* The memory of a thread that died serves others, in the same interval and in later ones. */

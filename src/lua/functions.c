@@ -86,6 +86,7 @@ BODY(argerror_body) {
 static int raise_message(lua_State *L, const char *function, Pfunc body, Args *args) {
   rlua_Hold hold;
   if (hooks.enter(L, &hold) != STATUS_OK) return RLUA_RAISE;
+  card_lock(L);
   if (args->text == NULL) {
     hooks.null(L, function, "message");
     args->text = "(null)";
