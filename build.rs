@@ -328,6 +328,8 @@ fn write_arena_header() -> Result<(), Box<dyn Error>> {
         ("MAX_SMALL", classes::MAX_SMALL),
         ("MAX_UNITS", classes::MAX_UNITS),
         ("KIND_USERDATA", layout::KIND_USERDATA),
+        ("HEADER_BYTES", size_of::<Header>()),
+        ("OPAQUE", usize::from(layout::OPAQUE)),
         ("HEADER_MAP", offset_of!(Header, map)),
         ("HEADER_MAP_UNITS", offset_of!(Header, map_units)),
         ("HEADER_SLABS", offset_of!(Header, slabs)),

@@ -50,6 +50,8 @@ static const char *const WRITES[][2] = {
     /* a constructor that waits with its values on the stack */
     {"co = coroutine.wrap(function() while true do t = {1, 2, coroutine.yield(), 4} end end) co()",
      "co()"},
+    {"t = {1, 2, 3}", "table.move(t, 1, 1, 3)"}, /* the table library's own way */
+    {"t = {2, 1}", "table.sort(t)"},
     {"do local x = 1 f = function() x = x + 1 end end", "f()"},
     /* lengths are remembered */
     {MADE(8) "t[8] = nil", "n = #t"},

@@ -60,7 +60,7 @@ pub struct Cards {
 unsafe impl Send for Cards {}
 
 impl Cards {
-    /// A table for `region_bytes`, nothing marked.
+    /// A table for `region_bytes`, which is entered, and nothing marked.
     pub fn new(region_bytes: usize) -> Result<Cards> {
         let pages = region_bytes.div_ceil(PAGE_SIZE);
         // One page's cards more: the card after the last line is looked at.
@@ -73,6 +73,8 @@ impl Cards {
         let table = Cards { start, bytes };
         // SAFETY: inside the table, which is zero.
         unsafe { (*table.marks().entered()).threads = start.as_ptr().add(PAGE_SIZE + cards) };
+        // SAFETY: as above. What is being made is written to.
+        unsafe { table.marks().enter() };
         Ok(table)
     }
 

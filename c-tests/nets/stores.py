@@ -102,14 +102,14 @@ def const_places(lua):
         prepare(lua, copy)
         done = subprocess.run(
             [*COMPILER, "-std=gnu11", "-fsyntax-only", "-fmax-errors=0", "-w", "-I", copy,
-             "-I", OURS,
+             "-I", OURS, "-I", os.path.join(lua, "..", "generated"),
              "-Werror=discarded-qualifiers", "-Werror=incompatible-pointer-types",
              "-DLUA_USE_LINUX", "-DLUA_COMPAT_5_3", "-fno-diagnostics-show-caret",
              os.path.join(OURS, "unit.c")],
             capture_output=True, check=False, text=True, env={**os.environ, "LC_ALL": "C"})
     stores, unexpected = [], []
     for line in done.stderr.split("\n"):
-        found = re.match(r"(.*?):(\d+):\d+: (error|warning|note): (.*)", line)
+        found = re.match(r"(.*?):(\d+):\d+: (fatal error|error|warning|note): (.*)", line)
         if not found:
             continue
         place = (os.path.basename(found[1]), int(found[2]))

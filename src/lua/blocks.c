@@ -62,7 +62,8 @@ l_sinline int arena_serves(size_t size, int kind) {
 
 /* Every place here that writes to a slab's head, or hands out, resizes or takes back a block, marks
  * it first (C2). A mark stands for the line before it, too, so most take one. */
-l_sinline void arena_mark(lua_State *L, const void *place, size_t bytes) {
+#define arena_mark(L, place, bytes) card_mark(place, bytes, arena_mark_(L, place, bytes))
+l_sinline void arena_mark_(lua_State *L, const void *place, size_t bytes) {
   size_t first = (uint32_t)(uintptr_t)place / CARD_LINE;
   size_t last = ((uint32_t)(uintptr_t)place + bytes - 1) / CARD_LINE;
   L->cards[last] = 1;

@@ -42,7 +42,6 @@ lua_State *rlua_c_open(void *arena, const rlua_Birth *birth, void *cards, size_t
   pending_birth = NULL;
   pending_cards = NULL;
   if (L == NULL) return NULL;
-  card_lock(L);
   G(L)->own.in_arena = 1;
   lua_atpanic(L, &panic);
   lua_setwarnf(L, warnfoff, L);

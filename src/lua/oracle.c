@@ -76,9 +76,10 @@ static rlua_Watch rlua_watches[CARD_REGIONS];
 
 /* The arena's map says of each unit whether it is opaque (src/arena/layout.rs). */
 UNSEEN static int rlua_is_opaque(const rlua_Watch *watch, size_t granule) {
-  const uint32_t *header = (const uint32_t *)watch->base; /* 24 bytes before `map` */
-  size_t unit = granule * GRANULE / 1024;
-  return unit < header[7] && ((const unsigned char *)watch->base)[header[6] + unit] & 0x80;
+  const ArenaHeader *header = (const ArenaHeader *)watch->base;
+  size_t unit = granule * GRANULE / ARENA_UNIT;
+  return unit < header->map_units &&
+         ((const unsigned char *)header)[header->map + unit] & ARENA_OPAQUE;
 }
 
 UNSEEN static void rlua_missed(size_t granule, const char *what, const void *place) {
@@ -93,7 +94,7 @@ UNSEEN static void rlua_missed(size_t granule, const char *what, const void *pla
 UNSEEN static int rlua_is_entered(const rlua_Watch *watch) {
   const rlua_Entered *entered =
       (const void *)((char *)rlua_table_of(watch->base)->cards - sizeof(rlua_Entered));
-  return entered->count > 0 || entered->main == NULL || *entered->main != 0;
+  return entered->count > 0 || entered->main != 0;
 }
 
 UNSEEN static void rlua_stored(uintptr_t address, size_t size, const void *place) {
@@ -184,6 +185,14 @@ UNSEEN static void *rlua_oracle_host_alloc(void *ud, void *block, size_t old, si
   return made;
 }
 
+/* C's own way (blocks.c) marks by itself, and is seen like any other code. */
+UNSEEN static void rlua_see_allocation(void) {
+  rlua_seen_alloc = hooks.allocate;
+  rlua_seen_host_alloc = hooks.allocate_for_host;
+  hooks.allocate = rlua_oracle_alloc;
+  hooks.allocate_for_host = rlua_oracle_host_alloc;
+}
+
 /* -- looks ------------------------------------------------------------------------------------- */
 
 static int rlua_looks = -1;
@@ -201,7 +210,8 @@ UNSEEN static void rlua_oracle_look(const lua_State *main) {
   if (rlua_looks >= 0 && write(rlua_looks, ".", 1) != 1) abort();
   for (size_t listed = 0; listed < watch->listed; listed++) {
     size_t at = watch->list[listed];
-    int announced = watch->announced[at] == watch->interval || rlua_is_opaque(watch, at);
+    int announced = watch->announced[at] == watch->interval || rlua_is_opaque(watch, at) ||
+                    at < ARENA_HEADER_BYTES / GRANULE; /* which Rust marks (C3) */
     if (!announced || !rlua_is_marked(watch, at)) {
       if (missed++ < 8) rlua_missed(at, "a store without a mark", watch->places[at]);
     }

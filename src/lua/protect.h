@@ -45,6 +45,9 @@ static void name_libraries(void); /* names.c */
 
 void rlua_c_set_hooks(const rlua_Hooks *given) {
   hooks = *given;
+#ifdef RLUA_ORACLE
+  rlua_see_allocation();
+#endif
   name_libraries();
 }
 
