@@ -39,13 +39,21 @@ def host():
     return re.search(r"^host: (.*)$", output("rustc", "-vV"), re.MULTILINE).group(1)
 
 
+def native():
+    return os.environ.get("RLUA_NATIVE_GLIBC", "0") != "0"
+
+
 def build(folder, target):
     """Builds the library; returns where it is, and where Lua's headers are."""
     headers, environment = os.path.join(folder, "headers"), dict(os.environ)
     os.makedirs(headers, exist_ok=True)
-    if os.environ.get("RLUA_NATIVE_GLIBC", "0") == "0":
+    if not native():
         variable = f"CARGO_TARGET_{target.upper().replace('-', '_')}_LINKER"
         environment[variable] = glibc.linker(os.path.join(folder, "glibc"))
+    # Linked anew each time: cargo does not know what the linker is made of.
+    linked = os.path.join(folder, "release/deps", install.names()["built"])
+    if os.path.exists(linked):
+        os.remove(linked)
     run(sys.executable, os.path.join(ROOT, "c-tests/library.py"), headers,
         os.environ.get("CARGO", "cargo"), "build", "--release", "--lib", "--locked",
         "--manifest-path", os.path.join(ROOT, "Cargo.toml"), "--target-dir", folder,
@@ -56,8 +64,7 @@ def build(folder, target):
 def check_floor(library):
     floor, symbols = glibc.floor(library)
     print(f"runs on glibc {floor} and later (asked for by {' '.join(symbols)})")
-    native = os.environ.get("RLUA_NATIVE_GLIBC", "0") != "0"
-    if not native and glibc.number(floor) > glibc.number(FLOOR):
+    if not native() and glibc.number(floor) > glibc.number(FLOOR):
         sys.exit(f"dist.py: it has to run on glibc {FLOOR}: teach glibc.py about these symbols")
 
 
