@@ -33,7 +33,9 @@ quietly() { # a command, whose output matters only if it fails
 
 needs_librlua() { LC_ALL=C readelf -dW "$1" | grep -c 'NEEDED.*librlua\.so\.0\]'; }
 tree() { (cd "$1" && find . ! -type d | sort); }
-older() { [ -n "$1" ] && [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ] && echo yes; }
+older() { # two versions; whether the first is there, and no later than the second
+    [ -n "$1" ] && [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ] && echo yes
+}
 
 # DESTDIR: only what is listed, only there.
 make() { command make --no-print-directory -s -C "$root" "$@"; }
@@ -55,10 +57,16 @@ check uninstall_leaves_no_file "" "$(tree "$work/stage")"
 check uninstall_leaves_no_folder_of_ours "" "$(find "$work/stage/opt/rlua" -name rlua \
     -mindepth 1)"
 
+debug_tables() { readelf -SW "$1" | grep -c '\.debug_line '; }
+quietly make install-strip "DESTDIR=$work/strip" PREFIX=/usr
+check install_strip_leaves_no_debug_tables 0 "$(debug_tables \
+    "$work/strip/usr/lib/librlua.so.$version")"
+
 # The tree for the rest, moved after it was installed.
 quietly make install "PREFIX=$work/first"
 mv "$work/first" "$work/moved"
 prefix=$work/moved
+check install_keeps_debug_tables 1 "$(debug_tables "$prefix/lib/librlua.so")"
 check a_link_by_the_soname "librlua.so.$version" "$(readlink "$prefix/lib/librlua.so.0")"
 check soname librlua.so.0 "$(LC_ALL=C readelf -dW "$prefix/lib/librlua.so.$version" |
     sed -n 's/.*(SONAME).*\[\(.*\)\]/\1/p')"
