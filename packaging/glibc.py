@@ -12,7 +12,7 @@ function of the headers. They decide names alone: the code that runs is the same
 speed. What Rust's standard library asks for weakly (statx, gettid) is found without a version, or
 not at all, and the library does without, as it was written to.
 
-(`zig cc -target x86_64-linux-gnu.2.17` as the linker does the same, in a large download, and refuses
+(`zig cc -target x86_64-linux-gnu.2.17` as the linker offers old names too, but refuses
 -Bsymbolic-functions and --push-state, which build.rs gives.)
 
 A normal build needs nothing of this, and links against the glibc that is there. Not lowered:
