@@ -39,12 +39,21 @@ impl File {
     }
 }
 
-const FOLDERS: [&str; 8] =
-    ["benches", "c-tests", "docs", "examples", "include", "src", "tests", "vendor"];
+const FOLDERS: [&str; 9] =
+    ["benches", "c-tests", "docs", "examples", "include", "packaging", "src", "tests", "vendor"];
 /// Other files at the root: those of cargo and the licence are not ours to word.
-const AT_ROOT: [&str; 5] = ["README.md", "CHANGELOG.md", "Cargo.toml", "build.rs", "cbindgen.toml"];
-const KINDS: [&str; 12] =
-    ["c", "cpp", "cs", "h", "hpp", "lua", "md", "py", "rs", "sh", "supp", "toml"];
+const AT_ROOT: [&str; 7] = [
+    "README.md",
+    "CHANGELOG.md",
+    "CMakeLists.txt",
+    "Cargo.toml",
+    "Makefile",
+    "build.rs",
+    "cbindgen.toml",
+];
+const KINDS: [&str; 14] =
+    ["c", "cmake", "cpp", "cs", "h", "hpp", "in", "lua", "md", "py", "rs", "sh", "supp", "toml"];
+const BUILT: [&str; 2] = ["c-tests/build", "packaging/conan/test_package/build"];
 /// Lua's own, copied there by the build.
 const STAGED: [&str; 4] =
     ["include/lua.h", "include/luaconf.h", "include/lauxlib.h", "include/lualib.h"];
@@ -59,7 +68,7 @@ fn collect(folder: &Path, found: &mut Vec<File>) {
     for path in paths {
         let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
         if path.is_dir() {
-            if name != "c-tests/build" {
+            if !BUILT.contains(&name.as_str()) {
                 collect(&path, found);
             }
         } else if is_ours(&name) {
@@ -70,7 +79,8 @@ fn collect(folder: &Path, found: &mut Vec<File>) {
 
 fn is_ours(name: &str) -> bool {
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-    let known = KINDS.contains(&extension) || name.ends_with("Makefile");
+    let script = name.ends_with("Makefile") || name.ends_with("CMakeLists.txt");
+    let known = KINDS.contains(&extension) || script;
     known && !STAGED.contains(&name)
 }
 

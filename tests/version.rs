@@ -1,4 +1,4 @@
-//! One version everywhere: Cargo.toml, the header, the library's answer and its SONAME.
+//! One version everywhere: Cargo.toml, the header, the library's answer, its SONAME and its port.
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;
@@ -33,6 +33,14 @@ fn library_answers_the_version_of_the_header() {
     // SAFETY: a static string.
     let answer = unsafe { CStr::from_ptr(rlua::ffi::status::rlua_version()) }.to_str().unwrap();
     assert_eq!(answer, format!("{} (Lua 5.4.9)", macros()[""]));
+}
+
+#[test]
+fn vcpkg_port_has_the_version() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/vcpkg/rlua/vcpkg.json");
+    let text = std::fs::read_to_string(path).unwrap();
+    let expected = format!("\"version\": \"{}\"", env!("CARGO_PKG_VERSION"));
+    assert!(text.contains(&expected), "no {expected}");
 }
 
 #[test]

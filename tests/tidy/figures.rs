@@ -8,7 +8,7 @@ const UNITS: [&str; 11] =
     ["ns", "us", "µs", "μs", "ms", "%", "GB/s", "MB/s", "GiB/s", "MiB/s", "KiB/s"];
 
 /// What has versions, not figures.
-const PRODUCTS: [&str; 5] = ["Lua ", "Linux ", "Rust ", "Python ", "CMake "];
+const PRODUCTS: [&str; 6] = ["Lua ", "Linux ", "Rust ", "Python ", "CMake ", "glibc "];
 
 /// Measured values in a text: `1.2 us`, `10 %`, `1.5x`, `0.86 of`, `1.1 times`, `0.7–0.8`; in a
 /// document also every other decimal fraction.

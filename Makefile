@@ -1,0 +1,51 @@
+# Builds and installs librlua as other C libraries are:
+#
+#   make                     build
+#   make install             put it under PREFIX (/usr/local), below DESTDIR if that is given
+#   make install-strip       the same without the tables that a debugger reads
+#   make uninstall           take away what make install put there
+#   make dist                a release archive with its checksum, in target/dist (packaging/dist.py)
+#   make check               every test (make -C c-tests)
+#
+# LIBDIR and INCLUDEDIR are relative to PREFIX: `make install PREFIX=/usr LIBDIR=lib64`. What is
+# installed may be moved. Where cargo is not on the path (sudo), make install takes what was built.
+#
+# Not here: how the library is compiled (build.rs), where each file goes (packaging/install.py).
+
+PREFIX := /usr/local
+DESTDIR :=
+LIBDIR := lib
+INCLUDEDIR := include
+CARGO ?= cargo
+PYTHON ?= python3
+STRIP ?= strip
+
+TREE = --prefix '$(PREFIX)' --destdir '$(DESTDIR)' --libdir '$(LIBDIR)' --includedir '$(INCLUDEDIR)'
+INSTALL = $(PYTHON) packaging/install.py
+
+.PHONY: all install install-strip uninstall dist check clean
+
+all:
+	@$(MAKE) --no-print-directory -C c-tests library
+	@$(PYTHON) packaging/licences.py target/licences
+
+BUILT := $(if $(shell command -v $(CARGO)),all)
+
+install: $(BUILT)
+	$(INSTALL) install $(TREE)
+
+install-strip: $(BUILT)
+	$(INSTALL) install $(TREE) --strip '$(STRIP)'
+
+uninstall:
+	$(INSTALL) uninstall $(TREE)
+
+dist:
+	$(PYTHON) packaging/dist.py target/dist
+
+check:
+	$(MAKE) -C c-tests
+
+clean:
+	$(CARGO) clean
+	$(MAKE) -C c-tests clean
