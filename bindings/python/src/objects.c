@@ -24,7 +24,7 @@ size_t slot_take(Vm *vm, PyObject *value, Kind *kind) {
             vm->slots = slots;
             vm->slot_room = room;
         }
-        if (vm->slot_count == 0) vm->slot_count = 1;
+        if (vm->slot_count == 0) vm->slots[vm->slot_count++] = (Slot){NULL, NULL, 0, 0};
         index = vm->slot_count++;
     }
     if (++vm->next_serial == 0) vm->next_serial = 1;
@@ -53,7 +53,7 @@ static void release(lua_State *L, void *object, void *ud) {
         *slot = (Slot){NULL, NULL, 0, vm->free_slot};
         vm->free_slot = index;
         if (kind->type != NULL && ud != &vm->callables) {
-            PyObject *result = PyObject_CallMethod(kind->type, "_release", "O", value);
+            PyObject *result = PyObject_CallMethod(kind->type, "_release", "(O)", value);
             if (result == NULL) PyErr_WriteUnraisable(kind->type);
             Py_XDECREF(result);
         }
@@ -74,7 +74,7 @@ static int method_of(lua_State *L, void *ud) {
     if (key != NULL && vm->methods != NULL) function = PyDict_GetItemWithError(vm->methods, key);
     if (function != NULL) status = rlua_getref(L, ((Proxy *)function)->ref);
     if (key != NULL && status != RLUA_OK && !PyErr_Occurred()) {
-        method = PyObject_CallMethod(kind->type, "_method", "O", name);
+        method = PyObject_CallMethod(kind->type, "_method", "(O)", name);
         if (method == Py_None) {
             lua_pushnil(L);
         } else if (method != NULL && vm_push_callable(vm, L, method, kind) == 0) {
@@ -262,7 +262,7 @@ static void restore(void *ud, void *token) {
     PyObject *kept = key == NULL ? NULL : PyDict_GetItemWithError(self->tokens, key);
     if (kept != NULL) {
         Py_INCREF(kept);
-        result = PyObject_CallMethod(self->object, "restore", "O", kept);
+        result = PyObject_CallMethod(self->object, "restore", "(O)", kept);
         Py_DECREF(kept);
     }
     if (result == NULL) keep_failure(self->vm);

@@ -40,8 +40,8 @@ int vm_enter(Vm *vm) {
 
 static void bury(Vm *vm, Dropped dropped);
 
-/* Releases what proxies have dropped meanwhile. */
-static void settle(Vm *vm) {
+/* Releases what other threads have dropped meanwhile. */
+void vm_settle(Vm *vm) {
     while (vm->waiting.count > 0) {
         Dropped next = vm->waiting.items[--vm->waiting.count];
         rlua_unref(vm->main, next.ref);
@@ -51,7 +51,7 @@ static void settle(Vm *vm) {
 
 void vm_leave(Vm *vm) {
     if (--vm->depth > 0) return;
-    if (vm->waiting.count > 0) settle(vm);
+    if (vm->waiting.count > 0) vm_settle(vm);
     if (vm->raised != NULL) Py_CLEAR(vm->raised);
     if (vm->last_raised != NULL) Py_CLEAR(vm->last_raised);
     if (vm->noted != NULL) Py_CLEAR(vm->noted);
@@ -95,7 +95,8 @@ static void bury(Vm *vm, Dropped dropped) {
 void vm_forget(Vm *vm, rlua_Ref ref, uint64_t born) {
     if (vm->main == NULL) return;
     Dropped dropped = {ref, born, vm->clock};
-    if (vm->depth > 0 || vm->history_busy) {
+    int other = vm->depth > 0 && vm->thread != PyThread_get_thread_ident();
+    if (other || vm->history_busy) {
         append(&vm->waiting, dropped);
         return;
     }

@@ -8,8 +8,9 @@
  *   only while Lua runs (OUTSIDE), and taken again before anything of Python is touched.
  * - P3 *balance*: whoever enters leaves the Lua stack as it was, also after an error.
  * - P4 *idle history*: snapshots are taken and restored at depth 0 alone, where the stack is empty.
- * - P5 *references*: a proxy owns one rlua_Ref. It is released at depth 0, where nothing else is
- *   under way; what was released but is in a held snapshot is released again after a rollback.
+ * - P5 *references*: a proxy owns one rlua_Ref, released by the thread that is inside, or by any
+ *   where none is; never in the middle of a snap or a rollback. What was released but is in a held
+ *   snapshot is released again after a rollback to it.
  *
  * Not here: classes of errors, dataclasses, the history (rlua/, in Python). */
 #ifndef PYTHON_RLUA_VM_H
@@ -80,7 +81,7 @@ typedef struct Vm {
     Held *held;                 /* oldest first */
     size_t held_count, held_room;
     uint64_t clock;             /* serial of the newest snapshot ever taken */
-    Droppeds waiting;           /* to be released when depth is 0 */
+    Droppeds waiting;           /* to be released by the thread that is inside */
     Droppeds graves;            /* released, but in a held snapshot */
     PyObject *raised;           /* error value -> the exception that it stands for */
     PyObject *last_raised;
@@ -107,6 +108,7 @@ extern PyObject *python; /* rlua._python: what C asks Python for */
 int vm_enter(Vm *vm);           /* 0, or -1 with Closed or Busy set */
 void vm_leave(Vm *vm);
 int vm_enter_idle(Vm *vm, const char *what);
+void vm_settle(Vm *vm);
 void vm_forget(Vm *vm, rlua_Ref ref, uint64_t born);
 PyObject *vm_fail(Vm *vm, int status); /* raises what a status below RLUA_ERR_RUN says */
 
@@ -133,6 +135,7 @@ static inline Back vm_back(Vm *vm, lua_State *L) {
     }
     if (L != NULL) vm->current = L;
     vm->depth++;
+    if (vm->waiting.count > 0 && !vm->history_busy) vm_settle(vm);
     return back;
 }
 
