@@ -39,8 +39,9 @@ def body_of(header, kind, name):
     if found is None:
         raise ValueError(f"rlua.h has no {kind} rlua_{name}")
     separator = "," if kind == "enum" else ";"
-    members = re.findall(rf"/\*\*((?:(?!\*/).)*)\*/\s*([^/{separator}][^{separator}/]*?){separator}",
-                         found.group(2), re.DOTALL)
+    members = re.findall(
+        rf"/\*\*((?:(?!\*/).)*)\*/\s*([^/{separator}][^{separator}/]*?){separator}",
+        found.group(2), re.DOTALL)
     if len(members) != found.group(2).count("/**"):
         raise ValueError(f"rlua_{name} has a member of a shape that is not known here")
     return found.group(1) or "", members
@@ -78,7 +79,7 @@ def dataclass(header, name):
 
 def flags(header):
     lines = ["class Libs(enum.IntFlag):",
-             '    """RLUA_LIB_... of rlua.h: standard libraries, and what is taken from them."""', ""]
+             '    """RLUA_LIB_... of rlua.h: libraries, and what is taken from them."""', ""]
     found = re.findall(r"^#define RLUA_LIB_(\w+) (0x[0-9a-f]+)u$", header, re.MULTILINE)
     return lines + [f"    {name} = {value}" for name, value in found]
 

@@ -107,7 +107,7 @@ class Closed(Error):
     """The State was used after close()."""
 
 
-FAILURES = {
+FAILURES: dict[int, type[Error]] = {
     Status.NULL_ARG: BadArgument, Status.NOT_ROLLBACK: Closed, Status.BUSY: Busy,
     Status.POISONED: Poisoned, Status.DISABLED: Disabled, Status.NO_SNAPSHOT: NoSnapshot,
     Status.BAD_FRAME: BadFrame, Status.NO_MEMORY: OutOfMemory, Status.BAD_CONFIG: BadArgument,

@@ -63,7 +63,10 @@ static PyObject *error_text(lua_State *L, int index) {
 PyObject *vm_raise(Vm *vm, lua_State *L, int status) {
     if (status < RLUA_ERR_RUN || status == RLUA_ERR_MEM) return vm_fail(vm, status);
     int at = lua_gettop(L);
-    if (!lua_checkstack(L, 8)) return vm_fail(vm, RLUA_NO_MEMORY);
+    if (!lua_checkstack(L, 8)) {
+        vm_full();
+        return NULL;
+    }
     PyObject *key = error_key(L, at), *value = vm_read(vm, L, at);
     PyErr_Clear();
     PyObject *known = key == NULL || vm->raised == NULL ? NULL : PyDict_GetItem(vm->raised, key);

@@ -1,6 +1,7 @@
 /* values.c: Python's values to Lua's, and back.
  *
  * Not here: what a proxy does (proxies.c), how a callable is called (calls.c). */
+#include <math.h>
 #include "vm.h"
 
 static int push_failed(Vm *vm, lua_State *L, int status) {
@@ -70,7 +71,7 @@ static int push_pairs(Vm *vm, lua_State *L, PyObject *pairs) {
             return -1;
         }
         PyObject *key = PyTuple_GET_ITEM(pair, 0);
-        if (key == Py_None || (PyFloat_Check(key) && PyFloat_AS_DOUBLE(key) != PyFloat_AS_DOUBLE(key))) {
+        if (key == Py_None || (PyFloat_Check(key) && isnan(PyFloat_AS_DOUBLE(key)))) {
             PyErr_Format(PyExc_TypeError, "%R cannot be a key of a Lua table", key);
             return -1;
         }
@@ -127,8 +128,7 @@ static int push_other(Vm *vm, lua_State *L, PyObject *value) {
 
 int vm_push(Vm *vm, lua_State *L, PyObject *value) {
     if (!lua_checkstack(L, 8)) {
-        vm_fail(vm, RLUA_NO_MEMORY);
-        return -1;
+        return vm_full();
     }
     PyTypeObject *type = Py_TYPE(value);
     if (value == Py_None) {
@@ -190,7 +190,10 @@ PyObject *vm_read(Vm *vm, lua_State *L, int index) {
 PyObject *vm_results(Vm *vm, lua_State *L, int first, int count) {
     if (count == 0) Py_RETURN_NONE;
     /* Two slots beyond the results, for what reading a value pushes. */
-    if (!lua_checkstack(L, 4)) return vm_fail(vm, RLUA_NO_MEMORY);
+    if (!lua_checkstack(L, 4)) {
+        vm_full();
+        return NULL;
+    }
     if (count == 1) return vm_read(vm, L, first);
     PyObject *results = PyTuple_New(count);
     for (int i = 0; results != NULL && i < count; i++) {

@@ -108,7 +108,10 @@ extern PyObject *python; /* rlua._python: what C asks Python for */
 int vm_enter(Vm *vm);           /* 0, or -1 with Closed or Busy set */
 void vm_leave(Vm *vm);
 int vm_enter_idle(Vm *vm, const char *what);
+int vm_refuse(int status, const char *message); /* raises the failure; -1 */
+int vm_full(void);              /* raises that the Lua stack has no room; -1 */
 void vm_settle(Vm *vm);
+void vm_bury(Vm *vm, Dropped dropped);
 void vm_forget(Vm *vm, rlua_Ref ref, uint64_t born);
 PyObject *vm_fail(Vm *vm, int status); /* raises what a status below RLUA_ERR_RUN says */
 
@@ -145,6 +148,9 @@ static inline void vm_away(Vm *vm, Back back) {
     if (back.state != NULL) vm->outside = PyEval_SaveThread();
 }
 
+/* history.c, scripts.c */
+extern PyMethodDef history_methods[], script_methods[];
+
 /* values.c */
 int vm_push(Vm *vm, lua_State *L, PyObject *value); /* 0, or -1 with an exception set */
 PyObject *vm_read(Vm *vm, lua_State *L, int index);
@@ -153,6 +159,12 @@ PyObject *vm_results(Vm *vm, lua_State *L, int first, int count); /* None, the o
 /* proxies.c */
 PyObject *proxy_new(Vm *vm, lua_State *L, int index, PyTypeObject *type);
 int proxy_push(Proxy *self, lua_State *L);
+lua_State *proxy_enter(Proxy *self, int *base); /* pushes the value; NULL with an exception set */
+void proxy_leave(Proxy *self, lua_State *L, int base);
+void proxy_dealloc(PyObject *object);
+int proxy_traverse(PyObject *self, visitproc visit, void *arg);
+extern PyMappingMethods table_mapping;
+extern PyNumberMethods table_number;
 
 /* calls.c */
 PyObject *vm_raise(Vm *vm, lua_State *L, int status); /* NULL; the error value is on top */
