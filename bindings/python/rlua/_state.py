@@ -63,7 +63,10 @@ class ResourceType:
             self._release_function(value)
 
     def _method(self, name: Any) -> Optional[Callable[..., Any]]:
-        return self._methods.get(name) if isinstance(name, (str, bytes)) else None
+        """For the extension: what a handle has under a key; None for nothing."""
+        if isinstance(name, bytes):
+            name = name.decode(errors="replace")
+        return self._methods.get(name) if isinstance(name, str) else None
 
 
 class History:
@@ -232,12 +235,14 @@ class State(_core.Vm):
 
     def table(self, values: Union[Mapping[Any, Any], Iterable[Any]] = ()) -> Table:
         """A new table, with a copy of a mapping, or of a sequence from 1 on."""
-        return self._value(values if isinstance(values, Mapping) else list(values))
+        table: Table = self._value(values if isinstance(values, Mapping) else list(values))
+        return table
 
     def function(self, callable: Callable[..., Any]) -> Function:
         """A function of Lua that calls a callable. To be given to Lua more than once as one value:
         a bare callable is a new function each time."""
-        return self._value(callable)
+        function: Function = self._value(callable)
+        return function
 
     def resource(self, kind: ResourceType, value: Any) -> Resource:
         """A new handle of an object, which Lua owns from then on."""
