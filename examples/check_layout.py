@@ -7,8 +7,8 @@ Method: the names are read from the header; a C program that is compiled against
 value of every enumerator and RLUA_ constant, the size of every struct, the offset and the size of
 each of its fields, and the sizes of each function's result and parameters. All must be the same in
 a module: a wrong value, one that is missing, and one that the header has not, are failures.
-Functions may be missing. Needs a C compiler, in CC or as cc. The tests of the Python package read the
-header's facts from here too.
+Functions may be missing. Needs a C compiler, in CC or as cc. The tests of the Python package take
+the header's facts from here too.
 
 What it does not verify: signedness, floating point against integers, what a pointer points to.
 """

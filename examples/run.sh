@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # run.sh: builds the examples (C, C++, Python, C#, bindings of others, GGRS) and runs them as tests.
 #
-# Needs: `cargo build --release` done; a C and a C++17 compiler, Python 3, for its package and for
-# lupa its headers, pip and venv, and for C# Mono; for mlua and ggrs cargo; for lupa, mlua and ggrs a
-# network once; for sol2 its headers. What is missing is said, with how to get it.
+# Needs: `cargo build --release` done; a C and a C++17 compiler, Python 3; for its package and lupa
+# its headers, pip and venv; for C# Mono; for mlua and ggrs cargo; for lupa, mlua and ggrs a network
+# once; for sol2 its headers. What is missing is said, with how to get it.
 # Builds into target/examples, only what is older than its sources. Ends with the total,
 # `N passed, N failed`, and exits with 1 on a failure.
 #

@@ -39,8 +39,8 @@ impl File {
     }
 }
 
-const FOLDERS: [&str; 8] =
-    ["benches", "c-tests", "docs", "examples", "include", "src", "tests", "vendor"];
+const FOLDERS: [&str; 9] =
+    ["benches", "bindings", "c-tests", "docs", "examples", "include", "src", "tests", "vendor"];
 /// Other files at the root: those of cargo and the licence are not ours to word.
 const AT_ROOT: [&str; 5] = ["README.md", "CHANGELOG.md", "Cargo.toml", "build.rs", "cbindgen.toml"];
 const KINDS: [&str; 12] =

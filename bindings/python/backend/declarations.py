@@ -1,6 +1,6 @@
 """What the package takes from rlua.h: enumerations, flags, and the fields of structs.
 
-    declarations.py rlua.h FOLDER       writes _declarations.py and fields.inc there
+    declarations.py rlua.h FOLDER       writes a Python module and a list for C there
 
 Python's names are written out, with the header's comments, so that editors and type checkers see
 them. Fields reach C as lists of names; offsets and sizes are the compiler's, of the header itself.

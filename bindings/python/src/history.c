@@ -1,7 +1,7 @@
 /* history.c: snapshots, as the library holds them, and the references that are in them.
  *
  * `held` follows the library's history: which labels, in which order of taking. With it a reference
- * that was dropped is known to be in a held snapshot or not (P5).
+ * that was dropped is known to be in a held snapshot or not.
  *
  * Not here: rlua.History, which names these for people (rlua/_state.py). */
 #include "vm.h"

@@ -1,14 +1,14 @@
 /* vm.h: what the files of the extension share: the VM's object, and who may use it when.
  *
  * Invariants:
- * - P1 *no raise*: only rlua_* functions are called, and those of lua.h that never raise. The one
+ * - *no raise*: only rlua_* functions are called, and those of lua.h that never raise. The one
  *   raise is made by lua_error as the last act of python_function (calls.c), whose frame owns
  *   nothing.
- * - P2 *one user*: a VM is entered by one OS thread at a time (vm_enter); the GIL is given away
+ * - *one user*: a VM is entered by one OS thread at a time (vm_enter); the GIL is given away
  *   only while Lua runs (OUTSIDE), and taken again before anything of Python is touched.
- * - P3 *balance*: whoever enters leaves the Lua stack as it was, also after an error.
- * - P4 *idle history*: snapshots are taken and restored at depth 0 alone, where the stack is empty.
- * - P5 *references*: a proxy owns one rlua_Ref, released by the thread that is inside, or by any
+ * - *balance*: whoever enters leaves the Lua stack as it was, also after an error.
+ * - *idle history*: snapshots are taken and restored at depth 0 alone, where the stack is empty.
+ * - *references*: a proxy owns one rlua_Ref, released by the thread that is inside, or by any
  *   where none is; never in the middle of a snap or a rollback. What was released but is in a held
  *   snapshot is released again after a rollback to it.
  *

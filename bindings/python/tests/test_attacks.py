@@ -491,8 +491,8 @@ print("bye")
     "a cycle at exit": """
 class F:
     def __call__(self): return self.lua.table()
-f = F(); f.lua = rlua.State(memory=1 << 20); f.lua.globals["f"] = f
-del f
+it = F(); it.lua = rlua.State(memory=1 << 20); it.lua.globals["f"] = it
+del it
 print("bye")
 """,
     "os.exit in a script": """

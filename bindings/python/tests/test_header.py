@@ -96,7 +96,8 @@ class Header(unittest.TestCase):
 
     def test_every_public_function_is_used_or_left_out_with_a_reason(self):
         public = {name[:-2] for name in self.facts if name.endswith("()")}
-        source = "".join(path.read_text(encoding="utf-8") for path in (HERE.parent / "src").iterdir())
+        files = (HERE.parent / "src").iterdir()
+        source = "".join(path.read_text(encoding="utf-8") for path in files)
         used = set(re.findall(r"\brlua_[a-z0-9_]+(?=\()|(?<=\()rlua_version\b", source))
         reasons = {name for name, reason in LEFT_OUT.items() if reason}
         self.assertEqual(used & reasons, set())
@@ -106,7 +107,7 @@ class Header(unittest.TestCase):
         objects_h = (ROOT / "src/lua/objects.h").read_text(encoding="utf-8")
         listed = set(re.findall(r"\blua_[a-z]+\b", objects_h.split("*/")[0]))
         listed -= {"lua_tolstring"}
-        # The manual's entries of these say `-`; lua_error is the one raise (P1 of vm.h); a string
+        # The manual's entries of these say `-`; lua_error is the one raise; a string
         # is read, not converted, by lua_tolstring; lua_close is the end.
         listed |= {"lua_pushnil", "lua_pushboolean", "lua_pushinteger", "lua_pushnumber",
                    "lua_pushvalue", "lua_pushcfunction", "lua_settop", "lua_getstack",
