@@ -300,6 +300,100 @@ class Threads(OneState):
 
 
 class Garbage(OneState):
+    def watch(self):
+        """A function that tells how many of the objects that were given to it are alive."""
+        watched = self.lua.eval("setmetatable({}, {__mode = 'k'})")
+
+        def alive():
+            self.lua.collect_garbage()      # a callable that holds a proxy goes first
+            self.lua.collect_garbage()
+            return sum(1 for _ in watched)
+
+        return watched, alive
+
+    def test_no_operation_leaves_a_value_on_the_stack(self):
+        watched, alive = self.watch()
+        kind = rlua.ResourceType("r")
+
+        def fail(*_args):
+            raise KeyError
+
+        metatable = self.lua.table({"__index": fail, "__len": fail, "__newindex": fail})
+        operations = [
+            lambda t: t["x"], lambda t: t.rawget("x"), lambda t: t.rawset("x", 1), len, str, list,
+            lambda t: t == self.lua.eval("...", t), lambda t: t.metatable, lambda t: 5 in t,
+            lambda t: t.rawset(None, 1), lambda t: t.copy(), lambda t: t.type, lambda t: t.stale,
+            lambda t: self.lua.eval("...", t, object()), lambda t: self.lua.execute("error(...)", t),
+            lambda t: setattr(t, "metatable", metatable), lambda t: setattr(t, "metatable", 5),
+            lambda t: self.lua.load("x = = 1", env=t), lambda t: self.lua.load("x = 1", env=t)(),
+            lambda t: self.lua.load("error(...)").coroutine(t).resume(),
+            lambda t: self.lua.load("return ...").coroutine().resume(t),
+            lambda t: self.lua.load("return ...").coroutine(t, object()),
+            lambda t: self.lua.load("coroutine.yield(...)").coroutine(t).close(),
+            lambda t: self.lua.resource(kind, 1).close(), lambda t: self.lua.table([t, object()]),
+            lambda t: self.lua.eval("(...)()", lambda: t), lambda t: self.lua.eval("(...)(1)", fail)]
+        for operation in operations:
+            table = self.lua.table({"x": 1})
+            watched[table] = True
+            for _ in range(3):
+                try:
+                    operation(table)
+                except (rlua.Error, KeyError, TypeError):
+                    pass
+            del table
+            gc.collect()
+            with self.subTest(operation=getattr(operation, "__code__", operation)):
+                self.assertEqual(alive(), 0)
+
+    def test_proxies_dropped_by_another_thread_in_a_long_call_are_released(self):
+        watched, alive = self.watch()
+        pool, inside, dropped = [], threading.Event(), threading.Event()
+        for _ in range(200):
+            table = self.lua.table()
+            watched[table] = True
+            pool.append(table)
+        del table
+
+        def drop():
+            inside.wait()
+            pool.clear()
+            dropped.set()
+
+        thread = threading.Thread(target=drop)
+        thread.start()
+        self.lua.globals["wait"] = lambda: (inside.set(), dropped.wait(), None)[2]
+        self.assertEqual(alive(), 200)
+        self.lua.execute("wait()")
+        thread.join()
+        self.assertEqual(alive(), 0)
+
+    def test_proxies_made_inside_one_callable_do_not_pile_up(self):
+        before = self.lua.info().used_bytes
+        self.lua.globals["f"] = lambda: [self.lua.table() and None for _ in range(20_000)] and None
+        self.lua.execute("f()")
+        self.lua.collect_garbage()
+        self.assertLess(self.lua.info().used_bytes, before + 100_000)
+
+    def test_exceptions_that_scripts_catch_do_not_pile_up(self):
+        alive = weakref.WeakSet()
+
+        class Failure(Exception):
+            def __init__(self, number):
+                super().__init__(number)
+                alive.add(self)
+
+        def fail(i):
+            raise Failure(i)
+
+        self.lua.globals["fail"] = fail
+        self.lua.execute("for i = 1, 2000 do pcall(fail, i) end")
+        gc.collect()
+        self.assertEqual(len(alive), 0)
+        counts = []
+        self.lua.globals["count"] = lambda: counts.append(len(alive))
+        self.lua.execute("for i = 1, 2000 do pcall(fail, i) count() end")
+        self.assertLess(max(counts), 100)
+
     def test_proxies_dropped_inside_one_long_call_do_not_pile_up(self):
         self.lua.globals["f"] = lambda x: None
         before = self.lua.info().used_bytes
@@ -490,8 +584,8 @@ print("bye")
 """,
     "a cycle at exit": """
 class F:
-    def __call__(self): return self.lua.table()
-it = F(); it.lua = rlua.State(memory=1 << 20); it.lua.globals["f"] = it
+    def __call__(self): return self.vm.table()
+it = F(); it.vm = rlua.State(memory=1 << 20); it.vm.globals["f"] = it
 del it
 print("bye")
 """,
