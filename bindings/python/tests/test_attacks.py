@@ -323,7 +323,8 @@ class Garbage(OneState):
             lambda t: t["x"], lambda t: t.rawget("x"), lambda t: t.rawset("x", 1), len, str, list,
             lambda t: t == self.lua.eval("...", t), lambda t: t.metatable, lambda t: 5 in t,
             lambda t: t.rawset(None, 1), lambda t: t.copy(), lambda t: t.type, lambda t: t.stale,
-            lambda t: self.lua.eval("...", t, object()), lambda t: self.lua.execute("error(...)", t),
+            lambda t: self.lua.eval("...", t, object()),
+            lambda t: self.lua.execute("error(...)", t),
             lambda t: setattr(t, "metatable", metatable), lambda t: setattr(t, "metatable", 5),
             lambda t: self.lua.load("x = = 1", env=t), lambda t: self.lua.load("x = 1", env=t)(),
             lambda t: self.lua.load("error(...)").coroutine(t).resume(),
@@ -331,7 +332,8 @@ class Garbage(OneState):
             lambda t: self.lua.load("return ...").coroutine(t, object()),
             lambda t: self.lua.load("coroutine.yield(...)").coroutine(t).close(),
             lambda t: self.lua.resource(kind, 1).close(), lambda t: self.lua.table([t, object()]),
-            lambda t: self.lua.eval("(...)()", lambda: t), lambda t: self.lua.eval("(...)(1)", fail)]
+            lambda t: self.lua.eval("(...)()", lambda: t),
+            lambda t: self.lua.eval("(...)(1)", fail)]
         for operation in operations:
             table = self.lua.table({"x": 1})
             watched[table] = True
