@@ -1,8 +1,7 @@
 /* module.c: the module rlua._core. */
-#define _GNU_SOURCE /* dladdr */
-#include <dlfcn.h>
 #include "fields.inc"
-#include "vm.h"
+#include "vm.h" /* Python.h comes first: it asks for the system's extensions, of which is dladdr */
+#include <dlfcn.h>
 
 PyObject *python;
 

@@ -1,8 +1,8 @@
 /* values.c: Python's values to Lua's, and back.
  *
  * Not here: what a proxy does (proxies.c), how a callable is called (calls.c). */
-#include <math.h>
 #include "vm.h"
+#include <math.h>
 
 static int push_failed(Vm *vm, lua_State *L, int status) {
     vm_raise(vm, L, status);
