@@ -1,4 +1,5 @@
-"""header: the package has what rlua.h declares, and each public function or a reason.
+"""header: the package has what rlua.h declares, each public function or a reason, and a README
+whose programs run.
 
 Method: examples/check_layout.py reads the header's names and lets a C compiler tell their values;
 the package's enumerations, dataclasses and the extension's layouts must be the same.
@@ -45,6 +46,30 @@ def check_layout():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+class Readme(unittest.TestCase):
+    def test_blocks_run_and_print_what_they_say(self):
+        class Texture:
+            def __init__(self, path):
+                self.path = path
+
+            def width(self):
+                return 64
+
+        text = (HERE.parent / "README.md").read_text(encoding="utf-8")
+        blocks = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        self.assertGreaterEqual(len(blocks), 4)
+        for block in blocks:
+            printed = []
+            with rlua.State(memory=1 << 20, snapshots=4) as lua:
+                names = {"rlua": rlua, "lua": lua, "Texture": Texture, "print": printed.append,
+                         "close_texture": lambda texture: None}
+                exec(block, names)      # pylint: disable=exec-used
+                lua.close()
+            self.assertEqual([str(each) for each in printed],
+                             re.findall(r"print\(.*\) +# (\w+)", block))
+            self.assertTrue(printed)
 
 
 class Header(unittest.TestCase):
