@@ -63,27 +63,36 @@ static void release(lua_State *L, void *object, void *ud) {
     vm_away(vm, back);
 }
 
+/* Keeps the function on top for the next time. Not as a proxy, which would keep the State alive. */
+static void keep_method(Vm *vm, lua_State *L, PyObject *key) {
+    lua_pushvalue(L, -1);
+    rlua_Ref ref = rlua_ref(L);
+    if (ref == 0) {
+        lua_settop(L, -2);
+        return;
+    }
+    PyObject *number = PyLong_FromUnsignedLongLong(ref);
+    if (vm->methods == NULL) vm->methods = PyDict_New();
+    if (number == NULL || vm->methods == NULL || PyDict_SetItem(vm->methods, key, number) < 0)
+        rlua_unref(L, ref);
+    Py_XDECREF(number);
+}
+
 /* `__index` of a handle: a method of its type, made when it is asked for the first time. */
 static int method_of(lua_State *L, void *ud) {
     Kind *kind = ud;
     Vm *vm = kind->vm;
     Back back = vm_back(vm, L);
-    PyObject *name = vm_read(vm, L, 2), *key = NULL, *method = NULL, *function = NULL;
+    PyObject *name = vm_read(vm, L, 2), *key = NULL, *method = NULL, *made = NULL;
     int results = 1, status = RLUA_STALE;
     if (name != NULL) key = PyTuple_Pack(2, kind->type, name);
-    if (key != NULL && vm->methods != NULL) function = PyDict_GetItemWithError(vm->methods, key);
-    if (function != NULL) status = rlua_getref(L, ((Proxy *)function)->ref);
+    if (key != NULL && vm->methods != NULL) made = PyDict_GetItemWithError(vm->methods, key);
+    if (made != NULL) status = rlua_getref(L, PyLong_AsUnsignedLongLong(made));
     if (key != NULL && status != RLUA_OK && !PyErr_Occurred()) {
         method = PyObject_CallMethod(kind->type, "_method", "(O)", name);
-        if (method == Py_None) {
-            lua_pushnil(L);
-        } else if (method != NULL && vm_push_callable(vm, L, method, kind) == 0) {
-            function = proxy_new(vm, L, lua_gettop(L), &Function_Type);
-            if (vm->methods == NULL) vm->methods = PyDict_New();
-            if (function != NULL && vm->methods != NULL)
-                PyDict_SetItem(vm->methods, key, function);
-            Py_XDECREF(function);
-        }
+        if (method == Py_None) lua_pushnil(L);
+        else if (method != NULL && vm_push_callable(vm, L, method, kind) == 0)
+            keep_method(vm, L, key);
     }
     if (PyErr_Occurred()) {
         PyErr_Clear();

@@ -87,7 +87,7 @@ typedef struct Vm {
     PyObject *last_raised;
     PyObject *noted;            /* the exception on its way out that has its traceback */
     PyObject *failure;          /* of a participant, until its snap or rollback is done */
-    PyObject *methods;          /* (type, name) -> Function */
+    PyObject *methods;          /* (type, name) -> rlua_Ref of its function */
     char *traceback;            /* Lua's, of the error on its way out; malloc */
 } Vm;
 

@@ -421,8 +421,11 @@ class Garbage(OneState):
         self.assertIsNone(closed())
 
     def test_state_alone_ends_at_once(self):
-        lua = rlua.State(memory=MIB)
-        lua.globals["x"] = 1
+        lua = rlua.State(memory=MIB, snapshots=2)
+        lua.snap()
+        lua.globals["x"] = lua.resource(rlua.ResourceType("r", None, {"m": len}), "abc")
+        lua.globals["f"] = len
+        self.assertEqual(lua.eval("x:m() + f('abc')"), 6)
         gone = weakref.ref(lua)
         del lua
         self.assertIsNone(gone())
