@@ -1,6 +1,6 @@
 /* module.c: the module rlua._core. */
 #include "fields.inc"
-#include "vm.h" /* Python.h comes first: it asks for the system's extensions, of which is dladdr */
+#include "vm.h" /* first: Python's header asks for the system's extensions, of which is dladdr */
 #include <dlfcn.h>
 
 PyObject *python;

@@ -1,5 +1,6 @@
 """state: snapshots, resources, participants, errors, budgets, the life of a State."""
 
+import subprocess
 import sys
 import traceback
 import unittest
@@ -436,6 +437,17 @@ class Options(OneState):
         self.assertGreater(info.used_bytes, 0)
         self.assertEqual(info.max_snapshots, 8)
         self.assertTrue(rlua.version().startswith(rlua.__version__ + " "))
+
+    def test_c_modules_find_lua_only_where_they_are_enabled(self):
+        program = """
+import ctypes, rlua
+print(hasattr(ctypes.CDLL(None), "lua_newuserdatauv"))
+rlua.enable_c_modules()
+print(hasattr(ctypes.CDLL(None), "lua_newuserdatauv"))
+"""
+        ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
+                               check=True)
+        self.assertEqual(ended.stdout, "False\nTrue\n")
 
     def test_userdata_of_a_library_is_opaque_and_comes_back(self):
         out = self.lua.eval("io.stdout")
