@@ -211,6 +211,22 @@ class Threads(OneState):
         self.assertEqual(len(seen), 7)
         self.assertIn("another thread", seen[0])
 
+    def test_other_threads_run_while_a_script_does(self):
+        ticks, stop = [], threading.Event()
+
+        def tick():
+            while not stop.wait(0.001):
+                ticks.append(1)
+
+        thread = threading.Thread(target=tick)
+        thread.start()
+        before = len(ticks)
+        self.lua.execute("for i = 1, 3e7 do end")
+        during = len(ticks) - before
+        stop.set()
+        thread.join()
+        self.assertGreater(during, 5)       # one could be had at the end of the call
+
     def test_another_thread_may_use_it_between_calls(self):
         def use():
             self.lua.execute("x = (x or 0) + 1")
