@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks that the Python and the C# module declare what include/rlua.h declares.
+"""Checks that the C# module declares what include/rlua.h declares.
 
     check_layout.py [COMMAND...]        COMMAND prints the layout of Rlua.cs: mono tests.exe layout
 
@@ -7,13 +7,12 @@ Method: the names are read from the header; a C program that is compiled against
 value of every enumerator and RLUA_ constant, the size of every struct, the offset and the size of
 each of its fields, and the sizes of each function's result and parameters. All must be the same in
 a module: a wrong value, one that is missing, and one that the header has not, are failures.
-Functions may be missing. Needs a C compiler, in CC or as cc.
+Functions may be missing. Needs a C compiler, in CC or as cc. The tests of the Python package take
+the header's facts from here too.
 
 What it does not verify: signedness, floating point against integers, what a pointer points to.
 """
 
-import ctypes
-import enum
 import os
 import re
 import subprocess
@@ -27,13 +26,10 @@ LUA_CONSTANTS = ["LUA_MULTRET", "LUA_GCCOLLECT", "LUA_TNIL", "LUA_TBOOLEAN", "LU
                  "LUA_TSTRING", "LUA_TTABLE", "LUA_TUSERDATA"]
 
 # What a module need not declare, and why.
-PYTHON_DOES_WITHOUT = {
+CSHARP_DOES_WITHOUT = {
     "RLUA_TRACEBACK": "its own handler leaves the error value as it is",
     "RLUA_VERSION": "rlua_version() tells",
     "RLUA_ERRBUDGET": "what lua_pcall answers, which it does not call",
-}
-CSHARP_DOES_WITHOUT = {
-    **PYTHON_DOES_WITHOUT,
     "rlua_Method": "resource types have no methods there",
 }
 
@@ -110,41 +106,6 @@ def facts_of_command(command):
     return dict(line.split(" ", 1) for line in printed.splitlines())
 
 
-# Python's side
-
-def facts_of_python():
-    sys.path.insert(0, str(HERE / "python"))
-    import rlua     # pylint: disable=import-outside-toplevel
-    facts = {}
-    for prefix, kind in (("RLUA_", rlua.Status), ("RLUA_TRACKER_", rlua.Tracker),
-                         ("RLUA_GUARD_", rlua.Guard), ("RLUA_PROFILE_", rlua.Profile),
-                         ("RLUA_LIB_", rlua.Libs)):
-        assert issubclass(kind, (enum.IntEnum, enum.IntFlag))
-        facts.update({prefix + name: int(value) for name, value in kind.__members__.items()})
-    for name, value in vars(rlua).items():
-        if isinstance(value, type) and issubclass(value, ctypes.Structure):
-            facts.update(facts_of_structure("rlua" + name, value))
-    facts.update({"RLUA_RAISE": rlua._RAISE,
-                  "RLUA_NO_BUDGET": ctypes.c_int64(rlua._NO_BUDGET).value,
-                  "LUA_MULTRET": rlua._MULTRET,
-                  "LUA_GCCOLLECT": rlua._GCCOLLECT, "LUA_TNIL": rlua._NIL,
-                  "LUA_TBOOLEAN": rlua._BOOLEAN, "LUA_TNUMBER": rlua._NUMBER,
-                  "LUA_TSTRING": rlua._STRING, "LUA_TTABLE": rlua._TABLE,
-                  "LUA_TUSERDATA": rlua._USERDATA})
-    for name, function in vars(rlua._lib).items():
-        if name.startswith("rlua_"):
-            types = [function.restype, *function.argtypes]
-            facts[f"{name}()"] = ",".join(str(ctypes.sizeof(each) if each else 0) for each in types)
-    return {name: str(value) for name, value in facts.items()}
-
-
-def facts_of_structure(name, structure):
-    yield f"sizeof({name})", ctypes.sizeof(structure)
-    for field, *_ in structure._fields_:
-        place = getattr(structure, field)
-        yield f"{name}.{field}", f"{place.offset}+{place.size}"
-
-
 # Comparing
 
 def differences(header, module, does_without):
@@ -176,9 +137,8 @@ def overlooked(header, module):
 
 
 def main(command):
-    header, python = facts_of_header(), facts_of_python()
-    checks = {"rlua.py": list(differences(header, python, PYTHON_DOES_WITHOUT)),
-              "this check": list(overlooked(header, dict(header)))}
+    header = facts_of_header()
+    checks = {"this check": list(overlooked(header, dict(header)))}
     if command:
         csharp = facts_of_command(command)
         checks["Rlua.cs"] = list(differences(header, csharp, CSHARP_DOES_WITHOUT))

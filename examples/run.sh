@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # run.sh: builds the examples (C, C++, Python, C#, bindings of others, GGRS) and runs them as tests.
 #
-# Needs: `cargo build --release` done; a C and a C++17 compiler, Python 3, and for C# Mono; for
-# mlua and ggrs cargo, for lupa pip and Python's headers, and for these a network once; for sol2 its
-# headers. What is missing is said, with how to get it.
+# Needs: `cargo build --release` done; a C and a C++17 compiler, Python 3; for its package and lupa
+# its headers, pip and venv; for C# Mono; for mlua and ggrs cargo; for lupa, mlua and ggrs a network
+# once; for sol2 its headers. What is missing is said, with how to get it.
 # Builds into target/examples, only what is older than its sources. Ends with the total,
 # `N passed, N failed`, and exits with 1 on a failure.
 #
@@ -124,15 +124,37 @@ run_cpp() {
     else count 0 1; fi
 }
 
-run_python() {
-    export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$here/python
-    suite "python tests" "$python" "$here/python/test_rlua.py"
-    program "python demo" "" "$python" "$here/python/demo.py"
-    program "python snippet" "$here/snippets/expected.txt" "$python" "$here/snippets/rollback.py"
+run_python() { # the wheel, installed into a fresh environment: no package, no network
+    local package=$root/bindings/python venv=$out/python include
+    export PYTHONDONTWRITEBYTECODE=1
     suite "snippets in the README" "$python" "$here/check_readme.py"
+    include=$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
+    if [ ! -e "$include/Python.h" ]; then
+        not_run "python" "no $include/Python.h; apt-get install python3-dev"
+        return 0
+    fi
+    rm -rf "$venv" "$out/wheel"
+    if ! "$python" -m venv "$venv" >"$out/log" 2>&1; then
+        not_run "python" "no virtual environment can be made; apt-get install python3-venv"
+        return 0
+    fi
+    local quietly=(--quiet --disable-pip-version-check --no-index --no-deps)
+    if ! CC=$cc CFLAGS=-Werror "$venv/bin/python" -m pip wheel "${quietly[@]}" \
+        --wheel-dir "$out/wheel" "$package" >"$out/log" 2>&1 ||
+        ! "$venv/bin/python" -m pip install "${quietly[@]}" "$out"/wheel/*.whl >"$out/log" 2>&1
+    then
+        sed 's/^/    /' "$out/log"
+        echo "FAILED to build $package"
+        count 0 1
+        return 0
+    fi
+    CC=$cc suite "python tests" "$venv/bin/python" "$package/tests/run.py"
+    program "python demo" "" "$venv/bin/python" "$here/python/demo.py"
+    program "python snippet" "$here/snippets/expected.txt" "$venv/bin/python" \
+        "$here/snippets/rollback.py"
 }
 
-check_layout() { # check_layout [COMMAND...]: the modules' structs and statuses against rlua.h
+check_layout() { # check_layout [COMMAND...]: the C# module's structs and statuses against rlua.h
     CC=$cc suite "layouts against rlua.h" "$python" "$here/check_layout.py" "$@"
 }
 

@@ -39,8 +39,18 @@ impl File {
     }
 }
 
-const FOLDERS: [&str; 9] =
-    ["benches", "c-tests", "docs", "examples", "include", "packaging", "src", "tests", "vendor"];
+const FOLDERS: [&str; 10] = [
+    "benches",
+    "bindings",
+    "c-tests",
+    "docs",
+    "examples",
+    "include",
+    "packaging",
+    "src",
+    "tests",
+    "vendor",
+];
 /// Other files at the root: those of cargo and the licence are not ours to word.
 const AT_ROOT: [&str; 7] = [
     "README.md",

@@ -2,6 +2,9 @@
 
 Two players move by their inputs. The remote player's input for frame 3 arrives three frames
 late: until then it was predicted to be the last one known.
+
+    pip install ./bindings/python       in a virtual environment
+    python examples/python/demo.py
 """
 
 import rlua

@@ -1,4 +1,4 @@
-import rlua     # examples/python/rlua.py
+import rlua     # bindings/python
 
 with rlua.State(memory=1 << 20, snapshots=20) as lua:
     lua.globals["show"] = lambda n: print(n)

@@ -7,7 +7,7 @@ library through the state's address. The host's duty: Python's handles of Lua va
 taken after a snapshot name other values, or none, after the rollback. So take them before the
 first snapshot, or by name when they are needed.
 
-Not here: a binding of librlua for Python; examples/python has one.
+Not here: a binding of librlua for Python; bindings/python is one.
 """
 
 import ctypes

@@ -1,0 +1,124 @@
+"""What the package takes from rlua.h: enumerations, flags, and the fields of structs.
+
+    declarations.py rlua.h FOLDER       writes a Python module and a list for C there
+
+Python's names are written out, with the header's comments, so that editors and type checkers see
+them. Fields reach C as lists of names; offsets and sizes are the compiler's, of the header itself.
+What has none of the known shapes is an error, not overlooked.
+"""
+
+import re
+import sys
+import textwrap
+from pathlib import Path
+
+ENUMS = ("Status", "Tracker", "Guard", "Profile")
+STRUCTS = ("Config", "Info")
+# The library's own business: sizes of structs, and room for later.
+HIDDEN = ("size", "reserved")
+# Structs whose layout C alone knows; the tests compare all of them with the header.
+LAID_OUT = ("Config", "Info", "Method", "ResourceType", "Participant")
+
+
+def plain(comment):
+    """A comment's text, without its stars, on lines that fit."""
+    lines = [re.sub(r"^\s*\*? ?", "", line) for line in comment.strip().splitlines()]
+    return " ".join(line.strip() for line in lines if line.strip())
+
+
+def documented(text, name, indent):
+    text = plain(text).replace("\\", "\\\\")
+    return textwrap.indent(textwrap.fill(f'"""{text}"""', 96 - len(indent)), indent) \
+        if text else f'{indent}"""rlua_{name} of rlua.h."""'
+
+
+def body_of(header, kind, name):
+    """(comment, members) of a typedef; a member is (comment, declaration)."""
+    found = re.search(rf"(?:/\*\*((?:(?!\*/).)*)\*/\s*)?typedef {kind} rlua_{name} \{{(.*?)\n\}} "
+                      rf"rlua_{name};", header, re.DOTALL)
+    if found is None:
+        raise ValueError(f"rlua.h has no {kind} rlua_{name}")
+    separator = "," if kind == "enum" else ";"
+    members = re.findall(
+        rf"/\*\*((?:(?!\*/).)*)\*/\s*([^/{separator}][^{separator}/]*?){separator}",
+        found.group(2), re.DOTALL)
+    if len(members) != found.group(2).count("/**"):
+        raise ValueError(f"rlua_{name} has a member of a shape that is not known here")
+    return found.group(1) or "", members
+
+
+def field_name(declaration):
+    pointer = re.search(r"\(\*(\w+)\)", declaration)
+    return pointer.group(1) if pointer else re.search(r"(\w+)\s*$", declaration).group(1)
+
+
+def enumeration(header, name):
+    comment, members = body_of(header, "enum", name)
+    lines = [f"class {name}(enum.IntEnum):", documented(comment, name, "    "), ""]
+    for doc, declaration in members:
+        entry, value = re.fullmatch(r"RLUA_(\w+) = (-?\d+)", declaration.strip()).groups()
+        lines.append(f"    {entry.removeprefix(name.upper() + '_')} = {value}")
+        lines.append(documented(doc, name, "    "))
+    return lines
+
+
+def dataclass(header, name):
+    comment, members = body_of(header, "struct", name)
+    lines = ["@dataclasses.dataclass(frozen=True)", f"class {name}:",
+             documented(comment.split("\n *\n")[0], name, "    "), ""]
+    for doc, declaration in members:
+        field = field_name(declaration)
+        if field in HIDDEN:
+            continue
+        kind = field.capitalize() if field.capitalize() in ENUMS else "int"
+        default = "" if name == "Info" else f" = {kind}(0)" if kind != "int" else " = 0"
+        lines.append(f"    {field}: {kind}{default}")
+        lines.append(documented(doc, name, "    "))
+    return lines
+
+
+def flags(header):
+    lines = ["class Libs(enum.IntFlag):",
+             '    """RLUA_LIB_... of rlua.h: libraries, and what is taken from them."""', ""]
+    found = re.findall(r"^#define RLUA_LIB_(\w+) (0x[0-9a-f]+)u$", header, re.MULTILINE)
+    return lines + [f"    {name} = {value}" for name, value in found]
+
+
+def python_module(header):
+    version = re.search(r'^#define RLUA_VERSION "(.*)"$', header, re.MULTILINE).group(1)
+    unlimited = re.search(r"^#define RLUA_NO_BUDGET (0x[0-9A-F]+)u$", header, re.MULTILINE).group(1)
+    parts = [['"""Generated from rlua.h by backend/declarations.py: do not edit."""', "",
+              "import dataclasses", "import enum", "", f'HEADER_VERSION = "{version}"',
+              f"NO_BUDGET = {unlimited}"]]
+    parts += [enumeration(header, name) for name in ENUMS]
+    parts += [flags(header)]
+    parts += [dataclass(header, name) for name in STRUCTS]
+    return "\n\n\n".join("\n".join(part) for part in parts) + "\n"
+
+
+def c_lists(header):
+    lines = ["/* Generated from rlua.h by backend/declarations.py: do not edit. */"]
+    layout = []
+    for name in LAID_OUT:
+        fields = [field_name(declaration) for _, declaration in body_of(header, "struct", name)[1]]
+        if name in STRUCTS:
+            shown = " ".join(f"X({field})" for field in fields if field not in HIDDEN)
+            lines.append(f"#define RLUA_PY_{name.upper()}_FIELDS(X) {shown}")
+        layout.append(f"S(rlua_{name})")
+        layout += [f"F(rlua_{name}, {field})" for field in fields]
+    lines.append(f"#define RLUA_PY_LAYOUT(S, F) {' '.join(layout)}")
+    return "\n".join(lines) + "\n"
+
+
+def write(header_path, folder):
+    header = Path(header_path).read_text(encoding="utf-8")
+    folder = Path(folder)
+    (folder / "_declarations.py").write_text(python_module(header), encoding="utf-8")
+    (folder / "fields.inc").write_text(c_lists(header), encoding="utf-8")
+    return re.search(r'^#define RLUA_VERSION "(.*)"$', header, re.MULTILINE).group(1)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    write(*sys.argv[1:])

@@ -1,0 +1,314 @@
+"""State: a VM, and what a host does with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Optional, Protocol, Tuple, Type, TypeVar, Union
+
+from . import _core
+from ._core import Function, Resource, Table
+from ._declarations import NO_BUDGET, Config, Info, Libs
+from ._errors import BadArgument
+
+Value = Any
+"""What goes in and out of Lua; the package's documentation has the table."""
+
+Source = Union[str, bytes, bytearray, memoryview]
+_Self = TypeVar("_Self", bound="State")
+
+
+class Participant(Protocol):
+    """State outside the VM that follows its snapshots. `discard(token)` may be there too."""
+
+    def capture(self, frame: int) -> Any:
+        """Keeps the state as it is now; returns what finds it again. An exception fails the
+        snap, with nothing changed."""
+
+    def restore(self, token: Any) -> None:
+        """Goes back to a token; a token may be restored again. An exception comes out of the
+        rollback, when all else has gone back."""
+
+
+class ResourceType:
+    """A kind of object that scripts hold and Python owns: a texture, a socket, a sound.
+
+    name     names the type in a VM and in messages
+    release  called with the object exactly once, when neither the live state nor a snapshot of the
+             VM can reach its handle any more; at the latest when the State closes
+    methods  name -> function(object, *args), for scripts: `texture:width()`
+
+    It may be shared by States.
+    """
+
+    __slots__ = ("_name", "_release_function", "_methods")
+
+    def __init__(self, name: str, release: Optional[Callable[[Any], object]] = None,
+                 methods: Optional[Mapping[str, Callable[..., Any]]] = None) -> None:
+        if "\0" in name:
+            raise ValueError("the name of a type has no NUL")
+        self._name, self._release_function = name, release
+        self._methods = dict(methods or {})
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def __repr__(self) -> str:
+        return f"rlua.ResourceType({self._name!r})"
+
+    def _release(self, value: Any) -> None:
+        if self._release_function is not None:
+            self._release_function(value)
+
+    def _method(self, name: Any) -> Optional[Callable[..., Any]]:
+        """For the extension: what a handle has under a key; None for nothing."""
+        if isinstance(name, bytes):
+            name = name.decode(errors="replace")
+        return self._methods.get(name) if isinstance(name, str) else None
+
+
+class History:
+    """The snapshots of a State, each labelled with a frame number.
+
+    All raise Busy where a call on the State is under way: do it when that has returned.
+    """
+
+    __slots__ = ("_state",)
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def snap(self, frame: Optional[int] = None) -> int:
+        """Captures the whole state; returns its frame: one above the newest, or the one given.
+
+        The newest frame again replaces its snapshot. The oldest goes where the history is full.
+        Raises BadFrame below the newest, Disabled, ParticipantError, OutOfMemory.
+        """
+        return self._state._snap(frame)
+
+    def rollback(self, n: int = 1) -> None:
+        """Goes back to the n-th newest snapshot, and drops the newer ones. Raises NoSnapshot."""
+        self._state._rollback(n)
+
+    def rollback_to(self, frame: int) -> None:
+        """Goes back to the snapshot of a frame, and drops the newer ones. Raises NoSnapshot."""
+        self._state._rollback_to(frame)
+
+    def discard_before(self, frame: int) -> None:
+        """Drops the snapshots below a frame that is confirmed."""
+        self._state._discard_before(frame)
+
+    @property
+    def frames(self) -> Tuple[int, ...]:
+        """The frames that are held, oldest first."""
+        return self._state._frames()
+
+    @property
+    def oldest(self) -> Optional[int]:
+        """The oldest frame, None where none is held."""
+        return next(iter(self.frames), None)
+
+    @property
+    def newest(self) -> Optional[int]:
+        """The newest frame, None where none is held."""
+        info = self._state.info()
+        return info.newest_frame if info.snapshot_count > 0 else None
+
+    @property
+    def highest(self) -> Optional[int]:
+        """The highest frame that was ever captured: one up to it is simulated again."""
+        frame = self._state.info().highest_frame
+        return None if frame == -1 << 63 else frame
+
+    @property
+    def limit(self) -> int:
+        """How many snapshots are kept. Assign to change it; where more are held, the oldest go."""
+        return self._state.info().max_snapshots
+
+    @limit.setter
+    def limit(self, count: int) -> None:
+        if count < 0:
+            raise BadArgument(f"limit {count} is negative")
+        self._state._set_limit(count)
+
+    def __len__(self) -> int:
+        return self._state._held_count()
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __contains__(self, frame: object) -> bool:
+        return frame in self.frames
+
+    def __repr__(self) -> str:
+        return f"<rlua.History of frames {list(self.frames)}>"
+
+    def follow(self, participant: Participant) -> None:
+        """Makes state outside the VM take part in every snapshot from the next on."""
+        self._state._add_participant(participant)
+
+    def unfollow(self, participant: Participant) -> None:
+        """Ends that; its tokens are discarded. Raises LookupError."""
+        self._state._remove_participant(participant)
+
+
+class State(_core.Vm):
+    """One VM, whose whole state can go back in time. Closed by close(), `with`, or collection.
+
+    memory     limit of its whole state in bytes, 0 for the largest there is
+    snapshots  how many snapshots it keeps; the oldest goes when one more is taken
+    config     a Config, for what else there is, in place of the two
+    libs       the standard libraries that are open
+    strings    "str": a string of Lua is a str where it is valid UTF-8, else bytes; "bytes": always
+               bytes
+
+    One thread at a time may use it; a second one gets Busy. It cannot be copied or pickled.
+    Raises OutOfMemory, BadArgument, Unsupported.
+    """
+
+    config: Config
+
+    def __init__(self, memory: int = 0, snapshots: int = 0, *, config: Optional[Config] = None,
+                 libs: Libs = Libs.ALL, strings: str = "str") -> None:
+        if config is None:
+            config = Config(memory_size=memory, max_snapshots=snapshots)
+        elif memory or snapshots:
+            raise TypeError("memory and snapshots are in the config")
+        if strings not in ("str", "bytes"):
+            raise BadArgument(f"strings {strings!r} is neither 'str' nor 'bytes'")
+        super().__init__(config, libs, strings == "bytes")
+        self.config = config
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
+                 trace: Optional[TracebackType]) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<rlua.State {'closed' if self.closed else hex(id(self))}>"
+
+    def __reduce_ex__(self, protocol: object) -> Any:
+        raise TypeError("a State cannot be copied or pickled: it owns its VM")
+
+    # Running Lua
+
+    def execute(self, source: Source, *args: Value, name: str = "=execute",
+                env: Optional[Table] = None) -> Value:
+        """Runs a chunk, and returns what it returns.
+
+        args become its `...`; name is the chunk's in messages, with '=' or '@' before it; env takes
+        the place of the globals. No result is None, one is itself, more are a tuple. Raises
+        LuaSyntaxError, LuaError, or what a Python callable raised.
+        """
+        return self._execute(source, name, env, args)
+
+    def eval(self, expression: str, *args: Value, env: Optional[Table] = None) -> Value:
+        """The value of an expression, or a tuple of several."""
+        return self._execute("return " + expression, "=eval", env, args)
+
+    def load(self, source: Source, *, name: str = "=load", env: Optional[Table] = None) -> Function:
+        """Compiles a chunk, as a function."""
+        return self._load(source, name, env, False)
+
+    def load_file(self, path: Union[str, os.PathLike[str]], *,
+                  env: Optional[Table] = None) -> Function:
+        """Compiles a file, as a function. Raises LuaFileError."""
+        return self._load(os.fspath(path), "", env, True)
+
+    def call(self, path: str, *args: Value) -> Value:
+        """Calls a function by its name, a global or a path through tables as "game.player.move"."""
+        target: Any = self._globals()
+        for name in path.split("."):
+            target = target[name]
+        return target(*args)
+
+    # Values
+
+    @property
+    def globals(self) -> Table:
+        """The table of globals."""
+        return self._globals()
+
+    def table(self, values: Union[Mapping[Any, Any], Iterable[Any]] = ()) -> Table:
+        """A new table, with a copy of a mapping, or of a sequence from 1 on."""
+        table: Table = self._value(values if isinstance(values, Mapping) else list(values))
+        return table
+
+    def function(self, callable: Callable[..., Any]) -> Function:
+        """A function of Lua that calls a callable. To be given to Lua more than once as one value:
+        a bare callable is a new function each time."""
+        function: Function = self._value(callable)
+        return function
+
+    def resource(self, kind: ResourceType, value: Any) -> Resource:
+        """A new handle of an object, which Lua owns from then on."""
+        return self._resource(kind, value)
+
+    # Sandboxes and budgets
+
+    def open_libs(self, libs: Libs) -> None:
+        """Opens standard libraries in the globals."""
+        self._openlibs(libs)
+
+    def environment(self, libs: Libs = Libs.SANDBOX) -> Table:
+        """A table of globals of its own, with libraries that it may change: `execute(..., env=)`.
+        docs/SANDBOX.md tells how."""
+        return self._newenv(libs)
+
+    @property
+    def budget(self) -> Optional[int]:
+        """What scripts may still do, in units of rlua_set_budget; None is no limit, as at first.
+        Part of the state: it rolls back. When it is used up, calls raise BudgetError."""
+        units = self._budget_left()
+        return None if units == NO_BUDGET else units
+
+    @budget.setter
+    def budget(self, units: Optional[int]) -> None:
+        if units is not None and not 0 <= units < 1 << 63:
+            raise BadArgument(f"budget {units} is outside 0 .. 2^63 - 1")
+        self._set_budget(NO_BUDGET if units is None else units)
+
+    # The history
+
+    @property
+    def history(self) -> History:
+        """The snapshots."""
+        return History(self)
+
+    def snap(self, frame: Optional[int] = None) -> int:
+        """As history.snap()."""
+        return self._snap(frame)
+
+    def rollback(self, n: int = 1) -> None:
+        """As history.rollback()."""
+        self._rollback(n)
+
+    def rollback_to(self, frame: int) -> None:
+        """As history.rollback_to()."""
+        self._rollback_to(frame)
+
+    # What else a host may ask
+
+    def info(self) -> Info:
+        """What the VM holds. Also while Lua is running."""
+        return Info(**self._info())
+
+    @property
+    def config_digest(self) -> int:
+        """A digest of what peers must have in common before the first frame."""
+        return self._config_digest()
+
+    def set_time(self, seconds: int, nanoseconds: int = 0) -> None:
+        """Sets the clock of scripts in the deterministic profile: an input, like a player's keys.
+        Raises BadArgument, and Unsupported in the stock profile."""
+        if not 0 <= nanoseconds < 10**9:
+            raise BadArgument(f"nanoseconds {nanoseconds} are outside a second")
+        self._set_time(seconds, nanoseconds)
+
+    def collect_garbage(self) -> None:
+        """A full cycle of Lua's collector."""
+        self._gc(2, 0)

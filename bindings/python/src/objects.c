@@ -1,0 +1,351 @@
+/* objects.c: what Python owns and the VM knows: callables, resources, participants.
+ *
+ * The library releases each exactly once, when neither the live state nor a held snapshot can reach
+ * it. An exception in a release or a discard has no caller to go to: sys.unraisablehook.
+ *
+ * Not here: how a callable is called (calls.c). */
+#include "vm.h"
+
+/* Slots */
+
+size_t slot_take(Vm *vm, PyObject *value, Kind *kind) {
+    uint32_t index = vm->free_slot;
+    if (index != 0) {
+        vm->free_slot = vm->slots[index].next_free;
+    } else {
+        if (vm->slot_count >= vm->slot_room) {
+            uint32_t room = vm->slot_room == 0 ? 16 : 2 * vm->slot_room;
+            Slot *slots = room < vm->slot_room ? NULL
+                : PyMem_Realloc(vm->slots, room * sizeof *slots);
+            if (slots == NULL) {
+                PyErr_NoMemory();
+                return 0;
+            }
+            vm->slots = slots;
+            vm->slot_room = room;
+        }
+        if (vm->slot_count == 0) vm->slots[vm->slot_count++] = (Slot){NULL, NULL, 0, 0};
+        index = vm->slot_count++;
+    }
+    if (++vm->next_serial == 0) vm->next_serial = 1;
+    vm->slots[index] = (Slot){Py_NewRef(value), kind, vm->next_serial, 0};
+    return (size_t)vm->next_serial << 32 | index;
+}
+
+Slot *slot_find(Vm *vm, uint64_t key) {
+    uint32_t index = (uint32_t)key;
+    if (index >= vm->slot_count) return NULL;
+    Slot *slot = &vm->slots[index];
+    return slot->value != NULL && slot->serial == key >> 32 ? slot : NULL;
+}
+
+/* Called by the library, with or without the GIL; never raises. */
+static void release(lua_State *L, void *object, void *ud) {
+    Vm *vm = ((Kind *)ud)->vm;
+    Back back = vm_back(vm, L);
+    PyObject *type, *error, *trace;
+    PyErr_Fetch(&type, &error, &trace);
+    Slot *slot = slot_find(vm, (uintptr_t)object);
+    if (slot != NULL) {
+        PyObject *value = slot->value;
+        Kind *kind = slot->kind;
+        uint32_t index = (uint32_t)(uintptr_t)object;
+        *slot = (Slot){NULL, NULL, 0, vm->free_slot};
+        vm->free_slot = index;
+        if (kind->type != NULL && ud != &vm->callables) {
+            PyObject *result = PyObject_CallMethod(kind->type, "_release", "(O)", value);
+            if (result == NULL) PyErr_WriteUnraisable(kind->type);
+            Py_XDECREF(result);
+        }
+        Py_DECREF(value);
+    }
+    PyErr_Restore(type, error, trace);
+    vm_away(vm, back);
+}
+
+/* Keeps the function on top for the next time. Not as a proxy, which would keep the State alive. */
+static void keep_method(Vm *vm, lua_State *L, PyObject *key) {
+    lua_pushvalue(L, -1);
+    rlua_Ref ref = rlua_ref(L);
+    if (ref == 0) {
+        lua_settop(L, -2);
+        return;
+    }
+    PyObject *number = PyLong_FromUnsignedLongLong(ref);
+    if (vm->methods == NULL) vm->methods = PyDict_New();
+    if (number == NULL || vm->methods == NULL || PyDict_SetItem(vm->methods, key, number) < 0)
+        rlua_unref(L, ref);
+    Py_XDECREF(number);
+}
+
+/* `__index` of a handle: a method of its type, made when it is asked for the first time. */
+static int method_of(lua_State *L, void *ud) {
+    Kind *kind = ud;
+    Vm *vm = kind->vm;
+    Back back = vm_back(vm, L);
+    PyObject *name = vm_read(vm, L, 2), *key = NULL, *method = NULL, *made = NULL;
+    int results = 1, status = RLUA_STALE;
+    if (name != NULL) key = PyTuple_Pack(2, kind->type, name);
+    if (key != NULL && vm->methods != NULL) made = PyDict_GetItemWithError(vm->methods, key);
+    if (made != NULL) status = rlua_getref(L, PyLong_AsUnsignedLongLong(made));
+    if (key != NULL && status != RLUA_OK && !PyErr_Occurred()) {
+        method = PyObject_CallMethod(kind->type, "_method", "(O)", name);
+        if (method == Py_None) lua_pushnil(L);
+        else if (method != NULL && vm_push_callable(vm, L, method, kind) == 0)
+            keep_method(vm, L, key);
+    }
+    if (PyErr_Occurred()) {
+        PyErr_Clear();
+        rlua_error(L, "no memory for a method");
+        results = RLUA_RAISE;
+    }
+    Py_XDECREF(name);
+    Py_XDECREF(key);
+    Py_XDECREF(method);
+    vm_away(vm, back);
+    return results;
+}
+
+void vm_kind_init(Vm *vm, Kind *kind, PyObject *type, const char *name) {
+    kind->vm = vm;
+    kind->type = Py_XNewRef(type);
+    kind->c = (rlua_ResourceType){sizeof kind->c, name, release, kind, NULL};
+    if (type != NULL) {
+        kind->methods[0] = (rlua_Method){"__index", method_of};
+        kind->methods[1] = (rlua_Method){NULL, NULL};
+        kind->c.methods = kind->methods;
+    }
+}
+
+/* Resources */
+
+static Kind *kind_of(Vm *vm, PyObject *type) {
+    for (Kind *kind = vm->kinds; kind != NULL; kind = kind->next)
+        if (kind->type == type) return kind;
+    PyObject *name = PyObject_GetAttrString(type, "name");
+    const char *text = name == NULL ? NULL : PyUnicode_AsUTF8(name);
+    Kind *kind = text == NULL ? NULL : PyMem_Calloc(1, sizeof *kind);
+    if (kind == NULL) {
+        if (text != NULL) PyErr_NoMemory();
+    } else {
+        kind->name = strdup(text);
+        if (kind->name == NULL) {
+            PyMem_Free(kind);
+            kind = (Kind *)PyErr_NoMemory();
+        } else {
+            vm_kind_init(vm, kind, type, kind->name);
+            kind->next = vm->kinds;
+            vm->kinds = kind;
+        }
+    }
+    Py_XDECREF(name);
+    return kind;
+}
+
+int vm_push_new_resource(Vm *vm, lua_State *L, PyObject *type, PyObject *value) {
+    Kind *kind = kind_of(vm, type);
+    size_t key = kind == NULL ? 0 : slot_take(vm, value, kind);
+    if (key == 0) return -1;
+    int status = rlua_pushresource(L, (void *)key, &kind->c);
+    if (status == RLUA_OK) return 0;
+    uint32_t index = (uint32_t)key;
+    vm->slots[index] = (Slot){NULL, NULL, 0, vm->free_slot};
+    vm->free_slot = index;
+    Py_DECREF(value);
+    vm_raise(vm, L, status);
+    return -1;
+}
+
+/* The kind of the handle at an index, whether it is alive or not. */
+static Kind *handle_kind(Vm *vm, lua_State *L, int index, void **object, int *status) {
+    for (Kind *kind = vm->kinds; kind != NULL; kind = kind->next) {
+        *status = rlua_toresource(L, index, &kind->c, object);
+        if (*status != RLUA_BAD_ARG) return kind;
+    }
+    return NULL;
+}
+
+int vm_is_resource(lua_State *L, int index, Vm *vm) {
+    void *object;
+    int status;
+    return vm->kinds != NULL && lua_type(L, index) == LUA_TUSERDATA &&
+        handle_kind(vm, L, index, &object, &status) != NULL;
+}
+
+int resource_slot(Vm *vm, lua_State *L, int index, Slot **slot, Kind **kind) {
+    void *object;
+    int status = RLUA_BAD_ARG;
+    *kind = handle_kind(vm, L, index, &object, &status);
+    if (*kind == NULL || status != RLUA_OK) return 0;
+    *slot = slot_find(vm, (uintptr_t)object);
+    return *slot != NULL;
+}
+
+static PyObject *resource_get(PyObject *object, int what) {
+    Proxy *self = (Proxy *)object;
+    Vm *vm = self->vm;
+    if (vm_enter(vm) < 0) return NULL;
+    lua_State *L = vm->current;
+    int base = lua_gettop(L), status = RLUA_OK;
+    void *address = NULL;
+    PyObject *result = NULL;
+    if (lua_checkstack(L, 8) && proxy_push(self, L) == 0) {
+        Kind *kind = handle_kind(vm, L, base + 1, &address, &status);
+        if (what == 'c') { /* close */
+            if (status == RLUA_OK) status = rlua_closeresource(L, base + 1, &kind->c);
+            result = status == RLUA_OK || status == RLUA_STALE ? Py_NewRef(Py_None)
+                                                               : vm_fail(vm, status);
+        } else if (what == 'q') { /* closed? */
+            result = PyBool_FromLong(status != RLUA_OK);
+        } else if (what == 't') {
+            result = kind == NULL ? vm_fail(vm, status) : Py_NewRef(kind->type);
+        } else {
+            Slot *slot = status == RLUA_OK ? slot_find(vm, (uintptr_t)address) : NULL;
+            result = slot == NULL ? vm_fail(vm, status) : Py_NewRef(slot->value);
+        }
+    }
+    lua_settop(L, base);
+    vm_leave(vm);
+    return result;
+}
+
+static PyObject *resource_close(PyObject *self, PyObject *Py_UNUSED(ignored)) {
+    return resource_get(self, 'c');
+}
+
+static PyObject *resource_value(PyObject *self, void *Py_UNUSED(ignored)) {
+    return resource_get(self, 'v');
+}
+
+static PyObject *resource_kind(PyObject *self, void *Py_UNUSED(ignored)) {
+    return resource_get(self, 't');
+}
+
+static PyObject *resource_closed(PyObject *self, void *Py_UNUSED(ignored)) {
+    return resource_get(self, 'q');
+}
+
+PyMethodDef resource_methods[] = {
+    {"close", resource_close, METH_NOARGS,
+     "Ends it now; released when no held snapshot can reach it. A second call does nothing."},
+    {NULL, NULL, 0, NULL}};
+
+PyGetSetDef resource_getset[] = {
+    {"value", resource_value, NULL, "The object; Stale when it was closed.", NULL},
+    {"kind", resource_kind, NULL, "Its ResourceType.", NULL},
+    {"closed", resource_closed, NULL, "Whether it was closed.", NULL},
+    {NULL, NULL, NULL, NULL, NULL}};
+
+/* Participants */
+
+static void keep_failure(Vm *vm) {
+    PyObject *type, *error, *trace;
+    PyErr_Fetch(&type, &error, &trace);
+    PyErr_NormalizeException(&type, &error, &trace);
+    if (trace != NULL) PyException_SetTraceback(error, trace);
+    Py_XDECREF(type);
+    Py_XDECREF(trace);
+    if (vm->failure == NULL) vm->failure = error;
+    else Py_XDECREF(error);
+}
+
+static int capture(void *ud, int64_t frame, void **token) {
+    Follower *self = ud;
+    Back back = vm_back(self->vm, NULL);
+    int failed = -1;
+    PyObject *kept = PyObject_CallMethod(self->object, "capture", "L", (long long)frame);
+    PyObject *key = kept == NULL ? NULL : PyLong_FromSize_t(++self->next_token);
+    if (key != NULL) failed = PyDict_SetItem(self->tokens, key, kept);
+    if (failed != 0) keep_failure(self->vm);
+    else *token = (void *)self->next_token;
+    Py_XDECREF(kept);
+    Py_XDECREF(key);
+    vm_away(self->vm, back);
+    return failed;
+}
+
+static void restore(void *ud, void *token) {
+    Follower *self = ud;
+    Back back = vm_back(self->vm, NULL);
+    PyObject *key = PyLong_FromSize_t((size_t)token), *result = NULL;
+    PyObject *kept = key == NULL ? NULL : PyDict_GetItemWithError(self->tokens, key);
+    if (kept != NULL) {
+        Py_INCREF(kept);
+        result = PyObject_CallMethod(self->object, "restore", "(O)", kept);
+        Py_DECREF(kept);
+    }
+    if (result == NULL) keep_failure(self->vm);
+    Py_XDECREF(key);
+    Py_XDECREF(result);
+    vm_away(self->vm, back);
+}
+
+static void discard(void *ud, void *token) {
+    Follower *self = ud;
+    Back back = vm_back(self->vm, NULL);
+    PyObject *type, *error, *trace, *result = NULL;
+    PyErr_Fetch(&type, &error, &trace);
+    PyObject *key = PyLong_FromSize_t((size_t)token);
+    PyObject *kept = key == NULL ? NULL : PyDict_GetItemWithError(self->tokens, key);
+    Py_XINCREF(kept);
+    if (kept != NULL && PyDict_DelItem(self->tokens, key) == 0)
+        result = PyObject_CallMethod(python, "discard", "OO", self->object, kept);
+    if (result == NULL) PyErr_WriteUnraisable(self->object);
+    Py_XDECREF(key);
+    Py_XDECREF(kept);
+    Py_XDECREF(result);
+    PyErr_Restore(type, error, trace);
+    vm_away(self->vm, back);
+}
+
+static const rlua_Participant participant = {sizeof participant, capture, restore, discard};
+
+PyObject *vm_add_participant(PyObject *object, PyObject *given) {
+    Vm *vm = (Vm *)object;
+    if (vm_enter(vm) < 0) return NULL;
+    Follower *follower = PyMem_Calloc(1, sizeof *follower);
+    int status = RLUA_NO_MEMORY;
+    if (follower != NULL && (follower->tokens = PyDict_New()) != NULL) {
+        follower->vm = vm;
+        follower->object = Py_NewRef(given);
+        status = rlua_add_participant(vm->current, &participant, follower);
+    }
+    if (status == RLUA_OK) {
+        follower->next = vm->followers;
+        vm->followers = follower;
+    } else {
+        vm_fail(vm, status);
+        if (follower != NULL) Py_XDECREF(follower->object), Py_XDECREF(follower->tokens);
+        PyMem_Free(follower);
+    }
+    vm_leave(vm);
+    if (status != RLUA_OK) return NULL;
+    Py_RETURN_NONE;
+}
+
+PyObject *vm_remove_participant(PyObject *object, PyObject *given) {
+    Vm *vm = (Vm *)object;
+    int status = RLUA_BAD_ARG;
+    if (vm_enter(vm) < 0) return NULL;
+    Follower **place = &vm->followers, *found = NULL;
+    while (*place != NULL && (*place)->object != given) place = &(*place)->next;
+    if (*place != NULL) {
+        found = *place;
+        status = rlua_remove_participant(vm->current, &participant, found);
+    } else {
+        PyErr_SetString(PyExc_LookupError, "it does not follow this State");
+    }
+    if (found != NULL && status == RLUA_OK) {
+        place = &vm->followers; /* discards may have changed the list */
+        while (*place != found) place = &(*place)->next;
+        *place = found->next;
+        Py_DECREF(found->object);
+        Py_DECREF(found->tokens);
+        PyMem_Free(found);
+    } else if (found != NULL) {
+        vm_fail(vm, status);
+    }
+    vm_leave(vm);
+    if (status != RLUA_OK) return NULL;
+    Py_RETURN_NONE;
+}
