@@ -372,8 +372,8 @@ namespace Rlua
         {
             internal UIntPtr Size, MemorySize, MaxSnapshots;
             internal ulong Seed;
-            internal int Tracker, GcPause, GcStepMultiplier, GcStepSize, GcSweepDivisor, Reserved;
-            internal int Guard, Profile;
+            internal int Tracker, GcPause, GcStepMultiplier, GcStepSize, GcSweepDivisor, Audit;
+            internal int Guard, Profile, Announces, Reserved;
         }
 
         private const string Name = "rlua";

@@ -210,9 +210,10 @@ UNSEEN static void rlua_oracle_look(const lua_State *main) {
   if (rlua_looks >= 0 && write(rlua_looks, ".", 1) != 1) abort();
   for (size_t listed = 0; listed < watch->listed; listed++) {
     size_t at = watch->list[listed];
-    int announced = watch->announced[at] == watch->interval || rlua_is_opaque(watch, at) ||
+    int announced = watch->announced[at] == watch->interval ||
                     at < ARENA_HEADER_BYTES / GRANULE; /* which Rust marks (C3) */
-    if (!announced || !rlua_is_marked(watch, at)) {
+    /* Opaque memory may be watched instead of marked. */
+    if (!rlua_is_opaque(watch, at) && (!announced || !rlua_is_marked(watch, at))) {
       if (missed++ < 8) rlua_missed(at, "a store without a mark", watch->places[at]);
     }
     watch->places[at] = NULL;

@@ -361,8 +361,8 @@ class Errors(OneState):
             self.lua.execute("t = {} while true do t[#t + 1] = ('x'):rep(1000) .. #t end")
         with self.assertRaises(MemoryError):
             self.lua.globals["v"] = "x" * (8 * MIB)
-        self.lua.globals["f"] = lambda: "x" * (8 * MIB)
         self.lua.globals["t"] = None
+        self.lua.globals["f"] = lambda: "x" * (8 * MIB)
         self.assertFalse(self.lua.eval("(pcall(f))"))
         self.assertEqual(self.lua.eval("1"), 1)
 
