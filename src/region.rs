@@ -109,17 +109,21 @@ impl Region {
         Err(Error::Commit { wanted_bytes: end - self.committed_bytes })
     }
 
-    /// Large pages below `end`, in a region that is worth it. Only whole ones: what lies beyond the
-    /// end costs no memory yet.
+    /// Large pages for a region that is worth it: what is in use when that is seen is put onto them,
+    /// what comes later gets them when it is first used.
     fn use_large_pages(&mut self, end: usize) {
-        let whole = end / LARGE_PAGE_BYTES * LARGE_PAGE_BYTES;
+        let whole = end.next_multiple_of(LARGE_PAGE_BYTES).min(self.reserved_bytes);
         if end < LARGE_FROM || whole <= self.large_bytes {
             return;
         }
-        // SAFETY: committed, and at such a boundary (R1).
+        // SAFETY: inside the reservation, and at such boundaries (R1); what is used is committed.
         unsafe {
+            if self.large_bytes == 0 {
+                memory::use_large_pages(self.base.as_ptr(), LARGE_FROM);
+                self.large_bytes = LARGE_FROM;
+            }
             let start = self.base.as_ptr().add(self.large_bytes);
-            memory::use_large_pages(start, whole - self.large_bytes);
+            memory::expect_large_pages(start, whole - self.large_bytes);
         }
         self.large_bytes = whole;
     }

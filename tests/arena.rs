@@ -212,7 +212,8 @@ proptest! {
 /// Sizes around every power and limit that the arithmetic may trip over.
 fn extreme_size() -> impl Strategy<Value = usize> {
     let around =
-        |centre: usize| (0..130usize).prop_map(move |d| centre.wrapping_add(d).wrapping_sub(65));
+        // Not 0, which frees.
+        |centre: usize| (0..130usize).prop_map(move |d| centre.wrapping_add(d).wrapping_sub(65).max(1));
     prop_oneof![
         6 => around(1 << 32),
         2 => around((1 << 32) - (8 << 10)),
@@ -267,6 +268,19 @@ proptest! {
             prop_assert!(held < limit);
         }
         model.free_all();
+        model.check();
+    }
+}
+
+/// The map has to cover an opaque run before it says what that is.
+#[test]
+#[cfg_attr(miri, ignore = "4 GiB")]
+fn an_opaque_block_that_grows_far_keeps_its_bytes() {
+    let mut model = Model::new(1 << 32);
+    model.sparse = true;
+    model.run(&Step::Alloc { size: 1048511, userdata: true });
+    for size in [513, 1048511, 2147483612] {
+        model.run(&Step::Resize { which: 0, size });
         model.check();
     }
 }

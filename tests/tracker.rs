@@ -14,7 +14,7 @@ use rlua::pages::{Live, Opaque, PageSet};
 use rlua::region::Region;
 use rlua::snapshot::{Captured, History};
 use rlua::tracker::{self, Backend, Tracker};
-use rlua::units::{Frame, PAGE_SIZE};
+use rlua::units::{Frame, LINE_BYTES, PAGE_SIZE};
 
 const PAGES: usize = if cfg!(miri) { 12 } else { 80 };
 
@@ -270,6 +270,7 @@ enum Step {
     },
     WriteMany {
         pages: usize,
+        lines: usize,
         value: u8,
     },
     Resize {
@@ -299,7 +300,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (0..PAGES, 0..PAGE_SIZE, any::<u8>())
             .prop_map(|(page, byte, value)| Step::Write { page, byte, value }),
-        1 => (0..PAGES, any::<u8>()).prop_map(|(pages, value)| Step::WriteMany { pages, value }),
+        1 => (0..PAGES, 1..=64usize, any::<u8>())
+            .prop_map(|(pages, lines, value)| Step::WriteMany { pages, lines, value }),
         2 => (1..=PAGES).prop_map(|used| Step::Resize { used }),
         1 => prop_oneof![Just(None), (0..5usize).prop_map(Some)]
             .prop_map(|which| Step::Announce { which }),
@@ -318,7 +320,9 @@ fn survives(id: i32, max: usize, steps: &[Step]) -> bool {
     for step in steps {
         match *step {
             Step::Write { page, byte, value } => rig.write(page, byte, value),
-            Step::WriteMany { pages, value } => (0..pages).for_each(|p| rig.write(p, 9, value)),
+            Step::WriteMany { pages, lines, value } => (0..pages).for_each(|page| {
+                (0..lines).for_each(|line| rig.write(page, line * LINE_BYTES + page, value));
+            }),
             Step::Resize { used } => rig.used = used,
             Step::Announce { which } => rig.announce(which),
             Step::Capture => rig.capture(),

@@ -134,14 +134,17 @@ impl Arena {
             self.cards.mark_range(run, held);
             if units * UNIT < held {
                 self.note_opaque(run + units * UNIT, held - units * UNIT, 0);
-            } else if units * UNIT > held && !self.cover(run / UNIT + units) {
-                return false;
             }
             // Its stride is then exactly as many units.
             if !self.resize_run(run, units * UNIT - HEAD) {
                 return false;
             }
             if units * UNIT > held {
+                // Behind it: the map covers no more than there is below the top.
+                if !self.cover(run / UNIT + units) {
+                    self.resize_run(run, held - HEAD);
+                    return false;
+                }
                 self.note_opaque(run, units * UNIT, OPAQUE);
             }
             self.cards.mark_range(run, self.stride(run));

@@ -323,12 +323,12 @@ impl History {
             // First, since these pages are reserved, and those of the log are not.
             self.extend_mirror(live);
             let (pages, undo) = (&self.pages, &mut self.logs[log as usize]);
-            undo.exchange_all(pages, kept, lines_of, live, &self.mirror, &mut self.store)
+            undo.exchange_all(pages, kept, lines_of, live, &mut self.mirror, &mut self.store)
         };
         let undo = &mut self.logs[log as usize];
         if let Err(error) = moved.and_then(|()| undo.reserve_cut(held - kept)) {
             // SAFETY: as above; the log holds what it took from this mirror.
-            unsafe { undo.put_back(&self.mirror, |_, _, _| {}) };
+            unsafe { undo.put_back(&mut self.mirror, |_, _, _| {}) };
             self.mirror.drain(held..).for_each(|page| self.store.give(page));
             self.give_log(log);
             return Err(error);

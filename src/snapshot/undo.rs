@@ -4,6 +4,7 @@
 //! ```text
 //!  changes   page 3: lines 0, 9     page 7: line 2
 //!  log       | line 0 | line 9 |    | line 2 |          one after the other, in pages of the store
+//!  whole     page 5: nearly all of its lines, so the page itself; the mirror got another
 //!  cut       pages that the mirror lost at its end, as a whole
 //! ```
 
@@ -12,7 +13,7 @@ use super::store::PageStore;
 use crate::error::{Error, Flaw, Result};
 use crate::pages::{Live, PageIndex, PagePtr, PageSet};
 use crate::units::{LINE_BYTES, PAGE_SIZE};
-use std::ptr;
+use std::{mem, ptr};
 
 type Line = [u64; LINE_BYTES / 8];
 
@@ -63,12 +64,17 @@ pub struct Undo {
     changes: Vec<Change>,
     log: Vec<PagePtr>,
     line_count: usize,
+    /// Pages of which nearly every line was replaced: the mirror's own, as they were.
+    whole: Vec<(PageIndex, PagePtr)>,
     cut: Vec<PagePtr>,
 }
 
+/// So many lines of a page are kept as the whole page: one copy instead of two, for little memory.
+const NEARLY_ALL: u32 = LINES_PER_PAGE as u32 * 7 / 8;
+
 impl Undo {
     /// Moves those lines that two versions of a page differ in: the mirror's into the log, the live
-    /// ones into the mirror.
+    /// ones into the mirror. Where these are nearly all, the mirror gets another page.
     ///
     /// After an error, which only missing memory is, nothing has changed.
     ///
@@ -80,12 +86,23 @@ impl Undo {
         page: PageIndex,
         suspects: Mask,
         live: *const u8,
-        mirrored: PagePtr,
+        mirror: &mut [PagePtr],
         store: &mut PageStore,
     ) -> Result<()> {
+        let mirrored = mirror[page.get()];
         // SAFETY: the caller's contract.
         let mask = unsafe { lines::differing_in(suspects, live, mirrored) };
         if mask == 0 {
+            return Ok(());
+        }
+        if mask.count_ones() >= NEARLY_ALL {
+            store.reserve(1)?;
+            self.whole.try_reserve(1).map_err(|_| Error::NoMemoryForPages { wanted_pages: 1 })?;
+            let copy = store.take();
+            // SAFETY: the caller's contract; the copy is a page of the store.
+            unsafe { copy_page(live, copy) };
+            mirror[page.get()] = copy;
+            self.whole.push((page, mirrored));
             return Ok(());
         }
         let line_count = self.line_count + mask.count_ones() as usize;
@@ -121,7 +138,7 @@ impl Undo {
         end: usize,
         lines_of: impl Fn(usize) -> Mask,
         live: Live,
-        mirror: &[PagePtr],
+        mirror: &mut [PagePtr],
         store: &mut PageStore,
     ) -> Result<()> {
         let pages = pages.iter().take_while(|page| page.get() < end);
@@ -135,14 +152,14 @@ impl Undo {
             }
             let at = page.get();
             // SAFETY: the caller's contract.
-            unsafe { self.exchange(page, suspects, live.page(at), mirror[at], store)? };
+            unsafe { self.exchange(page, suspects, live.page(at), mirror, store)? };
         }
         Ok(())
     }
 
     /// Whether nothing was replaced.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.cut.is_empty()
+        self.changes.is_empty() && self.whole.is_empty() && self.cut.is_empty()
     }
 
     /// Where a line of the log lies.
@@ -165,15 +182,23 @@ impl Undo {
         mirror.append(&mut self.cut);
     }
 
-    /// Puts the lines back into the mirror, and hands each on: page, offset in it, the line.
+    /// Puts the lines back into the mirror, and hands each on: page, offset in it, the line. The log
+    /// is to be cleared then.
     ///
     /// # Safety
     /// The mirror names a page for each change, and nothing else touches these during the call.
     pub unsafe fn put_back(
-        &self,
-        mirror: &[PagePtr],
+        &mut self,
+        mirror: &mut [PagePtr],
         mut also: impl FnMut(usize, usize, *const u8),
     ) {
+        for (page, kept) in &mut self.whole {
+            mem::swap(kept, &mut mirror[page.get()]);
+            let back = mirror[page.get()];
+            (0..PAGE_SIZE)
+                .step_by(LINE_BYTES)
+                .for_each(|offset| also(page.get(), offset, back.wrapping_add(offset)));
+        }
         let mut at = 0;
         for change in &self.changes {
             let index = change.page.get();
@@ -204,6 +229,9 @@ impl Undo {
     /// # Safety
     /// The log leads from this mirror; nothing else touches its pages during the call.
     pub unsafe fn swap(&mut self, mirror: &mut Vec<PagePtr>, used_pages: usize) {
+        for (page, kept) in &mut self.whole {
+            mem::swap(kept, &mut mirror[page.get()]);
+        }
         let mut at = 0;
         for change in &self.changes {
             for line in each(change.mask) {
@@ -228,17 +256,21 @@ impl Undo {
     pub fn clear(&mut self, store: &mut PageStore) {
         self.changes.clear();
         self.line_count = 0;
-        self.log.drain(..).chain(self.cut.drain(..)).for_each(|page| store.give(page));
+        let whole = self.whole.drain(..).map(|(_, page)| page);
+        let pages = self.log.drain(..).chain(whole).chain(self.cut.drain(..));
+        pages.for_each(|page| store.give(page));
     }
 
-    /// Pages with changed lines, rising.
+    /// Pages with changed lines.
     pub fn changed_pages(&self) -> impl Iterator<Item = PageIndex> + '_ {
-        self.changes.iter().map(|change| change.page)
+        let whole = self.whole.iter().map(|&(page, _)| page);
+        self.changes.iter().map(|change| change.page).chain(whole)
     }
 
     /// Pages of the store that are held.
     pub fn pages(&self) -> impl Iterator<Item = PagePtr> + '_ {
-        self.log.iter().chain(&self.cut).copied()
+        let whole = self.whole.iter().map(|&(_, page)| page);
+        self.log.iter().chain(&self.cut).copied().chain(whole)
     }
 
     /// Verifies the log of a snapshot of `used_pages` pages.
@@ -250,8 +282,9 @@ impl Undo {
                 "S2: an undo log's lines are not those of its changes".into(),
             ));
         }
-        let rising = self.changes.windows(2).all(|pair| pair[0].page < pair[1].page);
-        let inside = self.changes.last().is_none_or(|last| last.page.get() < used_pages);
+        let rising = self.changes.windows(2).all(|pair| pair[0].page < pair[1].page)
+            && self.whole.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        let inside = self.changed_pages().all(|page| page.get() < used_pages);
         if !rising || !inside || self.changes.iter().any(|change| change.mask == 0) {
             return Err(Flaw::Damaged("S2: an undo log's changes are misplaced".into()));
         }

@@ -104,7 +104,7 @@ pub mod memory {
     /// Asks for large pages in a range that is about to be used. A hint.
     ///
     /// # Safety
-    /// The range is the caller's, readable and writable, and begins at a large page's boundary.
+    /// The range is the caller's and begins at a large page's boundary.
     pub unsafe fn expect_large_pages(start: *mut u8, bytes: usize) {
         // SAFETY: the caller's contract.
         unsafe { platform::memory::expect_large_pages(start, bytes) }
@@ -113,7 +113,7 @@ pub mod memory {
     /// Puts a range that is in use onto large pages; what it holds stays. A hint.
     ///
     /// # Safety
-    /// As for [`expect_large_pages`].
+    /// As for [`expect_large_pages`]; it is readable and writable.
     pub unsafe fn use_large_pages(start: *mut u8, bytes: usize) {
         // SAFETY: the caller's contract.
         unsafe { platform::memory::use_large_pages(start, bytes) }
