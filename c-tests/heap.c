@@ -245,7 +245,7 @@ TEST(pointers_that_the_collector_would_miss_are_named) {
 
 /* Words that look like pointers into the arena are moved a little, one at a time; what is not seen
  * is data, or one of the dead fields that walk.c lists. And random words get random values: nothing
- * may crash. Which words is chance: equal steps would meet the same field of each block of a slab. */
+ * may crash. Which words is chance: equal steps would meet the same field of each block. */
 TEST(damage_by_chance_is_seen_and_crashes_nothing) {
     lua_State *L = open_world(NULL, 0);
     uint64_t base = (uint64_t)(uintptr_t)L >> 32 << 32;

@@ -5,6 +5,7 @@
 
 use super::Arena;
 use super::classes::{Shape, class_of_shape, shape, units_of_shape};
+use super::kinds::{self, KIND_MASK};
 use super::layout::*;
 use super::runs::bin_of;
 use crate::error::Flaw;
@@ -115,7 +116,20 @@ impl Arena {
     unsafe fn check_slabs(&self, header: &Header, runs: &[usize]) -> Found<()> {
         let is_run = |offset: usize| runs.binary_search(&offset).is_ok();
         ensure!(is_run(header.map as usize), "A2: the slab map is no run");
+        // SAFETY: the walk found these runs.
+        let count =
+            |kind| runs.iter().filter(|&&run| unsafe { self.run_kind(run) } == kind).count();
+        // SAFETY: a run.
+        let is_map = unsafe { self.run_kind(header.map as usize) } == kinds::MAP;
+        ensure!(
+            is_map && count(kinds::MAP) == 1 && count(KIND_MASK) == 0,
+            "K1: the slab map is another kind of run, or there are two"
+        );
+        // SAFETY: the map is a run, which has to hold as many bytes as it has units.
+        let map_room = unsafe { self.stride(header.map as usize) } - HEAD;
+        ensure!(header.map_units as usize <= map_room, "A2: the slab map is longer than its run");
         let (mut open, mut unit, mut counts) = (0, 0, [0; CLASSES]);
+        let mut slabs = 0;
         // SAFETY: the map has `map_units` bytes; slabs are followed only where a run starts.
         unsafe {
             while unit < header.map_units as usize {
@@ -126,10 +140,12 @@ impl Arena {
                 let at = unit * UNIT;
                 ensure!(is_run(at), "A2: slab {at:#x} is no run");
                 unit += self.check_slab(header, at)?;
+                slabs += 1;
                 open += self.has_room(at) as usize;
                 counts[class_of_shape((*self.slab(at)).shape)] += 1;
             }
             ensure!(counts == header.slab_counts, "A2: slabs are miscounted");
+            ensure!(slabs == count(kinds::SLAB), "K1: a slab is not in the map");
             for class in 0..CLASSES {
                 let (mut at, mut prev) = (header.slabs[class] as usize, 0);
                 while at != 0 {
@@ -163,16 +179,16 @@ impl Arena {
         // SAFETY: the slab is a run, so its header and blocks are in the used part.
         unsafe {
             let slab = self.slab(at).read();
-            let Shape { size, end } = shape(slab.shape);
+            let Shape { size, end, first, .. } = shape(slab.shape);
             let units = units_of_shape(slab.shape);
             ensure!(self.stride(at) >= units * UNIT, "A2: slab {at:#x} is cut short");
             for place in 0..units {
                 let tag = self.base.add(header.map as usize + at / UNIT + place).read();
                 ensure!(tag as usize == place + 1, "A2: the map cuts slab {at:#x}");
             }
-            let (size, end) = (size as usize, end as usize);
+            let (size, end, first) = (size as usize, end as usize, first as usize);
             let on_grid = |offset: usize| {
-                offset >= SLAB_FIRST && offset < end && (offset - SLAB_FIRST).is_multiple_of(size)
+                offset >= first && offset < end && (offset - first).is_multiple_of(size)
             };
             let fresh = slab.fresh as usize;
             ensure!(fresh == end || on_grid(fresh), "A2: slab {at:#x}: fresh part");
@@ -188,9 +204,18 @@ impl Arena {
                 free = self.base.add(at + free).cast::<u16>().read() as usize;
             }
             ensure!(
-                (fresh - SLAB_FIRST) / size - listed == slab.used as usize,
+                (fresh - first) / size - listed == slab.used as usize,
                 "A2: slab {at:#x} does not count its blocks"
             );
+            ensure!(self.run_kind(at) == kinds::SLAB, "K1: slab {at:#x} is another kind of run");
+            for place in (first..fresh).step_by(size).filter(|place| !seen[place / 8]) {
+                let kind = self.kind_in(self.slab(at), place);
+                ensure!(
+                    (kinds::OBJECT..kinds::SLAB).contains(&kind),
+                    "K1: the block at {:#x} has no kind",
+                    at + place
+                );
+            }
             Ok(units)
         }
     }

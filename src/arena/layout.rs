@@ -60,8 +60,9 @@ pub const FIRST: usize = (size_of::<Header>() + HEAD).next_multiple_of(GRAIN);
 /// Before a run's payload. The head at `top - HEAD` has stride 0.
 #[repr(C)]
 pub struct Head {
-    /// Bytes from this payload to the next; bit 0 says that the run is free.
-    pub stride_free: u32,
+    /// Bytes from this payload to the next, and the run's kind ([`super::kinds`]) in the low four
+    /// bits.
+    pub stride_kind: u32,
     /// Stride of the run before, 0 for the first.
     pub prev_stride: u32,
 }
@@ -95,8 +96,9 @@ pub struct Slab {
     pub prev: u32,
 }
 
-/// Offset of a slab's first block.
-pub const SLAB_FIRST: usize = size_of::<Slab>();
+/// Offset of the kinds of a slab's blocks: four bits each, behind its header. The first block lies
+/// at the next multiple of a grain (`classes::Shape`).
+pub const SLAB_KINDS: usize = size_of::<Slab>();
 
 const _: () = assert!(size_of::<Head>() == HEAD && size_of::<FreeLinks>() <= GRAIN - HEAD);
-const _: () = assert!(SLAB_FIRST.is_multiple_of(GRAIN) && size_of::<Header>().is_multiple_of(8));
+const _: () = assert!(SLAB_KINDS.is_multiple_of(GRAIN) && size_of::<Header>().is_multiple_of(8));

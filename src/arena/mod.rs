@@ -25,14 +25,16 @@
 mod blocks;
 mod check;
 pub mod classes;
+pub mod kinds;
 pub mod layout;
 mod runs;
 mod slabs;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ImageError, Result};
 use crate::region::{self, Region};
 use crate::units::PAGE_SIZE;
 use classes::{MAX_SMALL, class_for, class_of_shape, shape};
+pub use kinds::Block;
 use layout::*;
 use runs::stride_for;
 use std::ffi::c_void;
@@ -40,12 +42,15 @@ use std::mem::ManuallyDrop;
 use std::ptr;
 
 /// What Lua passes as the old size of a new userdata: its tag (`LUA_TUSERDATA`).
-const KIND_USERDATA: usize = 7;
+const TAG_USERDATA: usize = 7;
 /// The same of a new string (`LUA_TSTRING`), which is filled as soon as it is made.
-const KIND_STRING: usize = 4;
+const TAG_STRING: usize = 4;
 
 /// Units that the first slab map covers: 256 KiB.
 const FIRST_MAP_UNITS: usize = 256;
+
+/// Where the first block of an arena lies, if it is a large one: the state.
+pub const MAIN_OFFSET: usize = FIRST + runs::stride_for(FIRST_MAP_UNITS);
 
 /// The allocator's handle: what cannot lie in the region, because it must not roll back.
 pub struct Arena {
@@ -86,7 +91,7 @@ impl Arena {
             (*header).magic = MAGIC;
             (*header).limit = limit as u64;
             (*header).top = FIRST as u64;
-            let map = arena.alloc_run(FIRST_MAP_UNITS, FIRST_MAP_UNITS);
+            let map = arena.alloc_run(FIRST_MAP_UNITS, FIRST_MAP_UNITS, kinds::MAP);
             if map == 0 {
                 return Err(Error::NoMemoryForVm { limit_bytes });
             }
@@ -99,6 +104,37 @@ impl Arena {
     #[inline(always)]
     fn header(&self) -> *mut Header {
         self.base.cast()
+    }
+
+    /// Reads another arena's used part in place of what is there, `chunk` bytes at a time. Nothing
+    /// is known of it before [`Arena::check`] says that all is well; after an error the arena is
+    /// none.
+    pub fn fill(
+        &mut self,
+        bytes: usize,
+        chunk: usize,
+        mut read: impl FnMut(&mut [u8]) -> Result<()>,
+    ) -> Result<()> {
+        let limit = self.limit_bytes();
+        let (mut at, bad) = (0, |what| ImageError::bad(format_args!("{what}")).into());
+        if bytes > limit || bytes < FIRST + PAGE_SIZE {
+            return Err(bad("its size is none"));
+        }
+        while at < bytes {
+            let end = bytes.min(at + chunk);
+            self.region.commit_to(end)?;
+            // SAFETY: committed, and no state lies in the region yet, so that nothing else has a
+            // reference to it (R3).
+            read(unsafe { std::slice::from_raw_parts_mut(self.base.add(at), end - at) })?;
+            at = end;
+        }
+        self.peak_bytes = bytes;
+        // SAFETY: the header's bytes are committed.
+        let (top, found) = unsafe { ((*self.header()).top, (*self.header()).limit) };
+        if top != bytes as u64 || found != limit as u64 {
+            return Err(bad("its arena has another size"));
+        }
+        Ok(())
     }
 
     /// First byte of the region.
@@ -135,15 +171,41 @@ impl Arena {
 
     /// A block of `size` bytes, or NULL at the limit. Aligned to 8; userdata to 16.
     #[inline(always)]
-    unsafe fn alloc(&mut self, size: usize, kind: usize) -> *mut u8 {
-        // malloc gives 16, and hosts keep vectors in userdata.
-        let size = if kind == KIND_USERDATA { size.saturating_add(15) & !15 } else { size };
+    unsafe fn alloc(&mut self, size: usize, tag: usize) -> *mut u8 {
+        let kind = kinds::of(tag);
         // SAFETY: the arena is consistent between calls.
         unsafe {
-            if size <= MAX_SMALL {
-                return self.alloc_block(class_for(size));
+            if tag == TAG_USERDATA || matches!(kind, kinds::THREAD | kinds::CALL_INFO) {
+                return self.alloc_clear(size, kind);
             }
-            self.alloc_large(size, if kind == KIND_STRING { size } else { 0 })
+            if size <= MAX_SMALL {
+                return self.alloc_block(class_for(size), kind);
+            }
+            self.alloc_large(size, if tag == TAG_STRING { size } else { 0 }, kind)
+        }
+    }
+
+    /// A block that is zero, for owners that write only part of it: what lay there before must not
+    /// become part of the state. Aligned to 16, as malloc's are: hosts keep vectors in userdata.
+    #[inline(never)]
+    unsafe fn alloc_clear(&mut self, size: usize, kind: u32) -> *mut u8 {
+        let size = size.saturating_add(15) & !15;
+        // SAFETY: the arena is consistent between calls; the block is its own.
+        unsafe {
+            if size <= MAX_SMALL {
+                let block = self.alloc_block(class_for(size), kind);
+                if !block.is_null() {
+                    ptr::write_bytes(block, 0, size);
+                }
+                return block;
+            }
+            let peak = self.peak_bytes;
+            let block = self.alloc_large(size, 0, kind);
+            if !block.is_null() {
+                let first = block.addr() - self.base.addr();
+                self.clear(first, (first + size).min(peak));
+            }
+            block
         }
     }
 
@@ -167,10 +229,10 @@ impl Arena {
     }
 
     #[inline(never)]
-    unsafe fn alloc_large(&mut self, size: usize, filled: usize) -> *mut u8 {
+    unsafe fn alloc_large(&mut self, size: usize, filled: usize, kind: u32) -> *mut u8 {
         // SAFETY: the arena is consistent between calls.
         unsafe {
-            match self.alloc_run(size, filled) {
+            match self.alloc_run(size, filled, kind) {
                 0 => ptr::null_mut(),
                 run => self.base.add(run),
             }
@@ -204,9 +266,10 @@ impl Arena {
                     return block;
                 }
             }
+            let kind = self.kind_of(offset);
             let moved = match size <= MAX_SMALL {
-                true => self.alloc_block(class_for(size)),
-                false => self.alloc_large(size, held.min(size)),
+                true => self.alloc_block(class_for(size), kind),
+                false => self.alloc_large(size, held.min(size), kind),
             };
             if moved.is_null() {
                 // A shrink that finds no smaller place stays where it is: the map, not the size,

@@ -32,6 +32,7 @@
 #include "overrides/text.h"
 #include "overrides/nan.h"
 #include "overrides/budget.h"
+#include "overrides/kinds.h"
 
 /* Stock functions that Rust replaces (ffi/life.rs): they keep their code under another, internal,
  * name. */
@@ -103,6 +104,25 @@ static inline void *luaM_malloc_(lua_State *L, size_t size, int tag);
 #include "lmem.c"
 #undef luaC_fullgc
 
+/* As luaM_realloc_. */
+static void *rlua_realloc_kind(lua_State *L, void *block, size_t old_size, size_t size, int kind) {
+  if (l_likely(block != NULL || size == 0)) return luaM_realloc_(L, block, old_size, size);
+  void *made = firsttry(G(L), NULL, (size_t)kind, size);
+  if (l_unlikely(made == NULL)) made = tryagain(L, NULL, (size_t)kind, size);
+  if (l_likely(made != NULL)) G(L)->GCdebt += size;
+  return made;
+}
+
+/* As luaM_growaux_; no limit is as low as the first size. */
+static void *rlua_grow_kind(lua_State *L, void *block, int count, int *size, int element, int limit,
+                            const char *what, int kind) {
+  if (l_likely(block != NULL))
+    return luaM_growaux_(L, block, count, size, element, limit, what);
+  block = luaM_malloc_(L, MINSIZEARRAY * cast_sizet(element), kind);
+  *size = MINSIZEARRAY;
+  return block;
+}
+
 /* The arena does not clear the place of a string, which is filled at once (Z1). Only here something
  * can go wrong between the two: the reader raises, or the chunk ends early. */
 static TString *rlua_clear_string(lua_State *L, size_t length) {
@@ -132,7 +152,14 @@ static void rlua_enter_warnerror(lua_State *L, const char *where) {
 
 #define luaD_callnoyield(L, func, nresults) rlua_enter_call(L, func, nresults)
 #include "charges/parser.c"
+
+/* A call leaves in `oldpc` what an older frame had in its place (`trap` of CallInfo, which Lua does
+ * not initialise). Nothing reads it before there is a hook, so it begins with it (image.c). */
+#define settraps(first_word) settraps_##first_word)
+#define settraps_CallInfo settraps(CallInfo
+#define settraps_L (L->oldpc = 0, settraps)(L
 #include "ldebug.c"
+#undef settraps
 #undef luaD_callnoyield
 
 /* A level is walked to. */
@@ -251,6 +278,13 @@ static void rlua_check_finalizer(lua_State *L, GCObject *o, Table *mt); /* guard
 #undef luaV_tonumber_
 #undef luaV_tointeger
 #undef luaC_checkfinalizer
+
+static void *rlua_new_native(lua_State *L, size_t size, uint32_t native) {
+  void *memory = lua_newuserdatauv(L, size, 0);
+  memcpy((char *)uvalue(s2v(L->top.p - 1)) + NATIVE_OFFSET, &native, sizeof native);
+  return memory;
+}
+
 #undef luaD_call
 #undef luaU_dump
 #undef luaE_warning
@@ -267,7 +301,9 @@ static size_t rlua_grow(luaL_Buffer *B, size_t size);
 #define newbuffsize(first_word, size) newbuffsize_##first_word, size)
 #define newbuffsize_luaL_Buffer newbuffsize(luaL_Buffer
 #define newbuffsize_B rlua_grow(B
+#define lua_newuserdatauv(L, size, n) rlua_new_native((L), (size), NATIVE_BOX)
 #include "lauxlib.c"
+#undef lua_newuserdatauv
 #undef newbuffsize
 #undef luaL_ref
 #undef luaL_unref
@@ -353,3 +389,10 @@ static void rlua_close_at_exit(lua_State *L);
 #include "recover.c"
 #include "walk.c"
 #include "check.c"
+#include "words.c"
+#include "image_objects.c"
+#include "image.c"
+#include "path.c"
+#include "load_words.c"
+#include "load.c"
+#include "load_proof.c"

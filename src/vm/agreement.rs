@@ -13,9 +13,9 @@ const MATHEMATICS: u64 = 1;
 pub struct Agreement {
     /// Whose rules scripts find.
     pub profile: Profile,
-    seed: Option<u64>,
-    guard: Mode,
-    pacing: Pacing,
+    pub(super) seed: Option<u64>,
+    pub(super) guard: Mode,
+    pub(super) pacing: Pacing,
 }
 
 impl Agreement {

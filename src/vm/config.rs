@@ -1,6 +1,7 @@
 //! Config: how a VM is made.
 
 use crate::error::{Error, Result};
+use crate::image::Key;
 use crate::lua::Birth;
 use crate::region;
 use crate::vm::guarded::Mode;
@@ -58,6 +59,8 @@ pub struct Config {
     pub guard: Mode,
     /// Whose rules scripts find.
     pub profile: Profile,
+    /// What images are authenticated with.
+    pub image_key: Option<Key>,
 }
 
 impl Config {

@@ -23,6 +23,7 @@ pub mod config;
 pub mod guard;
 pub mod guarded;
 mod heap;
+pub mod images;
 pub mod participants;
 pub mod registry;
 pub mod resources;
@@ -31,6 +32,7 @@ pub mod timeline;
 
 use crate::arena::Arena;
 use crate::error::{Error, HostError, Result, Sentence};
+use crate::image::Key;
 use crate::lua::{self, lua_State};
 use crate::pages::Live;
 use crate::snapshot::History;
@@ -69,13 +71,12 @@ pub struct Vm {
     last_error: Sentence,
     guarded: Guarded,
     agreement: Agreement,
+    image_key: Option<Key>,
 }
 
 impl Vm {
-    /// Makes a VM; it is not in the registry yet. To be freed by [`Vm::free`].
-    pub fn open(config: &Config) -> Result<*mut Vm> {
-        let limit_bytes = config.limit_bytes()?;
-        let arena = Arena::new(limit_bytes)?;
+    /// A VM around an arena, without a state.
+    fn place(config: &Config, arena: Arena) -> Result<*mut Vm> {
         // SAFETY: the arena's region lives as long as the VM, which owns both.
         let tracker =
             unsafe { tracker::open(config.tracker, arena.base(), arena.reserved_bytes())? };
@@ -99,13 +100,22 @@ impl Vm {
             last_error: Sentence::new(),
             guarded: Guarded::new(config.guard),
             agreement: Agreement::of(config),
+            image_key: config.image_key,
         };
-        let birth = config.birth(made.arena.reserved_bytes());
-        let birth = birth.as_ref().map_or(ptr::null(), ptr::from_ref);
-        // SAFETY: the place is a Vm's. The arena stays in it, and nothing else uses it while Lua
+        // SAFETY: the place is a Vm's.
+        unsafe { vm.write(made) };
+        Ok(vm)
+    }
+
+    /// Makes a VM; it is not in the registry yet. To be freed by [`Vm::free`].
+    pub fn open(config: &Config) -> Result<*mut Vm> {
+        let limit_bytes = config.limit_bytes()?;
+        let vm = Vm::place(config, Arena::new(limit_bytes)?)?;
+        // SAFETY: the VM was just made. The arena stays in it, and nothing else uses it while Lua
         // runs.
         unsafe {
-            vm.write(made);
+            let birth = config.birth((*vm).arena.reserved_bytes());
+            let birth = birth.as_ref().map_or(ptr::null(), ptr::from_ref);
             let arena = (&raw mut (*vm).arena).cast();
             (*vm).main = lua::rlua_c_open(Arena::allocate, arena, birth);
             if (*vm).main.is_null() {
