@@ -109,8 +109,8 @@ impl Region {
         Err(Error::Commit { wanted_bytes: end - self.committed_bytes })
     }
 
-    /// Large pages for a region that is worth it: what is in use when that is seen is put onto them,
-    /// what comes later gets them when it is first used.
+    /// Large pages for a region that is worth it: what is in use when that is seen is put onto
+    /// them, what comes later gets them when it is first used.
     fn use_large_pages(&mut self, end: usize) {
         let whole = end.next_multiple_of(LARGE_PAGE_BYTES).min(self.reserved_bytes);
         if end < LARGE_FROM || whole <= self.large_bytes {

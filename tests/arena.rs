@@ -211,9 +211,9 @@ proptest! {
 
 /// Sizes around every power and limit that the arithmetic may trip over.
 fn extreme_size() -> impl Strategy<Value = usize> {
-    let around =
-        // Not 0, which frees.
-        |centre: usize| (0..130usize).prop_map(move |d| centre.wrapping_add(d).wrapping_sub(65).max(1));
+    // Not 0, which frees.
+    let beside = |centre: usize, d: usize| centre.wrapping_add(d).wrapping_sub(65).max(1);
+    let around = |centre: usize| (0..130usize).prop_map(move |d| beside(centre, d));
     prop_oneof![
         6 => around(1 << 32),
         2 => around((1 << 32) - (8 << 10)),

@@ -182,8 +182,8 @@ impl Undo {
         mirror.append(&mut self.cut);
     }
 
-    /// Puts the lines back into the mirror, and hands each on: page, offset in it, the line. The log
-    /// is to be cleared then.
+    /// Puts the lines back into the mirror, and hands each on: page, offset in it, the line. The
+    /// log is to be cleared then.
     ///
     /// # Safety
     /// The mirror names a page for each change, and nothing else touches these during the call.
