@@ -150,12 +150,18 @@ impl Marks {
         unsafe { ptr::write_bytes(self.first.add(first), 1, end - first) }
     }
 
-    /// Hands on the pages below `pages` that may have been written; one may come twice.
+    /// Hands on those of some pages, all below `end`, that may have been written; one may come
+    /// twice.
     #[inline]
-    pub unsafe fn each_page(self, pages: usize, mut found: impl FnMut(usize)) {
+    pub unsafe fn each_page(
+        self,
+        pages: impl Iterator<Item = usize>,
+        end: usize,
+        mut found: impl FnMut(usize),
+    ) {
         // SAFETY: the contract; the table has the cards of one page more.
         unsafe {
-            for page in 0..pages {
+            for page in pages {
                 let cards = self.first.add(page * CARDS);
                 let words = cards.cast::<[u64; CARDS / 8]>().read();
                 let mut any = 0;
@@ -169,8 +175,8 @@ impl Marks {
                     }
                 }
             }
-            if pages > 0 && self.first.add(pages * CARDS).read() != 0 {
-                found(pages - 1);
+            if end > 0 && self.first.add(end * CARDS).read() != 0 {
+                found(end - 1);
             }
         }
     }
@@ -256,7 +262,7 @@ mod tests {
             marks.mark(PAGE_SIZE + 5 * LINE_BYTES + 63);
             assert_eq!(marks.lines(1), 0b110001);
             let mut pages = Vec::new();
-            marks.each_page(4, |page| pages.push(page));
+            marks.each_page(0..4, 4, |page| pages.push(page));
             assert_eq!(pages, [1, 0]);
             marks.clear(0..4);
             assert_eq!((marks.lines(0), marks.lines(1)), (0, 0));

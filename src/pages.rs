@@ -42,9 +42,9 @@ impl Live {
 /// a capture or a restore.
 #[derive(Default)]
 pub struct Opaque {
-    /// Whether the pages that are opaque as a whole are wanted in `pages`.
+    /// Whether the pages that are opaque as a whole are wanted in `pages`; then they are not marked.
     pub noted: bool,
-    /// Whether these are watched: then they are not marked.
+    /// Whether these are watched: else all of them are suspects.
     pub watched: bool,
     /// Pages that are opaque as a whole. Has room for all used pages where it is wanted.
     pub pages: PageSet,
@@ -109,6 +109,20 @@ impl PageSet {
             self.words.resize(words, 0);
         }
         Ok(())
+    }
+
+    /// The pages below `end` that are not in the set, rising.
+    pub fn others(&self, end: usize) -> impl Iterator<Item = usize> + '_ {
+        (0..end.div_ceil(64)).flat_map(move |at| {
+            let below = (end - at * 64).min(64);
+            let held = self.words.get(at).copied().unwrap_or(0);
+            let mut rest = !held & u64::MAX >> (64 - below);
+            std::iter::from_fn(move || {
+                let bit = rest.trailing_zeros() as usize;
+                rest &= rest.wrapping_sub(1);
+                (bit < 64).then_some(at * 64 + bit)
+            })
+        })
     }
 
     /// Adds a page, for which the set was resized.
@@ -219,6 +233,8 @@ mod tests {
                 let pages = |set: &PageSet| set.iter().map(PageIndex::get).collect::<Vec<_>>();
                 let wanted: Vec<_> = (first..end).filter(|&page| page < below).collect();
                 assert_eq!(pages(&all), wanted, "{first} to {end} below {below}");
+                let others: Vec<_> = (0..below).filter(|&page| !set.contains(page)).collect();
+                assert_eq!(set.others(below).collect::<Vec<_>>(), others, "not {first} to {end}");
             }
         }
     }

@@ -178,7 +178,7 @@ impl Rig {
 
     /// As an arena does before a capture or a restore.
     fn tell(&mut self) {
-        let mut unwatched = Vec::new();
+        let mut unnoted = Vec::new();
         let Some(opaque) = self.tracker.ask(self.used) else { return };
         opaque.lines.give_up();
         opaque.whole_pages = 0;
@@ -186,12 +186,11 @@ impl Rig {
             opaque.whole_pages += 1;
             if opaque.noted {
                 opaque.pages.insert(page);
-            }
-            if !opaque.watched {
-                unwatched.push(page);
+            } else {
+                unnoted.push(page);
             }
         }
-        unwatched.into_iter().for_each(|page| self.mark(page));
+        unnoted.into_iter().for_each(|page| self.mark(page));
     }
 
     fn live(&self) -> Live {

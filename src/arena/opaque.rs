@@ -176,10 +176,11 @@ impl Arena {
         }
     }
 
-    /// Marks the lines of all opaque memory: it is suspect (C3). Pages that are watched are noted
-    /// instead.
+    /// Marks the lines of all opaque memory: it is suspect (C3). Where whole pages of it are wanted,
+    /// these are noted instead.
     pub fn suspect_opaque(&self, opaque: &mut Opaque) {
         const ALL: u64 = u64::from_ne_bytes([OPAQUE; 8]);
+        const SAID: u64 = u64::from_ne_bytes([ANNOUNCED; 8]);
         const HALF: usize = PAGE_SIZE / UNIT;
         const _: () = assert!(2 * HALF == 8);
         opaque.lines.clear();
@@ -192,7 +193,14 @@ impl Arena {
                 let mut bytes = [0; 2 * HALF];
                 let left = bytes.len().min(end - first);
                 ptr::copy_nonoverlapping(self.base.add(map + first), bytes.as_mut_ptr(), left);
-                if u64::from_ne_bytes(bytes) & ALL == 0 {
+                let word = u64::from_ne_bytes(bytes);
+                if word & ALL == 0 {
+                    continue;
+                }
+                if word & (ALL | SAID) == ALL && opaque.noted {
+                    opaque.whole_pages += 2;
+                    opaque.lines.give_up();
+                    opaque.pages.insert_range(first / HALF, first / HALF + 2);
                     continue;
                 }
                 for (half, units) in bytes.chunks(HALF).enumerate() {
@@ -200,10 +208,8 @@ impl Arena {
                     if units.iter().all(|byte| byte & (OPAQUE | ANNOUNCED) == OPAQUE) {
                         opaque.whole_pages += 1;
                         if opaque.noted {
-                            opaque.pages.insert(page);
-                        }
-                        if opaque.watched {
                             opaque.lines.give_up();
+                            opaque.pages.insert(page);
                             continue;
                         }
                     }

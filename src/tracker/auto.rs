@@ -104,10 +104,10 @@ impl Auto {
 
     /// Says what it wants to know of a VM of so many pages.
     pub fn ask(&self, opaque: &mut Opaque, used_pages: usize) {
-        let wanted = if self.fixed { self.is_watching() } else { self.pages >= FEW_PAGES };
+        let wanted = self.pages >= FEW_PAGES || self.fixed && self.is_watching();
         opaque.pages.clear();
+        // Where there is no memory to note them, all are marked.
         opaque.noted = wanted && opaque.pages.resize(used_pages).is_ok();
-        // Where there is no memory to note them, all are compared.
         opaque.watched = opaque.noted && self.is_watching();
     }
 
@@ -170,7 +170,7 @@ impl Auto {
         }
     }
 
-    /// Adds the watched pages that may have been written.
+    /// Adds the noted pages that may have been written.
     ///
     /// # Safety
     /// Nothing writes to the region during the call; so for all below.
@@ -180,12 +180,15 @@ impl Auto {
         opaque: &Opaque,
         suspects: &mut PageSet,
     ) -> Result<()> {
-        match &mut self.watch {
-            // SAFETY: the caller's contract.
-            Some(watch) if opaque.watched => unsafe { watch.find(live, &opaque.pages, suspects) },
-            Some(watch) => watch.reserve(live.used_pages),
-            None => Ok(()),
+        if let Some(watch) = &mut self.watch {
+            if opaque.watched {
+                // SAFETY: the caller's contract.
+                return unsafe { watch.find(live, &opaque.pages, suspects) };
+            }
+            watch.reserve(live.used_pages)?;
         }
+        suspects.insert_all(&opaque.pages, live.used_pages);
+        Ok(())
     }
 
     /// Begins the next interval, after a capture that found these pages changed.
@@ -201,6 +204,7 @@ impl Auto {
             _ => {}
         }
         if self.fixed {
+            self.pages = opaque.whole_pages;
             return;
         }
         let before = self.choice;

@@ -8,7 +8,6 @@ use super::{Auto, Tracker};
 use crate::cards::Marks;
 use crate::error::Result;
 use crate::pages::{Live, Opaque, PageIndex, PageSet};
-use crate::units::PAGE_SIZE;
 use std::ops::Range;
 
 /// The backend that reads cards.
@@ -28,8 +27,9 @@ pub struct ByCards {
     auto: Auto,
     /// Pages whose cards are to be cleared.
     found: PageSet,
-    /// Watched pages that were written.
-    written: PageSet,
+    /// Pages that are suspect as a whole: opaque ones, but for those that are watched and were not
+    /// written.
+    whole: PageSet,
 }
 
 /// Captures and restores that a budget of audited pages is for.
@@ -51,7 +51,7 @@ impl ByCards {
             opaque: Opaque::default(),
             auto,
             found: PageSet::default(),
-            written: PageSet::default(),
+            whole: PageSet::default(),
         }
     }
 
@@ -75,22 +75,23 @@ impl Tracker for ByCards {
         self.found.resize(live.used_pages)?;
         // SAFETY: the caller's contract; pages of the region.
         unsafe {
-            if self.opaque.noted {
-                self.written.clear();
-                self.written.resize(live.used_pages)?;
-                self.auto.find(live, &self.opaque, &mut self.written)?;
-                for page in self.written.iter() {
-                    self.marks.mark_range(page.get() * PAGE_SIZE, PAGE_SIZE);
-                }
-            }
+            self.whole.clear();
+            self.whole.resize(live.used_pages)?;
+            self.auto.find(live, &self.opaque, &mut self.whole)?;
+            // Whatever Lua has marked of noted pages says less, and stays.
+            let others = self.opaque.pages.others(live.used_pages);
             let found = &mut self.found;
-            self.marks.each_page(live.used_pages, |page| found.insert(page));
+            self.marks.each_page(others, live.used_pages, |page| found.insert(page));
         }
         suspects.insert_all(&self.found, live.used_pages);
+        suspects.insert_all(&self.whole, live.used_pages);
         Ok(())
     }
 
     fn lines(&self, page: usize) -> u64 {
+        if self.whole.contains(page) {
+            return u64::MAX;
+        }
         // SAFETY: a page of the region.
         unsafe { self.marks.lines(page) }
     }
