@@ -42,7 +42,8 @@ impl Live {
 /// a capture or a restore.
 #[derive(Default)]
 pub struct Opaque {
-    /// Whether the pages that are opaque as a whole are wanted in `pages`; then they are not marked.
+    /// Whether the pages that are opaque as a whole are wanted in `pages`; then they are not
+    /// marked.
     pub noted: bool,
     /// Whether these are watched: else all of them are suspects.
     pub watched: bool,

@@ -176,8 +176,8 @@ impl Arena {
         }
     }
 
-    /// Marks the lines of all opaque memory: it is suspect (C3). Where whole pages of it are wanted,
-    /// these are noted instead.
+    /// Marks the lines of all opaque memory: it is suspect (C3). Where whole pages of it are
+    /// wanted, these are noted instead.
     pub fn suspect_opaque(&self, opaque: &mut Opaque) {
         const ALL: u64 = u64::from_ne_bytes([OPAQUE; 8]);
         const SAID: u64 = u64::from_ne_bytes([ANNOUNCED; 8]);
