@@ -1,16 +1,17 @@
 //! Cards: a byte for each line of a region says that the line may have been written.
 //!
 //! ```text
-//!  +---------+--------------------------+---------------------------+
-//!  | Entered | a card for each 64 bytes | a byte for each 128 bytes |
-//!  +---------+--------------------------+---------------------------+
-//!            ^ what lua_State holds       of a thread that was entered: where it begins, plus 1
+//!  +-----------------------------+---------+--------------------------+
+//!  | a byte for each 128 bytes   | Entered | a card for each 64 bytes |
+//!  +-----------------------------+---------+--------------------------+
+//!      <- of a thread that was            ^ what lua_State holds    ->
+//!         entered: where it begins, plus 1
 //! ```
 //!
 //! Whoever writes to the region marks cards: Lua, patched (`vendor/patches`, overrides/cards.h),
 //! and the arena. What is written by those who cannot know it is suspected at each capture. The
-//! table is outside the region: it is not part of the state, and does not roll back. Its pages cost
-//! nothing until a card in them is set.
+//! table is outside the region: it is not part of the state, and does not roll back. It grows with
+//! the region, to both sides.
 //!
 //! A set card stands for its line and for the line before it: so one mark is enough for a value of
 //! 16 bytes, or a node of 24, that lies on two lines, when the line of its end is marked.
@@ -37,6 +38,7 @@ const THREAD_BYTES: usize = 128;
 /// Threads that were entered, before the cards; C's `rlua_Entered`.
 #[repr(C)]
 struct Entered {
+    /// The byte of the region's first part; the others lie below it.
     threads: *mut u8,
     count: u32,
     /// More threads were entered than the list has room for: the bytes tell all of them.
@@ -50,32 +52,73 @@ struct Entered {
 const ENTERED_MAX: usize = (PAGE_SIZE - 24) / 8;
 const _: () = assert!(size_of::<Entered>() == PAGE_SIZE);
 
+/// Bytes for threads, and for cards, of so many bytes of a region.
+fn needs(region_bytes: usize) -> (usize, usize) {
+    // One page's cards more: the card after the last line is looked at.
+    let cards = (region_bytes.div_ceil(PAGE_SIZE) + 1) * CARDS;
+    (region_bytes.div_ceil(THREAD_BYTES), cards)
+}
+
 /// The table of one region.
 pub struct Cards {
     start: NonNull<u8>,
     bytes: usize,
+    /// Where `Entered` lies.
+    middle: usize,
+    /// What of the table can be used, and for how many bytes of the region that is enough.
+    low: usize,
+    high: usize,
+    covered_bytes: usize,
 }
 
 // SAFETY: owned like a box.
 unsafe impl Send for Cards {}
 
 impl Cards {
-    /// A table for `region_bytes`, which is entered, and nothing marked.
+    /// A table for up to `region_bytes`, which is entered, and nothing marked. It covers nothing
+    /// yet.
     pub fn new(region_bytes: usize) -> Result<Cards> {
-        let pages = region_bytes.div_ceil(PAGE_SIZE);
-        // One page's cards more: the card after the last line is looked at.
-        let cards = ((pages + 1) * CARDS).next_multiple_of(PAGE_SIZE);
-        let threads = (pages * (PAGE_SIZE / THREAD_BYTES)).next_multiple_of(PAGE_SIZE);
-        let bytes = PAGE_SIZE + cards + threads;
-        let bytes = bytes.next_multiple_of(memory::system_page_bytes());
-        let start =
-            memory::map(bytes).map_err(|_| Error::NoAddressSpace { wanted_bytes: bytes })?;
-        let table = Cards { start, bytes };
-        // SAFETY: inside the table, which is zero.
-        unsafe { (*table.marks().entered()).threads = start.as_ptr().add(PAGE_SIZE + cards) };
-        // SAFETY: as above. What is being made is written to.
-        unsafe { table.marks().enter() };
+        let page = memory::system_page_bytes();
+        let (threads, cards) = needs(region_bytes);
+        let middle = threads.next_multiple_of(page);
+        let bytes = (middle + PAGE_SIZE + cards).next_multiple_of(page);
+        let no_room = |_| Error::NoAddressSpace { wanted_bytes: bytes };
+        let start = memory::map(bytes).map_err(no_room)?;
+        let (low, high) = (middle, middle);
+        let mut table = Cards { start, bytes, middle, low, high, covered_bytes: 0 };
+        table.cover(1)?;
+        // SAFETY: inside the table, which is zero and covers a first page.
+        unsafe {
+            (*table.marks().entered()).threads = start.as_ptr().add(middle - 1);
+            // What is being made is written to.
+            table.marks().enter();
+        }
         Ok(table)
+    }
+
+    /// Makes sure that the first `region_bytes` have cards.
+    #[inline]
+    pub fn cover(&mut self, region_bytes: usize) -> Result<()> {
+        if region_bytes <= self.covered_bytes { Ok(()) } else { self.cover_more(region_bytes) }
+    }
+
+    #[cold]
+    fn cover_more(&mut self, region_bytes: usize) -> Result<()> {
+        let page = memory::system_page_bytes();
+        let (threads, cards) = needs(region_bytes);
+        let low = (self.middle - threads) / page * page;
+        let high = (self.middle + PAGE_SIZE + cards).next_multiple_of(page);
+        let start = self.start.as_ptr();
+        let commit = |from: usize, to: usize| match from < to {
+            // SAFETY: inside the table, at pages of the system.
+            true => unsafe { memory::commit(start.add(from), to - from) },
+            false => Ok(()),
+        };
+        commit(low, self.low)
+            .and_then(|()| commit(self.high, high))
+            .map_err(|_| Error::Commit { wanted_bytes: high - low })?;
+        (self.low, self.high, self.covered_bytes) = (low, high, region_bytes);
+        Ok(())
     }
 
     /// Cards of a region of so many bytes.
@@ -86,7 +129,7 @@ impl Cards {
     /// The way to the cards, while the table lives.
     pub fn marks(&self) -> Marks {
         // SAFETY: inside the table.
-        Marks { first: unsafe { self.start.as_ptr().add(PAGE_SIZE) } }
+        Marks { first: unsafe { self.start.as_ptr().add(self.middle + PAGE_SIZE) } }
     }
 }
 
@@ -102,7 +145,7 @@ impl Drop for Cards {
 /// All functions share one contract.
 ///
 /// # Safety
-/// The table lives, and offsets lie in its region.
+/// The table lives, and offsets lie in the part of its region that it covers.
 #[derive(Clone, Copy)]
 pub struct Marks {
     first: *mut u8,
@@ -233,13 +276,14 @@ impl Marks {
             pages.for_each(|page| self.clear_page(page));
             let entered = self.entered();
             if (*entered).overflow != 0 {
-                ptr::write_bytes((*entered).threads, 0, (*entered).highest + 1);
+                let highest = (*entered).threads.sub((*entered).highest);
+                ptr::write_bytes(highest, 0, (*entered).highest + 1);
                 (*entered).overflow = 0;
             }
             (*entered).main = 0;
             for at in 0..(*entered).count as usize {
                 let offset = (*entered).list[at] & (u32::MAX as usize);
-                (*entered).threads.add(offset / THREAD_BYTES).write(0);
+                (*entered).threads.sub(offset / THREAD_BYTES).write(0);
             }
             (*entered).count = 0;
             (*entered).highest = 0;
@@ -253,7 +297,8 @@ mod tests {
 
     #[test]
     fn a_mark_stands_for_its_line_and_the_one_before() {
-        let cards = Cards::new(4 * PAGE_SIZE).unwrap();
+        let mut cards = Cards::new(4 * PAGE_SIZE).unwrap();
+        cards.cover(4 * PAGE_SIZE).unwrap();
         let marks = cards.marks();
         // SAFETY: inside the region's size.
         unsafe {

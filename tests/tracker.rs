@@ -157,7 +157,8 @@ impl Rig {
     fn new(id: i32, max: usize) -> Rig {
         let mut region = Region::reserve(PAGES * PAGE_SIZE).unwrap();
         region.commit_to(PAGES * PAGE_SIZE).unwrap();
-        let cards = Cards::new(region.reserved_bytes()).unwrap();
+        let mut cards = Cards::new(region.reserved_bytes()).unwrap();
+        cards.cover(region.committed_bytes()).unwrap();
         let tracker = open(id, &region, cards.marks());
         let history = History::new(max);
         let kept = Vec::new();

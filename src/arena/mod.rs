@@ -84,7 +84,8 @@ impl Arena {
         let mut region = Region::reserve(limit)?;
         region.commit_to(FIRST)?;
         let base = region.base().as_ptr();
-        let table = Cards::new(region.reserved_bytes())?;
+        let mut table = Cards::new(region.reserved_bytes())?;
+        table.cover(region.committed_bytes())?;
         let cards = table.marks();
         let region = ManuallyDrop::new(region);
         let mut arena = Arena { base, cards, region, peak_bytes: FIRST, table };

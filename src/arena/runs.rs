@@ -183,7 +183,10 @@ impl Arena {
     unsafe fn raise_top(&mut self, end: usize, filled: usize) -> bool {
         // SAFETY: the contract above.
         unsafe {
-            if end as u64 > (*self.header()).limit || self.region.commit_to(end).is_err() {
+            if end as u64 > (*self.header()).limit
+                || self.region.commit_to(end).is_err()
+                || self.table.cover(self.region.committed_bytes()).is_err()
+            {
                 return false;
             }
             let top = (*self.header()).top as usize;

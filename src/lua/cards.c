@@ -8,7 +8,7 @@
  */
 /* Before a region's cards; src/cards.rs. */
 typedef struct rlua_Entered {
-  unsigned char *threads; /* a byte for each CARD_THREAD bytes of the region */
+  unsigned char *threads; /* a byte for each CARD_THREAD bytes of the region, downwards */
   uint32_t count;
   unsigned char overflow; /* more were entered than the list has room for */
   unsigned char main;     /* the main thread's byte */
@@ -36,7 +36,7 @@ static void rlua_card_enter(lua_State *L) {
   const uint32_t most = sizeof entered->list / sizeof *entered->list;
   *L->entered = card_name(L);
   if (L == G(L)->mainthread) return; /* suspect in any case */
-  size_t at = (size_t)(L->entered - entered->threads);
+  size_t at = (size_t)(entered->threads - L->entered);
   /* A signal handler may come in between with another thread (lua_sethook): no place may be lost,
    * since a thread that has its byte set is not noted again. */
   size_t highest = __atomic_load_n(&entered->highest, __ATOMIC_RELAXED);
@@ -58,7 +58,7 @@ static void card_thread(lua_State *L, _Bool *cards) {
   L->cards = cards;
   if (cards == NULL) L->entered = &always_entered;
   else if (L == G(L)->mainthread) L->entered = &rlua_entered(L)->main;
-  else L->entered = rlua_entered(L)->threads + (uint32_t)(uintptr_t)L / CARD_THREAD;
+  else L->entered = rlua_entered(L)->threads - (uint32_t)(uintptr_t)L / CARD_THREAD;
 }
 
 static void rlua_card_birth(lua_State *from, lua_State *L) {
@@ -86,14 +86,16 @@ void rlua_c_suspect(lua_State *main) {
   if (entered->overflow) {
     uintptr_t base = (uintptr_t)main & ~(uintptr_t)UINT32_MAX;
     for (size_t at = 0; at <= entered->highest; at++) {
-      if (entered->threads[at] == 0) continue;
-      suspect_thread((lua_State *)(base + at * CARD_THREAD + (entered->threads[at] - 1u) * 8));
+      unsigned int name = *(entered->threads - at);
+      if (name == 0) continue;
+      suspect_thread((lua_State *)(base + at * CARD_THREAD + (name - 1u) * 8));
     }
   } else {
     for (uint32_t at = 0; at < entered->count; at++) {
       lua_State *L = entered->list[at];
       /* A thread that died has left no name. */
-      if (entered->threads[(uint32_t)(uintptr_t)L / CARD_THREAD] == card_name(L)) suspect_thread(L);
+      size_t part = (uint32_t)(uintptr_t)L / CARD_THREAD;
+      if (*(entered->threads - part) == card_name(L)) suspect_thread(L);
     }
   }
 #ifdef RLUA_ORACLE

@@ -81,11 +81,11 @@ pub mod memory {
         unsafe { platform::memory::discard(start, bytes) }
     }
 
-    /// Readable and writable zero bytes, which cost no memory until they are written. Not at any
-    /// boundary but a page's.
+    /// A range of addresses for a table, at no boundary but a page's. As of [`reserve`], it costs
+    /// nothing until it is committed.
     pub fn map(bytes: usize) -> Result<NonNull<u8>, Refused> {
         debug_assert!(bytes > 0 && bytes.is_multiple_of(system_page_bytes()));
-        platform::memory::map_zero(bytes)
+        platform::memory::map_table(bytes)
     }
 
     /// Gives them back.
@@ -94,7 +94,7 @@ pub mod memory {
     /// The pair is of [`map`], and nothing points into the range.
     pub unsafe fn unmap(start: NonNull<u8>, bytes: usize) {
         // SAFETY: the caller's contract.
-        unsafe { platform::memory::unmap_zero(start, bytes) }
+        unsafe { platform::memory::unmap_table(start, bytes) }
     }
 
     /// Bytes of a large page. Where lines all over a range are looked at, as by a snapshot, large

@@ -35,14 +35,14 @@ pub mod memory {
         Layout::from_size_align(bytes, 4096).map_err(|_| Refused)
     }
 
-    pub fn map_zero(bytes: usize) -> Result<NonNull<u8>, Refused> {
+    pub fn map_table(bytes: usize) -> Result<NonNull<u8>, Refused> {
         // SAFETY: the size is not zero.
         NonNull::new(unsafe { alloc_zeroed(plain(bytes)?) }).ok_or(Refused)
     }
 
-    pub unsafe fn unmap_zero(start: NonNull<u8>, bytes: usize) {
+    pub unsafe fn unmap_table(start: NonNull<u8>, bytes: usize) {
         if let Ok(layout) = plain(bytes) {
-            // SAFETY: allocated by map_zero() with this layout.
+            // SAFETY: allocated by map_table() with this layout.
             unsafe { dealloc(start.as_ptr(), layout) }
         }
     }

@@ -94,19 +94,11 @@ pub unsafe fn commit(start: *mut u8, bytes: usize) -> Result<(), Refused> {
     }
 }
 
-pub fn map_zero(bytes: usize) -> Result<NonNull<u8>, Refused> {
-    let start = map(0, bytes, 0).map_err(|_| Refused)?;
-    // SAFETY: mapped just now.
-    match unsafe { commit(start.as_ptr(), bytes) } {
-        Ok(()) => Ok(start),
-        Err(refused) => {
-            unmap(start.as_ptr(), bytes);
-            Err(refused)
-        }
-    }
+pub fn map_table(bytes: usize) -> Result<NonNull<u8>, Refused> {
+    map(0, bytes, 0).map_err(|_| Refused)
 }
 
-pub unsafe fn unmap_zero(start: NonNull<u8>, bytes: usize) {
+pub unsafe fn unmap_table(start: NonNull<u8>, bytes: usize) {
     unmap(start.as_ptr(), bytes);
 }
 
