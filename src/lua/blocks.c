@@ -64,10 +64,11 @@ l_sinline int arena_serves(size_t size, int kind) {
  * it first (C2). A mark stands for the line before it, too, so most take one. */
 #define arena_mark(L, place, bytes) card_mark(place, bytes, arena_mark_(L, place, bytes))
 l_sinline void arena_mark_(lua_State *L, const void *place, size_t bytes) {
-  size_t first = (uint32_t)(uintptr_t)place / CARD_LINE;
-  size_t last = ((uint32_t)(uintptr_t)place + bytes - 1) / CARD_LINE;
-  L->cards[last] = 1;
-  if (l_unlikely(last - first > 1)) memset(L->cards + first, 1, last - first);
+  _Bool *cards = L->cards;
+  uint32_t first = (uint32_t)(uintptr_t)place, last = first + (uint32_t)bytes - 1;
+  cards[last / CARD_LINE] = 1;
+  if (l_unlikely(bytes > CARD_LINE))
+    memset(cards + first / CARD_LINE, 1, last / CARD_LINE - first / CARD_LINE);
 }
 
 /* A block of 1 to ARENA_MAX_SMALL bytes, or NULL where Rust has to see to it. */
