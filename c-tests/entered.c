@@ -3,22 +3,9 @@
  * Method: with cards, one such call between two snapshots, in a VM or a thread that nobody enters
  * else; a rollback must undo it. In the nets each store is seen as well (src/lua/oracle.c). */
 #include "counted.h"
-#include <sys/time.h>
+#include "tracked.h"
 
-static lua_State *open_cards(size_t memory_size, int32_t profile) {
-    const char *asked = getenv("RLUA_TRACKER");
-    rlua_Config config;
-    lua_State *L;
-    memset(&config, 0, sizeof config);
-    config.size = sizeof config;
-    config.memory_size = memory_size;
-    config.max_snapshots = 4;
-    config.profile = profile;
-    config.tracker = asked && *asked ? RLUA_TRACKER_AUTO : RLUA_TRACKER_CARDS;
-    CHECK_OK(rlua_open(&config, &L));
-    luaL_openlibs(L);
-    return L;
-}
+#include <sys/time.h>
 
 /* The next call is the only one since a snapshot. */
 static void settle_down(lua_State *L) {
@@ -27,7 +14,7 @@ static void settle_down(lua_State *L) {
 }
 
 TEST(the_clock_is_set_and_nothing_else) {
-    lua_State *L = open_cards(1 * MIB, RLUA_PROFILE_DETERMINISTIC);
+    lua_State *L = open_tracked(1 * MIB, RLUA_PROFILE_DETERMINISTIC);
     CHECK_OK(rlua_set_time(L, 100, 0));
     settle_down(L);
     CHECK_OK(rlua_set_time(L, 200, 0));
@@ -46,7 +33,7 @@ static int named(lua_State *L) {
 }
 
 TEST(a_name_is_given_and_nothing_else) {
-    lua_State *L = open_cards(1 * MIB, RLUA_PROFILE_DETERMINISTIC);
+    lua_State *L = open_tracked(1 * MIB, RLUA_PROFILE_DETERMINISTIC);
     static char object;
     settle_down(L);
     CHECK_OK(rlua_register(L, "function", named));
@@ -64,7 +51,7 @@ TEST(a_name_is_given_and_nothing_else) {
 
 /* A long numeral costs units; the length of a table is remembered in it. */
 TEST(what_is_read_costs_units_and_leaves_notes) {
-    lua_State *L = open_cards(1 * MIB, RLUA_PROFILE_DETERMINISTIC);
+    lua_State *L = open_tracked(1 * MIB, RLUA_PROFILE_DETERMINISTIC);
     uint64_t before, left;
     run(L, "n = ('0'):rep(5000) .. '7' t = {1, 2, 3, 4, 5, 6, 7, 8} t[8] = nil");
     CHECK_OK(rlua_set_budget(L, 1000000));
@@ -93,7 +80,7 @@ TEST(what_is_read_costs_units_and_leaves_notes) {
 
 /* In the host's level nothing is raised: the message is left on the stack. */
 TEST(a_message_is_left_in_the_hosts_level) {
-    lua_State *L = open_cards(1 * MIB, RLUA_PROFILE_STOCK);
+    lua_State *L = open_tracked(1 * MIB, RLUA_PROFILE_STOCK);
     lua_pushinteger(L, 1);
     settle_down(L);
     rlua_error(L, "message");
@@ -108,7 +95,7 @@ TEST(a_message_is_left_in_the_hosts_level) {
 
 /* The memory of a thread that died serves others, in the same interval and in later ones. */
 TEST(threads_die_and_others_take_their_place) {
-    lua_State *L = open_cards(4 * MIB, RLUA_PROFILE_STOCK);
+    lua_State *L = open_tracked(4 * MIB, RLUA_PROFILE_STOCK);
     int frame, total = 0;
     run(L, "cs, sum = {}, 0 function make(n) return coroutine.wrap(function() local a = n"
            " while true do a = a + 1 coroutine.yield(a) end end) end"
@@ -147,7 +134,7 @@ TEST(a_suspended_thread_is_written_to_from_outside) {
         "debug.setlocal(co, 1, 1, 'changed')", "coroutine.close(co)",
         "debug.traceback(co)", "debug.getinfo(co, 1, 'Slnuf')", "coroutine.resume(co, 1)",
     };
-    lua_State *L = open_cards(2 * MIB, RLUA_PROFILE_STOCK);
+    lua_State *L = open_tracked(2 * MIB, RLUA_PROFILE_STOCK);
     lua_State *thread;
     size_t i;
     run(L, "function fresh() closed = false co = coroutine.create(function() local x <const> = 1"
@@ -198,7 +185,7 @@ static void set_hook_from_signal(int number) {
 
 /* lua_sethook may be called at any time: also while another thread is being noted. */
 TEST(a_signal_sets_hooks_of_threads_that_do_not_run) {
-    lua_State *L = open_cards(4 * MIB, RLUA_PROFILE_STOCK);
+    lua_State *L = open_tracked(4 * MIB, RLUA_PROFILE_STOCK);
     struct sigaction action;
     struct itimerval often = {{0, 100}, {0, 100}}, never = {{0, 0}, {0, 0}};
     int i, frame;
@@ -247,7 +234,7 @@ static void *fails_once(void *ud, void *block, size_t old, size_t size) {
 /* Errors in the middle: stacks that grow, tables that are rehashed, closures, strings, threads.
  * Each request fails in an interval of its own. */
 TEST(every_allocation_fails_in_the_middle) {
-    lua_State *L = open_cards(4 * MIB, RLUA_PROFILE_STOCK);
+    lua_State *L = open_tracked(4 * MIB, RLUA_PROFILE_STOCK);
     void *ud;
     int errors = 0, status = 1;
     long step = test_scale() > 1 ? 3 : 1;
@@ -295,7 +282,7 @@ static void *of_malloc(void *ud, void *block, size_t old, size_t size) {
 
 /* States without cards beside one with cards, and one whose memory lies in the other's region. */
 TEST(states_of_other_allocators_live_beside) {
-    lua_State *L = open_cards(8 * MIB, RLUA_PROFILE_STOCK), *beside, *inside;
+    lua_State *L = open_tracked(8 * MIB, RLUA_PROFILE_STOCK), *beside, *inside;
     void *ud;
     lua_Alloc alloc = lua_getallocf(L, &ud);
     static const char WORK[] = "t = t or {} for i = 1, 500 do t[i] = {i} end collectgarbage()"
@@ -328,7 +315,7 @@ TEST(states_of_other_allocators_live_beside) {
 TEST(a_region_serves_the_next_vm) {
     int round;
     for (round = 1; round <= 40; round++) {
-        lua_State *L = open_cards((size_t)(round % 3 + 1) * MIB, RLUA_PROFILE_STOCK);
+        lua_State *L = open_tracked((size_t)(round % 3 + 1) * MIB, RLUA_PROFILE_STOCK);
         run(L, "t = {} for i = 1, 300 do t[i] = coroutine.wrap(function() coroutine.yield(i) end)"
                " t[i]() end");
         CHECK_OK(rlua_snap(L));
@@ -352,7 +339,7 @@ static int end_object(lua_State *L) {
 
 /* A look at a metatable notes in it what it has not. In a restore nobody would undo that. */
 TEST(a_restore_notes_nothing_in_metatables) {
-    lua_State *L = open_cards(2 * MIB, RLUA_PROFILE_STOCK);
+    lua_State *L = open_tracked(2 * MIB, RLUA_PROFILE_STOCK);
     char *object;
     int i;
     ended = 0;

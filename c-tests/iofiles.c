@@ -5,24 +5,9 @@
  * count is skipped), files are read again through another handle.
  * Not here: userdata of other modules (guarded.c). */
 #include "descriptors.h"
+#include "folder.h"
 
-#include <dirent.h>
 #include <fcntl.h>
-
-static char folder[64];
-
-static void remove_folder(void) {
-    DIR *listing = opendir(folder);
-    struct dirent *entry;
-    char path[512];
-    if (!listing) return;
-    while ((entry = readdir(listing))) {
-        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        unlink(path);
-    }
-    closedir(listing);
-    rmdir(folder);
-}
 
 /* A VM with `path` (a scratch file), `text(path)` and `fds()`. */
 static int fds(lua_State *L) {
@@ -32,8 +17,7 @@ static int fds(lua_State *L) {
 
 static lua_State *open_io(size_t snapshots) {
     lua_State *L = open_vm(4 * MIB, snapshots);
-    snprintf(folder, sizeof folder, "/tmp/rlua-io-XXXXXX");
-    CHECK(mkdtemp(folder) != NULL);
+    make_folder("io");
     lua_register(L, "fds", fds);
     lua_pushfstring(L, "%s/file", folder);
     lua_setglobal(L, "path");

@@ -3,10 +3,9 @@
  * snaps, replaces the newest snapshot, rolls back to any, discards, collects, or does nothing. What
  * goes back has to be right in every run; at the end no descriptor and no process is left.
  * Not here: situations with a name (iofiles.c). */
-#include "harness.h"
-
-#include <dirent.h>
-#include <sys/wait.h>
+#include "descriptors.h"
+#include "folder.h"
+#include "random.h"
 
 #pragma GCC diagnostic ignored "-Woverlength-strings"
 static const char script[] =
@@ -14,49 +13,6 @@ static const char script[] =
     ;
 
 enum { SNAPSHOTS = 8, LEAST_STEPS = 1200 };
-
-static uint64_t random_state;
-static char folder[64];
-
-static unsigned random_below(unsigned bound) {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (unsigned)((random_state >> 16) % bound);
-}
-
-/* But for what the library itself opens to find written pages. */
-static int descriptors(void) {
-    DIR *listing = opendir("/proc/self/fd");
-    struct dirent *entry;
-    char path[300], target[256];
-    int count = 0;
-    if (!listing) return 0;
-    while ((entry = readdir(listing))) {
-        ssize_t length;
-        snprintf(path, sizeof path, "/proc/self/fd/%s", entry->d_name);
-        length = readlink(path, target, sizeof target - 1);
-        if (length <= 0) continue;
-        target[length] = '\0';
-        if (strncmp(target, "anon_inode:[userfaultfd]", 24) != 0 && !strstr(target, "/pagemap"))
-            count++;
-    }
-    closedir(listing);
-    return count;
-}
-
-static void remove_folder(void) {
-    DIR *listing = opendir(folder);
-    struct dirent *entry;
-    char path[512];
-    if (!listing) return;
-    while ((entry = readdir(listing))) {
-        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        unlink(path);
-    }
-    closedir(listing);
-    rmdir(folder);
-}
 
 static lua_State *open_script(void) {
     lua_State *L = open_vm(8 * MIB, SNAPSHOTS);
@@ -86,7 +42,7 @@ static int program(uint64_t seed, int may_go_back) {
     lua_State *L;
     int64_t frame = 0;
     int steps = 0, ended = 0;
-    random_state = seed * 0x9e3779b97f4a7c15u | 1;
+    random_seed(seed);
     L = open_script();
     while (!ended || steps < LEAST_STEPS) {
         unsigned kind = random_below(100);
@@ -116,8 +72,7 @@ static int program(uint64_t seed, int may_go_back) {
 
 static void in_a_folder(void (*job)(void)) {
     int before = descriptors();
-    snprintf(folder, sizeof folder, "/tmp/rlua-slices-XXXXXX");
-    CHECK(mkdtemp(folder) != NULL);
+    make_folder("slices");
     job();
     remove_folder();
     CHECK_EQ(descriptors(), before);

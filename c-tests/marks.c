@@ -2,20 +2,10 @@
  * Method: a write that needs one mark is made in an interval in which nothing else marks the same
  * bytes, in both copies of the virtual machine and in each phase of the collector. The nets see
  * that it was marked, and, where the mark is left out, that it was not (nets/mutants.py). */
-#include "harness.h"
+#include "tracked.h"
 
-static lua_State *open_cards(int32_t profile) {
-    const char *asked = getenv("RLUA_TRACKER");
-    rlua_Config config;
-    lua_State *L;
-    memset(&config, 0, sizeof config);
-    config.size = sizeof config;
-    config.memory_size = 8 * MIB;
-    config.max_snapshots = 4;
-    config.profile = profile;
-    config.tracker = asked && *asked ? RLUA_TRACKER_AUTO : RLUA_TRACKER_CARDS;
-    CHECK_OK(rlua_open(&config, &L));
-    luaL_openlibs(L);
+static lua_State *open_collecting(int32_t profile) {
+    lua_State *L = open_tracked(8 * MIB, profile);
     lua_gc(L, LUA_GCINC, 100, 100, 4);
     return L;
 }
@@ -93,7 +83,7 @@ static void all_writes(lua_State *L) {
 }
 
 TEST(scripts_write_alone) {
-    lua_State *L = open_cards(RLUA_PROFILE_STOCK);
+    lua_State *L = open_collecting(RLUA_PROFILE_STOCK);
     all_writes(L);
     with_budget(L);
     all_writes(L);
@@ -102,7 +92,7 @@ TEST(scripts_write_alone) {
 
 /* A hash part that is filled to its end: nodes move, and chains are linked anew. */
 TEST(keys_are_inserted_alone) {
-    lua_State *L = open_cards(RLUA_PROFILE_STOCK);
+    lua_State *L = open_collecting(RLUA_PROFILE_STOCK);
     char chunk[100];
     int i;
     lua_gc(L, LUA_GCSTOP);
@@ -122,7 +112,7 @@ static int copies_to_its_upvalue(lua_State *L) {
 }
 
 TEST(the_api_writes_alone) {
-    lua_State *L = open_cards(RLUA_PROFILE_STOCK);
+    lua_State *L = open_collecting(RLUA_PROFILE_STOCK);
     rlua_Ref reference, other;
     int i, number;
     lua_gc(L, LUA_GCSTOP);
@@ -183,7 +173,7 @@ static int named(lua_State *L) {
 /* The list of pointers that are keys, or have names. */
 TEST(pointers_are_met_alone) {
     static char objects[40];
-    lua_State *L = open_cards(RLUA_PROFILE_DETERMINISTIC);
+    lua_State *L = open_collecting(RLUA_PROFILE_DETERMINISTIC);
     int i;
     lua_gc(L, LUA_GCSTOP);
     lua_newtable(L);
@@ -223,7 +213,7 @@ static const char *const IN_EACH_PHASE[] = {
 };
 
 TEST(the_collector_writes_alone_incremental) {
-    lua_State *L = open_cards(RLUA_PROFILE_STOCK);
+    lua_State *L = open_collecting(RLUA_PROFILE_STOCK);
     size_t op;
     int n = 1, cycles = 0;
     run(L, "tables, black, finalized = {}, {}, {__gc = function() end} for i = 1, 8000 do"
@@ -268,7 +258,7 @@ TEST(the_collector_writes_alone_incremental) {
 
 /* An emergency collection calls no finalizer: what dies joins those that wait. */
 TEST(objects_join_those_that_wait_for_their_finalizer) {
-    lua_State *L = open_cards(RLUA_PROFILE_STOCK);
+    lua_State *L = open_collecting(RLUA_PROFILE_STOCK);
     int n;
     run(L, "calls, finalized = 0, {__gc = function() calls = calls + 1 end} gone = {}"
            " for i = 1, 60 do gone[i] = setmetatable({}, finalized) end collectgarbage()");
@@ -289,7 +279,7 @@ TEST(objects_join_those_that_wait_for_their_finalizer) {
 
 /* Upvalues of a thread that died before their closures did: each alone. */
 TEST(upvalues_of_a_dead_thread_are_unlinked_alone) {
-    lua_State *L = open_cards(RLUA_PROFILE_STOCK);
+    lua_State *L = open_collecting(RLUA_PROFILE_STOCK);
     int n;
     run(L, "co = coroutine.create(function() coroutine.yield() local a, b, c = 1, 2, 3"
            " local fa, fb, fc = function() return a end, function() return b end,"
@@ -308,7 +298,7 @@ TEST(upvalues_of_a_dead_thread_are_unlinked_alone) {
 
 /* The string table shrinks. */
 TEST(many_strings_come_and_go) {
-    lua_State *L = open_cards(RLUA_PROFILE_STOCK);
+    lua_State *L = open_collecting(RLUA_PROFILE_STOCK);
     int n;
     run(L, "t = {} for i = 1, 20000 do t[i] = 'string ' .. i end t = nil");
     for (n = 0; n < 3000; n++) {
@@ -320,7 +310,7 @@ TEST(many_strings_come_and_go) {
 }
 
 TEST(the_collector_writes_alone_generational) {
-    lua_State *L = open_cards(RLUA_PROFILE_STOCK);
+    lua_State *L = open_collecting(RLUA_PROFILE_STOCK);
     int n;
     run(L, "old, finalized = {}, {__gc = function() end} for i = 1, 600 do old[i] = {} end"
            " weak_values = setmetatable({}, {__mode = 'v'})"
