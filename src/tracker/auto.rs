@@ -154,8 +154,8 @@ impl Auto {
         change
     }
 
-    /// Watches from here on; where the kernel refuses, pages are compared.
-    unsafe fn start_watch(&mut self, live: Live, scope: &PageSet) {
+    /// Watches from here on; where the kernel refuses, pages are compared. Answers which it is.
+    unsafe fn start_watch(&mut self, live: Live, scope: &PageSet) -> Choice {
         if self.watch.is_none() {
             // SAFETY: the contract of new().
             self.watch = unsafe { Uffd::watch(self.base, self.reserved_bytes) }.ok();
@@ -163,11 +163,12 @@ impl Auto {
         let watch = self.watch.as_mut();
         // SAFETY: the caller's contract.
         let begun = watch.is_some_and(|watch| unsafe { watch.begin(live, scope) }.is_ok());
-        if !begun {
-            let lasting = written::probe().is_err_and(|refusal| !refusal.passing);
-            self.wait = if lasting { NEVER } else { RETRY_AFTER };
-            self.choice = Choice::Compare;
+        if begun {
+            return Choice::Watch;
         }
+        let lasting = written::probe().is_err_and(|refusal| !refusal.passing);
+        self.wait = if lasting { NEVER } else { RETRY_AFTER };
+        Choice::Compare
     }
 
     /// Adds the noted pages that may have been written.
@@ -207,21 +208,22 @@ impl Auto {
             self.pages = opaque.whole_pages;
             return;
         }
-        let before = self.choice;
         let choice = self.learn(opaque.whole_pages);
         // SAFETY: the caller's contract.
-        unsafe {
-            match (before, choice, &mut self.watch) {
-                (Choice::Watch, Choice::Compare, Some(watch)) => watch.end(live),
+        self.choice = unsafe {
+            match (self.choice, choice, &mut self.watch) {
+                (Choice::Watch, Choice::Compare, Some(watch)) => {
+                    watch.end(live);
+                    choice
+                }
                 (Choice::Compare, Choice::Watch, _) if opaque.noted => {
                     self.start_watch(live, scope)
                 }
                 // Which pages these are is known the next time.
-                (Choice::Compare, Choice::Watch, _) => return,
-                _ => {}
+                (Choice::Compare, Choice::Watch, _) => Choice::Compare,
+                _ => choice,
             }
-        }
-        self.choice = choice;
+        };
         if self.choice == Choice::Watch && !self.is_watching() {
             self.wait = self.wait.max(RETRY_AFTER);
             self.choice = Choice::Compare;
