@@ -329,7 +329,7 @@ fn write_arena_header() -> Result<(), Box<dyn Error>> {
         ("SHAPES", classes::SHAPES),
         ("MAX_SMALL", classes::MAX_SMALL),
         ("MAX_UNITS", classes::MAX_UNITS),
-        ("KIND_USERDATA", layout::KIND_USERDATA),
+        ("TAG_USERDATA", layout::TAG_USERDATA),
         ("HEADER_BYTES", size_of::<Header>()),
         ("OPAQUE", usize::from(layout::OPAQUE)),
         ("HEADER_MAP", offset_of!(Header, map)),
@@ -341,6 +341,8 @@ fn write_arena_header() -> Result<(), Box<dyn Error>> {
         ("SLAB_FREE", offset_of!(Slab, free)),
         ("SLAB_USED", offset_of!(Slab, used)),
         ("SLAB_NEXT", offset_of!(Slab, next)),
+        ("SLAB_KINDS", layout::SLAB_KINDS),
+        ("TAG_HOST", layout::TAG_HOST),
     ] {
         writeln!(text, "#define ARENA_{name} {value}")?;
     }
@@ -348,12 +350,14 @@ fn write_arena_header() -> Result<(), Box<dyn Error>> {
     for eighths in 0..=classes::MAX_SMALL / 8 {
         writeln!(text, "  {},", classes::class_for(8 * eighths))?;
     }
-    text += "};\n/* Bytes of a block, and where in the slab the last one ends. */\n";
-    text += "typedef struct ArenaShape { uint16_t size, end; } ArenaShape;\n";
+    text += "};\n/* Bytes of a block, where in the slab the last one ends and the first begins, and what\n";
+    text += "divides by the size. */\n";
+    text += "typedef struct ArenaShape { uint16_t size, end, first, reciprocal; } ArenaShape;\n";
     text += "static const ArenaShape ARENA_SHAPE[] = {\n";
     for number in 0..classes::SHAPES {
-        let classes::Shape { size, end } = classes::shape(number as u16);
-        writeln!(text, "  {{{size}, {end}}},")?;
+        let shape = classes::shape(number as u16);
+        let classes::Shape { size, end, first, reciprocal } = shape;
+        writeln!(text, "  {{{size}, {end}, {first}, {reciprocal}}},")?;
     }
     text += "};\n";
     Ok(write_if_different(&generated_folder()?.join("arena.h"), text.as_bytes())?)

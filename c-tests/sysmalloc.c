@@ -401,6 +401,8 @@ static void kept_by_the_host(void) {
 }
 
 static void history(void) {
+    rlua_Checksum checksum;
+    lua_State *copy;
     rlua_Info info;
     size_t count;
     int i;
@@ -451,6 +453,12 @@ static void history(void) {
         TRY(rlua_snap(L));
     }
     TRY(rlua_check(L));
+    TRY(rlua_checksum(L, &checksum));
+    TRY_REFUSED(rlua_save(L, NULL, NULL), RLUA_NULL_ARG);
+    TRY_REFUSED(rlua_save_buffer(L, NULL, 0, &count), RLUA_UNSAVABLE);
+    TRY_REFUSED(rlua_clone(L, &copy), RLUA_UNSAVABLE);
+    TRY_REFUSED(rlua_load(NULL, NULL, NULL, &copy), RLUA_NULL_ARG);
+    TRY_REFUSED(rlua_load_buffer(NULL, "", 0, &copy), RLUA_BAD_IMAGE);
     TRY(rlua_remove_participant(L, &participant, NULL));
 #ifdef RLUA_VERSION
     TRY(rlua_recover(L));

@@ -240,6 +240,17 @@ CALL(newenv, rlua_newenv(L, RLUA_LIB_SANDBOX))
 static uint64_t any_units;
 CALL(set_budget, rlua_set_budget(L, RLUA_NO_BUDGET))
 CALL(budget_left, rlua_budget_left(L, &any_units))
+static rlua_Checksum any_checksum;
+static int no_writer(void *ud, const void *bytes, size_t length) {
+    (void)ud, (void)bytes, (void)length;
+    return 0;
+}
+CALL(save, rlua_save(L, no_writer, NULL))
+CALL(save_buffer, rlua_save_buffer(L, NULL, 0, &any_size))
+CALL(load, (rlua_load(NULL, NULL, NULL, &any_thread), NO_STATUS))
+CALL(load_buffer, (rlua_load_buffer(NULL, "", 0, &any_thread), NO_STATUS))
+CALL(checksum, rlua_checksum(L, &any_checksum))
+CALL(clone, rlua_clone(L, &any_thread))
 CALL(loadbuffer, rlua_loadbuffer(L, "return", 6, "=x", "t"))
 CALL(call, rlua_call(L, 0, 0, 0))
 CALL(getglobal, rlua_getglobal(L, "n"))
@@ -339,7 +350,8 @@ static const Function functions[] = {
     ROW(toresource), ROW(closeresource), ROW(add_participant), ROW(remove_participant),
 #ifdef RLUA_VERSION
     ROW(newest_frame), LEFT_OUT(recover), ROW(error), ROW(argerror), ROW(register),
-    ROW(register_pointer), ROW(set_time), ROW(config_digest), ROW(newenv), ROW(set_budget),
+    ROW(register_pointer), ROW(set_time), ROW(config_digest), ROW(newenv), ROW(save),
+    ROW(save_buffer), ROW(load), ROW(load_buffer), ROW(checksum), ROW(clone), ROW(set_budget),
     ROW(budget_left),
 #endif
 };

@@ -226,6 +226,18 @@ typedef enum rlua_Status {
    */
   RLUA_PARTICIPANT = 14,
   /**
+   * The image is damaged, or none, or of another version; or its key is another.
+   */
+  RLUA_BAD_IMAGE = 15,
+  /**
+   * The state has something that an image cannot have, or that this process has no name for.
+   */
+  RLUA_UNSAVABLE = 16,
+  /**
+   * The writer of an image refused, or there is no room.
+   */
+  RLUA_STREAM = 17,
+  /**
    * Lua: a runtime error.
    */
   RLUA_ERR_RUN = 64,
@@ -254,6 +266,31 @@ typedef enum rlua_Status {
    */
   RLUA_BUDGET = 70,
 } rlua_Status;
+
+/**
+ * A name in images, and what it stands for in this process. One of three:
+ * - `function`: a C function that the saving VM has by rlua_register;
+ * - `host`, and `pointer`: a function of rlua_pushfunction, and its `ud`;
+ * - `pointer` alone: an address that the saving VM has by rlua_register_pointer.
+ */
+typedef struct rlua_Name {
+  /**
+   * NULL in the last of a list.
+   */
+  const char *name;
+  /**
+   * A C function, or NULL.
+   */
+  lua_CFunction function;
+  /**
+   * A host function, or NULL.
+   */
+  rlua_HostFunction host;
+  /**
+   * An address, or what a host function gets as its `ud`.
+   */
+  void *pointer;
+} rlua_Name;
 
 /**
  * How a VM is made. Fill with zeros, set `size`, then what differs from the default.
@@ -329,6 +366,16 @@ typedef struct rlua_Config {
    * 0.
    */
   int32_t reserved;
+  /**
+   * 32 bytes, a secret of those who exchange images, or NULL. Borrowed for the call. Images that
+   * the VM saves carry a hash that only who has the key can make, and only such are loaded.
+   */
+  const uint8_t *image_key;
+  /**
+   * What the names in images stand for, or NULL: the last has a NULL name. Borrowed for the
+   * call.
+   */
+  const struct rlua_Name *names;
 } rlua_Config;
 
 /**
@@ -473,6 +520,30 @@ typedef struct rlua_Participant {
    */
   void (*discard)(void *ud, void *token);
 } rlua_Participant;
+
+/**
+ * Takes `length` bytes of an image, which comes in a few parts, in order.
+ *
+ * @return  0 to go on; anything else ends the save with RLUA_STREAM.
+ */
+typedef int (*rlua_Writer)(void *ud, const void *bytes, size_t length);
+
+/**
+ * Fills `bytes` with the next `length` bytes of an image.
+ *
+ * @return  How many there are: fewer than `length` at the end alone.
+ */
+typedef size_t (*rlua_Reader)(void *ud, void *bytes, size_t length);
+
+/**
+ * 128 bits that stand for the state of a VM: see rlua_checksum.
+ */
+typedef struct rlua_Checksum {
+  /**
+   * In the same order on every machine.
+   */
+  uint8_t bytes[16];
+} rlua_Checksum;
 
 #ifdef __cplusplus
 extern "C" {
@@ -1491,6 +1562,94 @@ int rlua_set_time(lua_State *L, int64_t seconds, uint32_t nanoseconds);
  *                is of luaL_newstate, whose seed is random.
  */
 int rlua_config_digest(lua_State *L, uint64_t *digest);
+
+/**
+ * Saves the whole state of an idle VM: globals, closures, coroutines in the middle of a call,
+ * userdata, what the collector is about to do. Nothing changes, neither the state nor a snapshot.
+ * A VM that is loaded from it, in any process, does from then on what this one does: the same
+ * values, the same order of `pairs`, the same collection at the same instruction.
+ *
+ * What lies outside has to have a name: functions of the libraries do, others by rlua_register,
+ * rlua_register_pointer and the name of rlua_pushfunction. Refused are resources, guarded
+ * userdata, open files, and userdata and rlua_alloc blocks with pointers into the VM. Participants
+ * and what they keep are not part of an image. docs/FORMAT.md describes the bytes.
+ *
+ * Cost: about three copies of the used bytes, and as much memory once during the call.
+ *
+ * @param L       A thread of the VM.
+ * @param writer  Called a few times, when the state has been read.
+ * @param ud      The writer's.
+ * @return        RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, NO_MEMORY, UNSAVABLE with a
+ *                sentence that says what and where, STREAM (the writer ended it).
+ */
+int rlua_save(lua_State *L, rlua_Writer writer, void *ud);
+
+/**
+ * Saves into a buffer, as rlua_save does.
+ *
+ * @param buffer  Room for `size` bytes; NULL, with a size of 0, to ask for the length alone.
+ * @param length  Receives the image's length, also where there is no room.
+ * @return        As rlua_save; STREAM, and nothing is written, where the buffer is too small.
+ */
+int rlua_save_buffer(lua_State *L, void *buffer, size_t size, size_t *length);
+
+/**
+ * Makes a VM from an image. Whatever the bytes are, the answer is a VM or a sentence that says
+ * what is wrong and where; memory is bounded by `memory_size`. What is not verified is the code of
+ * scripts: Lua has no verifier of it, so an image of strangers is as dangerous as a binary chunk.
+ * With `image_key` only images are loaded that somebody who has the key saved; without it damage
+ * is found, not malice.
+ *
+ * Cost: a copy of the image, its hash, and the proof of the heap, which is what rlua_check does.
+ *
+ * @param config  `memory_size` bounds the image's own limit; `max_snapshots`, `tracker`,
+ *                `image_key` and `names` count, the rest is the image's. NULL for the defaults.
+ *                Borrowed for the call.
+ * @param reader  Called until the image is whole, not beyond it.
+ * @param ud      The reader's.
+ * @param out     Receives the main thread, to be closed with lua_close, or NULL after an error.
+ * @return        RLUA_OK, or NULL_ARG, BAD_CONFIG (also a limit that is too small for the image),
+ *                BAD_IMAGE, UNSAVABLE (a name that this process does not have), UNSUPPORTED,
+ *                NO_MEMORY. rlua_last_error(NULL) gives the sentence.
+ */
+int rlua_load(const struct rlua_Config *config, rlua_Reader reader, void *ud, lua_State **out);
+
+/**
+ * Makes a VM from an image in memory, as rlua_load does.
+ *
+ * @param image   `length` bytes, or more: what comes behind the image is not looked at.
+ */
+int rlua_load_buffer(const struct rlua_Config *config,
+                     const void *image,
+                     size_t length,
+                     lua_State **out);
+
+/**
+ * The checksum of an idle VM's state: the same for the same state on every machine, in every
+ * process, whatever was rolled back before; another for any difference that a script could ever
+ * see, but by chance (BLAKE3). Not covered is what lies outside: blocks of guarded userdata, the
+ * ids of resources, open files, pointers without a name, which all count as the same.
+ *
+ * Cost: as rlua_save.
+ *
+ * @param L    A thread of the VM.
+ * @param out  Receives the checksum.
+ * @return     RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, NO_MEMORY.
+ */
+int rlua_checksum(lua_State *L, struct rlua_Checksum *out);
+
+/**
+ * Makes a second VM with the same state, for another thread, a look-ahead, a spectator: what
+ * rlua_save and rlua_load give, without a hash and a proof. Refused is what rlua_save refuses.
+ * Its history is empty and keeps as many snapshots; participants are not copied.
+ *
+ * Cost: about four copies of the used bytes.
+ *
+ * @param L    A thread of the VM.
+ * @param out  Receives the clone's main thread, to be closed with lua_close, or NULL.
+ * @return     RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, NO_MEMORY, UNSAVABLE.
+ */
+int rlua_clone(lua_State *L, lua_State **out);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -4,12 +4,14 @@
 
 mod flaw;
 mod host;
+mod image;
 mod sentence;
 mod status;
 mod text;
 
 pub use flaw::Flaw;
 pub use host::HostError;
+pub use image::ImageError;
 pub use sentence::Sentence;
 pub use status::Status;
 use std::fmt;
@@ -82,6 +84,7 @@ pub enum Error {
     BadArg { function: &'static str, why: &'static str },
     Lua { function: &'static str, status: Status, text: Text<160> },
     Host(HostError),
+    Image(ImageError),
 }
 
 impl Error {
@@ -117,6 +120,7 @@ impl Error {
             Error::BadArg { .. } => Status::BadArg,
             Error::Lua { status, .. } => *status,
             Error::Host(error) => error.status(),
+            Error::Image(error) => error.status(),
         }
     }
 }
@@ -230,6 +234,7 @@ impl fmt::Display for Error {
             Error::BadArg { function, why } => write!(f, "{function}: {why}; nothing was done"),
             Error::Lua { function, text, .. } => write!(f, "{function}: {text}"),
             Error::Host(error) => error.fmt(f),
+            Error::Image(error) => error.fmt(f),
         }
     }
 }
@@ -248,6 +253,12 @@ impl From<Flaw> for Error {
 impl From<HostError> for Error {
     fn from(error: HostError) -> Error {
         Error::Host(error)
+    }
+}
+
+impl From<ImageError> for Error {
+    fn from(error: ImageError) -> Error {
+        Error::Image(error)
     }
 }
 

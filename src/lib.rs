@@ -7,6 +7,7 @@
 //! ```text
 //! 7 ffi         the C ABI: NULL checks, busy, poison, panic guard, codes
 //! 6 vm          Vm: owns the parts; orders capture and restore
+//! 5 image       the format of saved states
 //! 4 resource    handles, deferred release
 //! 3 lua         bindings to the one C unit      snapshot   history, undo logs
 //! 2 arena       the allocator                   tracker    which pages were written
@@ -20,6 +21,7 @@ pub mod cards;
 pub mod digits;
 pub mod error;
 pub mod ffi;
+pub mod image;
 pub mod lua;
 pub mod pages;
 pub mod region;

@@ -28,7 +28,7 @@ fn plain(text: &str) -> String {
 }
 
 /// Names that C and Rust write differently, as Rust writes them.
-const C_TYPES: [(&str, &str); 25] = [
+const C_TYPES: [(&str, &str); 26] = [
     ("double", "f64"),
     ("double *", "*mut f64"),
     ("lua_State *", "*mut lua_State"),
@@ -36,6 +36,7 @@ const C_TYPES: [(&str, &str); 25] = [
     ("const rlua_Hooks *", "*const Hooks"),
     ("const Method *", "*const Method"),
     ("const rlua_Birth *", "*const Birth"),
+    ("const rlua_Outward *", "*const Outward"),
     ("const char *", "*const c_char"),
     ("char *", "*mut c_char"),
     ("const char **", "*mut *const c_char"),
@@ -229,6 +230,7 @@ fn constants_are_the_same_in_c_and_in_rust() {
         ("CHECK_CORRUPT", CHECK_CORRUPT as i64),
         ("CHECK_NO_MEMORY", CHECK_NO_MEMORY as i64),
         ("CHECK_ROOM", CHECK_ROOM as i64),
+        ("PATH_ROOM", PATH_ROOM as i64),
     ];
     assert_eq!(c, rust.map(|(name, value)| (name.to_owned(), value)).into());
 }
@@ -245,7 +247,7 @@ fn a_difference_is_seen() {
         ("lua_State *main, size_t used_bytes,", "lua_State *main,"),
         ("int (*same)(lua_State *L,", "int (*same)(const char *L,"),
         ("const char *name;\n  rlua_HostFunction", "char *name;\n  rlua_HostFunction"),
-        ("(void *ud, const void *address);", "(const void *address, void *ud);"),
+        ("(void *ud, const void *address,", "(const void *address, void *ud,"),
     ];
     for (from, to) in changes {
         assert!(header.contains(from), "{from}");

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 /// Every Rust source of the C API, in the header's order.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     "error/status.rs",
     "ffi/status.rs",
     "ffi/life.rs",
@@ -16,6 +16,7 @@ const SOURCES: [&str; 9] = [
     "ffi/resources.rs",
     "ffi/participants.rs",
     "ffi/determinism.rs",
+    "ffi/images.rs",
 ];
 
 /// The C functions stand before this one, in this order of files.

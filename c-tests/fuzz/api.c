@@ -374,6 +374,27 @@ API(set_budget) {
     uint64_t units = (uint64_t)below(&R, 20000);
     return rlua_set_budget(L, one_in(&R, 3) ? units : RLUA_NO_BUDGET);
 }
+static int any_writer(void *unused, const void *bytes, size_t length) {
+    (void)unused, (void)bytes, (void)length;
+    return one_in(&R, 3);
+}
+API(save) { return rlua_save(L, one_in(&R, 25) ? NULL : any_writer, NULL); }
+API(save_buffer) {
+    size_t length;
+    return rlua_save_buffer(L, NULL, 0, POINTER(&length));
+}
+API(load) { (void)L; return rlua_load(NULL, NULL, NULL, NULL); }
+API(load_buffer) {
+    lua_State *made = L;
+    return rlua_load_buffer(NULL, POINTER("rluaIMG"), 7, POINTER(&made));
+}
+API(checksum) { rlua_Checksum sum; return rlua_checksum(L, POINTER(&sum)); }
+API(clone) {
+    lua_State *made = NULL;
+    int status = rlua_clone(L, POINTER(&made));
+    if (made != NULL) lua_close(made);
+    return status;
+}
 API(budget_left) { uint64_t units; return rlua_budget_left(L, POINTER(&units)); }
 static const char *const scripts[] = {
     "return 1", "return inside and inside()", "x = {} for i = 1, 300 do x[i] = {i} end",
@@ -689,6 +710,9 @@ static const Function functions[] = {
     ROW(snap_frame, IDLE | PUSH, 0, 0), ROW(rollback, IDLE | PUSH, ANY, 0),
     ROW(rollback_to, IDLE | PUSH, ANY, 0), ROW(discard_before, IDLE | PUSH, 0, 0),
     ROW(set_max_snapshots, IDLE | PUSH, 0, 0), ROW(snapshot_count, PUSH, 0, 0),
+    ROW(save, IDLE | PUSH, 0, 0), ROW(save_buffer, IDLE | PUSH, 0, 0),
+    ROW(load, PUSH, 0, 0), ROW(load_buffer, PUSH, 0, 0), ROW(checksum, IDLE | PUSH, 0, 0),
+    ROW(clone, IDLE | PUSH, 0, 0),
     ROW(newenv, PUSH, 1, 0), ROW(set_budget, PUSH, 0, 0), ROW(budget_left, PUSH, 0, 0),
     ROW(openlibs, PUSH, 0, 0), ROW(loadbuffer, PUSH, 1, 0), ROW(call, 0, ANY, ANY),
     ROW(getglobal, PUSH, 1, 0), ROW(setglobal, 0, 0, 1), ROW(getfield, PUSH, 1, 0),
@@ -723,6 +747,7 @@ static int is_known(int status) {
         case RLUA_BAD_CONFIG: case RLUA_UNSUPPORTED: case RLUA_BAD_ARG: case RLUA_STALE:
         case RLUA_PARTICIPANT: case RLUA_ERR_RUN: case RLUA_ERR_SYNTAX: case RLUA_ERR_MEM:
         case RLUA_ERR_ERR: case RLUA_ERR_FILE: case RLUA_YIELD: case RLUA_BUDGET:
+        case RLUA_BAD_IMAGE: case RLUA_UNSAVABLE: case RLUA_STREAM:
             return 1;
         default: return 0; /* POISONED and CORRUPT are findings */
     }

@@ -2,7 +2,8 @@
 //! one.
 
 use super::Arena;
-use super::classes::shape;
+use super::classes::{Shape, shape};
+use super::kinds;
 use super::layout::*;
 
 impl Arena {
@@ -31,7 +32,8 @@ impl Arena {
         // SAFETY: `run` is between the first run and the top (the caller); neighbours are followed
         // where they lie there too.
         unsafe {
-            if !run.is_multiple_of(GRAIN) || self.is_free(run) {
+            if !run.is_multiple_of(GRAIN) || matches!(self.run_kind(run), kinds::FREE | kinds::SLAB)
+            {
                 return None;
             }
             let (stride, before) = (self.stride(run), (*self.head(run)).prev_stride as usize);
@@ -50,9 +52,10 @@ impl Arena {
         // SAFETY: the slab is one of ours (the caller); free blocks lie in it (A2).
         unsafe {
             let slab = self.slab(at).read();
-            let size = shape(slab.shape).size as usize;
-            let handed_out = place >= SLAB_FIRST && place < slab.fresh as usize;
-            if !handed_out || !(place - SLAB_FIRST).is_multiple_of(size) {
+            let Shape { size, first, .. } = shape(slab.shape);
+            let (size, first) = (size as usize, first as usize);
+            let handed_out = place >= first && place < slab.fresh as usize;
+            if !handed_out || !(place - first).is_multiple_of(size) {
                 return None;
             }
             let mut free = slab.free as usize;

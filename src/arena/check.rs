@@ -5,6 +5,7 @@
 
 use super::Arena;
 use super::classes::{Shape, list_of_shape, shape, units_of_shape};
+use super::kinds::{self, KIND_MASK};
 use super::layout::*;
 use super::runs::bin_of;
 use crate::error::Flaw;
@@ -115,7 +116,20 @@ impl Arena {
     unsafe fn check_slabs(&self, header: &Header, runs: &[usize]) -> Found<()> {
         let is_run = |offset: usize| runs.binary_search(&offset).is_ok();
         ensure!(is_run(header.map as usize), "A2: the slab map is no run");
+        // SAFETY: the walk found these runs.
+        let count =
+            |kind| runs.iter().filter(|&&run| unsafe { self.run_kind(run) } == kind).count();
+        // SAFETY: a run.
+        let is_map = unsafe { self.run_kind(header.map as usize) } == kinds::MAP;
+        ensure!(
+            is_map && count(kinds::MAP) == 1 && count(KIND_MASK) == 0,
+            "K1: the slab map is another kind of run, or there are two"
+        );
+        // SAFETY: the map is a run, which has to hold as many bytes as it has units.
+        let map_room = unsafe { self.stride(header.map as usize) } - HEAD;
+        ensure!(header.map_units as usize <= map_room, "A2: the slab map is longer than its run");
         let (mut open, mut unit, mut counts) = (0, 0, [0; LISTS]);
+        let mut slabs = 0;
         // SAFETY: the map has `map_units` bytes; slabs are followed only where a run starts.
         unsafe {
             while unit < header.map_units as usize {
@@ -132,10 +146,12 @@ impl Arena {
                 }
                 ensure!(is_run(at), "A2: slab {at:#x} is no run");
                 unit += self.check_slab(header, at)?;
+                slabs += 1;
                 open += self.has_room(at) as usize;
                 counts[list_of_shape((*self.slab(at)).shape)] += 1;
             }
             ensure!(counts == header.slab_counts, "A2: slabs are miscounted");
+            ensure!(slabs == count(kinds::SLAB), "K1: a slab is not in the map");
             for class in 0..LISTS {
                 let (mut at, mut prev) = (header.slabs[class] as usize, 0);
                 while at != 0 {
@@ -161,7 +177,12 @@ impl Arena {
     /// Verifies that all of an opaque run is in the map; answers its units.
     unsafe fn check_opaque(&self, at: usize) -> Found<usize> {
         // SAFETY: the run is one of ours (the caller).
-        let units = unsafe { self.stride(at) } / UNIT;
+        let (stride, kind) = unsafe { (self.stride(at), self.run_kind(at)) };
+        let units = stride / UNIT;
+        ensure!(
+            stride.is_multiple_of(UNIT) && kind < kinds::SLAB,
+            "C3: the map says that run {at:#x} is opaque"
+        );
         for unit in 0..units {
             // SAFETY: as above.
             let opaque = unsafe { self.is_opaque(at + unit * UNIT) };
@@ -181,7 +202,7 @@ impl Arena {
         // SAFETY: the slab is a run, so its header and blocks are in the used part.
         unsafe {
             let slab = self.slab(at).read();
-            let Shape { size, end } = shape(slab.shape);
+            let Shape { size, end, first, .. } = shape(slab.shape);
             let units = units_of_shape(slab.shape);
             ensure!(self.stride(at) >= units * UNIT, "A2: slab {at:#x} is cut short");
             for place in 0..units {
@@ -189,9 +210,9 @@ impl Arena {
                 let opaque = if list_of_shape(slab.shape) >= CLASSES { OPAQUE } else { 0 };
                 ensure!(tag == opaque | (place as u8 + 1), "A2: the map cuts slab {at:#x}");
             }
-            let (size, end) = (size as usize, end as usize);
+            let (size, end, first) = (size as usize, end as usize, first as usize);
             let on_grid = |offset: usize| {
-                offset >= SLAB_FIRST && offset < end && (offset - SLAB_FIRST).is_multiple_of(size)
+                offset >= first && offset < end && (offset - first).is_multiple_of(size)
             };
             let fresh = slab.fresh as usize;
             ensure!(fresh == end || on_grid(fresh), "A2: slab {at:#x}: fresh part");
@@ -207,9 +228,20 @@ impl Arena {
                 free = self.base.add(at + free).cast::<u16>().read() as usize;
             }
             ensure!(
-                (fresh - SLAB_FIRST) / size - listed == slab.used as usize,
+                (fresh - first) / size - listed == slab.used as usize,
                 "A2: slab {at:#x} does not count its blocks"
             );
+            ensure!(self.run_kind(at) == kinds::SLAB, "K1: slab {at:#x} is another kind of run");
+            for place in (first..fresh).step_by(size).filter(|place| !seen[place / 8]) {
+                let kind = self.kind_in(self.slab(at), place);
+                let opaque = list_of_shape(slab.shape) >= CLASSES;
+                ensure!(
+                    (kinds::OBJECT..kinds::SLAB).contains(&kind)
+                        && (opaque || !matches!(kind, kinds::THREAD | kinds::HOST)),
+                    "K1: the block at {:#x} has no kind, or another than its slab is for",
+                    at + place
+                );
+            }
             Ok(units)
         }
     }

@@ -4,7 +4,7 @@
 //! Steps of 8 fit Lua well: a table is 56 bytes, a closure of one upvalue 40, an upvalue 40. The
 //! first slabs of a class are short, so that a VM of 100 KiB is not half empty slabs.
 
-use super::layout::{CLASSES, HEAD, SLAB_FIRST, UNIT};
+use super::layout::{CLASSES, GRAIN, HEAD, SLAB_KINDS, UNIT};
 
 /// The largest small block.
 pub const MAX_SMALL: usize = 512;
@@ -23,6 +23,23 @@ pub struct Shape {
     pub size: u16,
     /// Offset in the slab where the last block ends.
     pub end: u16,
+    /// Offset in the slab where the first block begins.
+    pub first: u16,
+    /// Divides by the size: see [`Shape::index`].
+    pub reciprocal: u16,
+}
+
+impl Shape {
+    /// Which of a slab's blocks begins at `place`.
+    #[inline(always)]
+    pub fn index(self, place: usize) -> usize {
+        (place.wrapping_sub(self.first as usize) * self.reciprocal as usize) >> 16
+    }
+
+    /// How many blocks the slab has.
+    pub fn blocks(self) -> usize {
+        (self.end - self.first) as usize / self.size as usize
+    }
 }
 
 /// How many shapes there are.
@@ -67,7 +84,7 @@ pub fn units_of_shape(number: u16) -> usize {
 pub fn next_shape(list: usize, slabs: u32) -> u16 {
     let (class, opaque) = (list & (CLASSES - 1), list & CLASSES);
     let size = SIZE[class & (CLASSES - 1)] as usize;
-    let short = if 2 * size + SLAB_FIRST + HEAD <= UNIT { 1 } else { 2 };
+    let short = if 2 * size + SLAB_KINDS + GRAIN + HEAD <= UNIT { 1 } else { 2 };
     let full = if size <= 64 {
         1
     } else if size <= 128 {
@@ -97,15 +114,26 @@ const fn sizes() -> [u16; CLASSES] {
     sizes
 }
 
+/// Bytes of the kinds of so many blocks.
+const fn kinds_bytes(blocks: usize) -> usize {
+    blocks.div_ceil(2).next_multiple_of(GRAIN)
+}
+
 const fn shapes() -> [Shape; SHAPES] {
-    let mut shapes = [Shape { size: 0, end: 0 }; SHAPES];
+    let mut shapes = [Shape { size: 0, end: 0, first: 0, reciprocal: 0 }; SHAPES];
     let mut number = 0;
     while number < SHAPES {
         let size = SIZE[number % CLASSES];
         // The last bytes of a slab's stride are the head of the run behind it.
-        let room = (number / CLASSES + 1) * UNIT - HEAD - SLAB_FIRST;
-        let end = SLAB_FIRST as u16 + room as u16 / size * size;
-        shapes[number] = Shape { size, end };
+        let room = (number / CLASSES + 1) * UNIT - HEAD - SLAB_KINDS;
+        let mut blocks = room / size as usize;
+        while blocks * size as usize + kinds_bytes(blocks) > room {
+            blocks -= 1;
+        }
+        let first = (SLAB_KINDS + kinds_bytes(blocks)) as u16;
+        let end = first + blocks as u16 * size;
+        let reciprocal = (1u32 << 16).div_ceil(size as u32) as u16;
+        shapes[number] = Shape { size, end, first, reciprocal };
         number += 1;
     }
     shapes
@@ -142,14 +170,19 @@ mod tests {
         for (class, &bytes) in SIZE.iter().enumerate() {
             for slabs in [0, 1, SHORT_SLABS, 1000] {
                 let number = next_shape(class, slabs);
-                let Shape { size, end } = shape(number);
+                let Shape { size, end, first, .. } = shape(number);
                 assert_eq!((list_of_shape(number), size), (class, bytes));
                 let opaque = next_shape(class + CLASSES, slabs);
                 assert_eq!(list_of_shape(opaque), class + CLASSES);
                 assert_eq!(shape(opaque).end, shape(number).end);
                 assert_eq!(units_of_shape(opaque), units_of_shape(number));
+                let places = (first..end).step_by(size as usize);
+                for (index, place) in places.enumerate() {
+                    assert_eq!(shape(number).index(place as usize), index);
+                }
+                assert!(first as usize >= SLAB_KINDS + shape(number).blocks().div_ceil(2));
                 let bytes = units_of_shape(number) * UNIT;
-                assert!((end as usize - SLAB_FIRST) / size as usize >= 2, "class of {size}");
+                assert!(shape(number).blocks() >= 2, "class of {size}");
                 assert!(end as usize <= bytes - HEAD);
                 let least = if slabs >= SHORT_SLABS { 87 } else { 70 };
                 assert!(end as usize * 100 >= bytes * least, "class of {size}, {slabs} slabs");

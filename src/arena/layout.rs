@@ -35,12 +35,16 @@ pub const ANNOUNCED: u8 = 0x40;
 pub const PLACE: u8 = 0x3f;
 
 /// What Lua passes as the old size of a new userdata: its tag (`LUA_TUSERDATA`).
-pub const KIND_USERDATA: usize = 7;
+pub const TAG_USERDATA: usize = 7;
 /// The same of a new thread (`LUA_TTHREAD`): hosts write to its extra space. Lua allocates the main
-/// thread and the global state as one large block of this kind, which is suspect by itself.
-pub const KIND_THREAD: usize = 8;
+/// thread and the global state as one large block of this tag, which is suspect by itself.
+pub const TAG_THREAD: usize = 8;
 /// The same of a new string (`LUA_TSTRING`), which is filled as soon as it is made.
-pub const KIND_STRING: usize = 4;
+pub const TAG_STRING: usize = 4;
+/// This, and a kind ([`super::kinds`]): of what is no object.
+pub const TAG_KIND: usize = 16;
+/// Bytes of a host.
+pub const TAG_HOST: usize = TAG_KIND + 3;
 
 /// Reads as "rluaAR01".
 pub const MAGIC: u64 = u64::from_le_bytes(*b"rluaAR01");
@@ -79,8 +83,9 @@ pub const FIRST: usize = (size_of::<Header>() + HEAD).next_multiple_of(GRAIN);
 /// Before a run's payload. The head at `top - HEAD` has stride 0.
 #[repr(C)]
 pub struct Head {
-    /// Bytes from this payload to the next; bit 0 says that the run is free.
-    pub stride_free: u32,
+    /// Bytes from this payload to the next, and the run's kind ([`super::kinds`]) in the low four
+    /// bits.
+    pub stride_kind: u32,
     /// Stride of the run before, 0 for the first.
     pub prev_stride: u32,
 }
@@ -114,8 +119,9 @@ pub struct Slab {
     pub prev: u32,
 }
 
-/// Offset of a slab's first block.
-pub const SLAB_FIRST: usize = size_of::<Slab>();
+/// Offset of the kinds of a slab's blocks: four bits each, behind its header. The first block lies
+/// at the next multiple of a grain (`classes::Shape`).
+pub const SLAB_KINDS: usize = size_of::<Slab>();
 
 const _: () = assert!(size_of::<Head>() == HEAD && size_of::<FreeLinks>() <= GRAIN - HEAD);
-const _: () = assert!(SLAB_FIRST.is_multiple_of(GRAIN) && size_of::<Header>().is_multiple_of(8));
+const _: () = assert!(SLAB_KINDS.is_multiple_of(GRAIN) && size_of::<Header>().is_multiple_of(8));

@@ -27,16 +27,18 @@
 mod blocks;
 mod check;
 pub mod classes;
+pub mod kinds;
 pub mod layout;
 mod opaque;
 mod runs;
 mod slabs;
 
 use crate::cards::{Cards, Marks};
-use crate::error::{Error, Result};
+use crate::error::{Error, ImageError, Result};
 use crate::region::{self, Region};
 use crate::units::PAGE_SIZE;
 use classes::{MAX_SMALL, class_for, list_of_shape, shape};
+pub use kinds::Block;
 use layout::*;
 use runs::stride_for;
 use std::ffi::c_void;
@@ -45,6 +47,9 @@ use std::ptr;
 
 /// Units that the first slab map covers: 256 KiB.
 const FIRST_MAP_UNITS: usize = 256;
+
+/// Where the first block of an arena lies, if it is a large one: the state.
+pub const MAIN_OFFSET: usize = FIRST + runs::stride_for(FIRST_MAP_UNITS);
 
 /// The allocator's handle: what cannot lie in the region, because it must not roll back.
 #[repr(C)]
@@ -95,7 +100,7 @@ impl Arena {
             (*header).magic = MAGIC;
             (*header).limit = limit as u64;
             (*header).top = FIRST as u64;
-            let map = arena.alloc_run(FIRST_MAP_UNITS, FIRST_MAP_UNITS);
+            let map = arena.alloc_run(FIRST_MAP_UNITS, FIRST_MAP_UNITS, kinds::MAP);
             if map == 0 {
                 return Err(Error::NoMemoryForVm { limit_bytes });
             }
@@ -108,6 +113,38 @@ impl Arena {
     #[inline(always)]
     fn header(&self) -> *mut Header {
         self.base.cast()
+    }
+
+    /// Reads another arena's used part in place of what is there, `chunk` bytes at a time. Nothing
+    /// is known of it before [`Arena::check`] says that all is well; after an error the arena is
+    /// none.
+    pub fn fill(
+        &mut self,
+        bytes: usize,
+        chunk: usize,
+        mut read: impl FnMut(&mut [u8]) -> Result<()>,
+    ) -> Result<()> {
+        let limit = self.limit_bytes();
+        let (mut at, bad) = (0, |what| ImageError::bad(format_args!("{what}")).into());
+        if bytes > limit || bytes < FIRST + PAGE_SIZE {
+            return Err(bad("its size is none"));
+        }
+        while at < bytes {
+            let end = bytes.min(at + chunk);
+            self.region.commit_to(end)?;
+            self.table.cover(self.region.committed_bytes())?;
+            // SAFETY: committed, and no state lies in the region yet, so that nothing else has a
+            // reference to it (R3).
+            read(unsafe { std::slice::from_raw_parts_mut(self.base.add(at), end - at) })?;
+            at = end;
+        }
+        self.peak_bytes = bytes;
+        // SAFETY: the header's bytes are committed.
+        let (top, found) = unsafe { ((*self.header()).top, (*self.header()).limit) };
+        if top != bytes as u64 || found != limit as u64 {
+            return Err(bad("its arena has another size"));
+        }
+        Ok(())
     }
 
     /// First byte of the region.
@@ -155,16 +192,17 @@ impl Arena {
 
     /// A block of `size` bytes, or NULL at the limit. Aligned to 8; opaque ones to 16.
     #[inline(always)]
-    unsafe fn alloc(&mut self, size: usize, kind: usize) -> *mut u8 {
+    unsafe fn alloc(&mut self, size: usize, tag: usize) -> *mut u8 {
+        let kind = kinds::of(tag);
         // SAFETY: the arena is consistent between calls.
         unsafe {
-            if kind == KIND_USERDATA || kind == KIND_THREAD && size <= MAX_SMALL {
-                return self.alloc_opaque(size);
+            if kinds::is_opaque(tag) && (kind != kinds::THREAD || size <= MAX_SMALL) {
+                return self.alloc_opaque(size, kind);
             }
             if size <= MAX_SMALL {
-                return self.alloc_block(class_for(size));
+                return self.alloc_block(class_for(size), kind);
             }
-            self.alloc_large(size, if kind == KIND_STRING { size } else { 0 })
+            self.alloc_large(size, if tag == TAG_STRING { size } else { 0 }, kind)
         }
     }
 
@@ -193,10 +231,10 @@ impl Arena {
     }
 
     #[inline(never)]
-    unsafe fn alloc_large(&mut self, size: usize, filled: usize) -> *mut u8 {
+    unsafe fn alloc_large(&mut self, size: usize, filled: usize, kind: u32) -> *mut u8 {
         // SAFETY: the arena is consistent between calls.
         unsafe {
-            match self.alloc_run(size, filled) {
+            match self.alloc_run(size, filled, kind) {
                 0 => ptr::null_mut(),
                 run => self.base.add(run),
             }
@@ -236,9 +274,10 @@ impl Arena {
                     return block;
                 }
             }
+            let kind = self.kind_of(offset);
             let moved = match size <= MAX_SMALL {
-                true => self.alloc_block(class_for(size)),
-                false => self.alloc_large(size, held.min(size)),
+                true => self.alloc_block(class_for(size), kind),
+                false => self.alloc_large(size, held.min(size), kind),
             };
             if moved.is_null() {
                 // A shrink that finds no smaller place stays where it is: the map, not the size,
@@ -252,7 +291,8 @@ impl Arena {
     }
 
     /// As [`allocate`](Self::allocate), for hosts (`lua_getallocf`): nobody knows when they write
-    /// to what they are given.
+    /// to what they are given. Lua's own requests come this way where a host's function hands them
+    /// on (`lua_setallocf`); others pass no tag.
     ///
     /// # Safety
     /// As for [`allocate`](Self::allocate).
@@ -262,11 +302,14 @@ impl Arena {
         old_size: usize,
         new_size: usize,
     ) -> *mut c_void {
-        let kind = if block.is_null() { KIND_USERDATA } else { old_size };
         // SAFETY: the caller's contract. Lua may know nothing of the call.
         unsafe {
-            (*ud.cast::<Arena>()).cards().enter();
-            Arena::allocate(ud, block, kind, new_size)
+            let arena = &mut *ud.cast::<Arena>();
+            arena.cards().enter();
+            if block.is_null() && new_size > 0 {
+                return arena.alloc_opaque(new_size, kinds::of(old_size)).cast();
+            }
+            Arena::allocate(ud, block, old_size, new_size)
         }
     }
 

@@ -34,20 +34,27 @@ impl Arena {
         }
     }
 
-    /// A block, aligned to 16: malloc gives that, and hosts keep vectors in userdata.
+    /// A block that is zero, for hosts that write only part of it: what lay there before must not
+    /// become part of the state. Aligned to 16: malloc gives that, and hosts keep vectors in
+    /// userdata.
     #[inline(never)]
-    pub(super) unsafe fn alloc_opaque(&mut self, size: usize) -> *mut u8 {
+    pub(super) unsafe fn alloc_opaque(&mut self, size: usize, kind: u32) -> *mut u8 {
         let size = size.saturating_add(15) & !15;
         // SAFETY: the contract above.
         unsafe {
             if size <= MAX_SMALL {
-                return self.alloc_block(CLASSES + class_for(size));
+                let block = self.alloc_block(CLASSES + class_for(size), kind);
+                if !block.is_null() {
+                    ptr::write_bytes(block, 0, size);
+                }
+                return block;
             }
             if size > u32::MAX as usize - 2 * UNIT {
                 return ptr::null_mut();
             }
             let units = units_for(size);
-            let run = self.alloc_units(units);
+            let peak = self.peak_bytes;
+            let run = self.alloc_units(units, kind);
             if run == 0 {
                 return ptr::null_mut();
             }
@@ -56,6 +63,7 @@ impl Arena {
                 return ptr::null_mut();
             }
             self.note_opaque(run, units * UNIT, OPAQUE);
+            self.clear(run, (run + size).min(peak));
             self.base.add(run)
         }
     }
@@ -112,7 +120,7 @@ impl Arena {
                     }
                 }
             }
-            let moved = self.alloc_opaque(size);
+            let moved = self.alloc_opaque(size, self.kind_of(offset));
             if moved.is_null() {
                 return if size <= held { block } else { moved };
             }
@@ -165,7 +173,8 @@ impl Arena {
                 place => {
                     let slab = (unit + 1 - place as usize) * UNIT;
                     let end = slab + (*self.slab(slab)).fresh as usize;
-                    (at.max(slab + SLAB_FIRST), end.min(at + UNIT))
+                    let first = slab + shape((*self.slab(slab)).shape).first as usize;
+                    (at.max(first), end.min(at + UNIT))
                 }
             }
         };

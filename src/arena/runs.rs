@@ -9,13 +9,14 @@
 //! Small blocks ([`super::slabs`]); which of both a block is ([`super::Arena`]).
 
 use super::Arena;
+use super::kinds::{self, KIND_MASK};
 use super::layout::*;
 use crate::units::PAGE_SIZE;
 use std::ptr;
 
 /// Bytes that a run for `bytes` of payload takes, head included; absurdly many for absurdly many.
 #[inline]
-pub fn stride_for(bytes: usize) -> usize {
+pub const fn stride_for(bytes: usize) -> usize {
     bytes.saturating_add(HEAD + GRAIN - 1) & !(GRAIN - 1)
 }
 
@@ -63,21 +64,28 @@ impl Arena {
     #[inline]
     pub(super) unsafe fn stride(&self, run: usize) -> usize {
         // SAFETY: the contract above.
-        unsafe { ((*self.head(run)).stride_free & !1) as usize }
+        unsafe { ((*self.head(run)).stride_kind & !KIND_MASK) as usize }
     }
 
     #[inline]
     pub(super) unsafe fn is_free(&self, run: usize) -> bool {
         // SAFETY: the contract above.
-        unsafe { (*self.head(run)).stride_free & 1 == 1 }
+        unsafe { self.run_kind(run) == kinds::FREE }
+    }
+
+    /// What the run is.
+    #[inline]
+    pub(super) unsafe fn run_kind(&self, run: usize) -> u32 {
+        // SAFETY: the contract above.
+        unsafe { (*self.head(run)).stride_kind & KIND_MASK }
     }
 
     /// Sets a run's extent and tells the run behind it.
     #[inline]
-    unsafe fn set_run(&mut self, run: usize, stride: usize, free: bool) {
+    unsafe fn set_run(&mut self, run: usize, stride: usize, kind: u32) {
         // SAFETY: the run behind, or the head at the top, lies in the used part.
         unsafe {
-            (*self.head(run)).stride_free = stride as u32 | free as u32;
+            (*self.head(run)).stride_kind = stride as u32 | kind;
             (*self.head(run + stride)).prev_stride = stride as u32;
             self.cards.mark(run - HEAD);
             self.cards.mark(run + stride - HEAD);
@@ -88,7 +96,7 @@ impl Arena {
         let (level, cut) = bin_of(stride);
         // SAFETY: the contract above; level and cut are in range for every stride below 4 GiB.
         unsafe {
-            self.set_run(run, stride, true);
+            self.set_run(run, stride, kinds::FREE);
             let header = self.header();
             let first = (*header).free_runs[level][cut];
             *self.links(run) = FreeLinks { next: first, prev: 0 };
@@ -154,14 +162,14 @@ impl Arena {
     }
 
     /// Takes the first `stride` bytes of a run that is in no bin; the rest becomes free.
-    unsafe fn trim(&mut self, run: usize, held: usize, stride: usize) {
+    unsafe fn trim(&mut self, run: usize, held: usize, stride: usize, kind: u32) {
         // SAFETY: the contract above; what is cut off lies inside the run.
         unsafe {
             if held - stride >= GRAIN {
-                self.set_run(run, stride, false);
+                self.set_run(run, stride, kind);
                 self.push_free(run + stride, held - stride);
             } else {
-                self.set_run(run, held, false);
+                self.set_run(run, held, kind);
             }
         }
     }
@@ -194,7 +202,7 @@ impl Arena {
                 self.clear(top + filled, end.min(self.peak_bytes));
             }
             (*self.header()).top = end as u64;
-            (*self.head(end)).stride_free = 0;
+            (*self.head(end)).stride_kind = 0;
             self.cards.mark(end - HEAD);
         }
         self.peak_bytes = self.peak_bytes.max(end);
@@ -205,7 +213,7 @@ impl Arena {
     /// owner hardly touches comes to hardly more memory when it comes again.
     #[cold]
     #[inline(never)]
-    unsafe fn clear(&mut self, first: usize, end: usize) {
+    pub(super) unsafe fn clear(&mut self, first: usize, end: usize) {
         let mut at = first;
         while at < end {
             let next = (at + 1).next_multiple_of(PAGE_SIZE).min(end);
@@ -223,14 +231,14 @@ impl Arena {
 
     /// A run with room for `bytes`, or 0 when there is none below the limit. Its owner writes the
     /// first `filled` bytes at once.
-    pub(super) unsafe fn alloc_run(&mut self, bytes: usize, filled: usize) -> usize {
+    pub(super) unsafe fn alloc_run(&mut self, bytes: usize, filled: usize, kind: u32) -> usize {
         // SAFETY: the contract above.
         unsafe {
             let Some(stride) = self.fitting_stride(bytes) else { return 0 };
             let found = self.find(stride);
             if found != 0 {
                 self.unlink(found);
-                self.trim(found, self.stride(found), stride);
+                self.trim(found, self.stride(found), stride, kind);
                 self.cards.mark_range(found, bytes);
                 return found;
             }
@@ -238,14 +246,14 @@ impl Arena {
             if !self.raise_top(run + stride, filled.min(bytes)) {
                 return 0;
             }
-            self.set_run(run, stride, false);
+            self.set_run(run, stride, kind);
             self.cards.mark_range(run, bytes);
             run
         }
     }
 
     /// A run of exactly `units` units, its payload at a multiple of a unit, or 0.
-    pub(super) unsafe fn alloc_units(&mut self, units: usize) -> usize {
+    pub(super) unsafe fn alloc_units(&mut self, units: usize, kind: u32) -> usize {
         let stride = units * UNIT;
         // SAFETY: the contract above; `aligned + stride` is checked against the run found.
         unsafe {
@@ -262,7 +270,7 @@ impl Arena {
                 if aligned > run {
                     self.push_free(run, aligned - run);
                 }
-                self.trim(aligned, run + held - aligned, stride);
+                self.trim(aligned, run + held - aligned, stride, kind);
                 return aligned;
             }
             let top = (*self.header()).top as usize;
@@ -273,7 +281,7 @@ impl Arena {
             if aligned > top {
                 self.push_free(top, aligned - top);
             }
-            self.set_run(aligned, stride, false);
+            self.set_run(aligned, stride, kind);
             aligned
         }
     }
@@ -292,7 +300,7 @@ impl Arena {
             }
             if end as u64 == (*self.header()).top {
                 (*self.header()).top = start as u64;
-                (*self.head(start)).stride_free = 0;
+                (*self.head(start)).stride_kind = 0;
                 self.cards.mark(start - HEAD);
                 self.settle();
                 return;
@@ -315,11 +323,11 @@ impl Arena {
         // SAFETY: the contract above.
         unsafe {
             let Some(stride) = self.fitting_stride(bytes) else { return false };
-            let held = self.stride(run);
+            let (held, kind) = (self.stride(run), self.run_kind(run));
             if stride <= held {
                 if held - stride >= GRAIN {
-                    self.set_run(run, stride, false);
-                    self.set_run(run + stride, held - stride, false);
+                    self.set_run(run, stride, kind);
+                    self.set_run(run + stride, held - stride, kind);
                     self.free_run(run + stride);
                 }
                 return true;
@@ -329,7 +337,7 @@ impl Arena {
                 if !self.raise_top(run + stride, 0) {
                     return false;
                 }
-                self.set_run(run, stride, false);
+                self.set_run(run, stride, kind);
                 return true;
             }
             let joined = held + self.stride(next);
@@ -337,7 +345,7 @@ impl Arena {
                 return false;
             }
             self.unlink(next);
-            self.trim(run, joined, stride);
+            self.trim(run, joined, stride, kind);
             true
         }
     }

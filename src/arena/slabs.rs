@@ -7,6 +7,7 @@
 //! a slab: a block finds its slab from its address, whatever size its owner claims.
 
 use super::classes::{Shape, list_of_shape, next_shape, shape, units_of_shape};
+use super::kinds;
 use super::layout::*;
 use super::runs::stride_for;
 use super::{Arena, FIRST_MAP_UNITS};
@@ -42,17 +43,17 @@ impl Arena {
 
     /// A block of the class, or NULL at the limit.
     #[inline(always)]
-    pub(super) unsafe fn alloc_block(&mut self, class: usize) -> *mut u8 {
+    pub(super) unsafe fn alloc_block(&mut self, class: usize, kind: u32) -> *mut u8 {
         // SAFETY: the contract above; every listed slab has a free block.
         unsafe {
             let at = (*self.header()).slabs[class] as usize;
             if at == 0 {
-                return self.alloc_in_new_slab(class);
+                return self.alloc_in_new_slab(class, kind);
             }
             let slab = self.slab(at);
             let (free, fresh) = ((*slab).free as usize, (*slab).fresh as usize);
             (*slab).used += 1;
-            let Shape { size, end } = shape((*slab).shape);
+            let Shape { size, end, .. } = shape((*slab).shape);
             let block;
             if free != 0 {
                 block = slab.cast::<u8>().add(free);
@@ -69,7 +70,9 @@ impl Arena {
                 }
             }
             self.cards.mark(at);
-            self.cards.mark_block(block.addr() - self.base.addr(), size as usize);
+            let place = block.addr() - slab.addr();
+            self.cards.mark_block(at + place, size as usize);
+            self.set_kind(at, place, kind);
             block
         }
     }
@@ -77,9 +80,14 @@ impl Arena {
     /// Out of line, and last in its callers, so that the fast path saves no registers for it.
     #[cold]
     #[inline(never)]
-    unsafe fn alloc_in_new_slab(&mut self, class: usize) -> *mut u8 {
+    unsafe fn alloc_in_new_slab(&mut self, class: usize, kind: u32) -> *mut u8 {
         // SAFETY: the contract above.
-        unsafe { if self.new_slab(class) == 0 { ptr::null_mut() } else { self.alloc_block(class) } }
+        unsafe {
+            match self.new_slab(class) {
+                0 => ptr::null_mut(),
+                _ => self.alloc_block(class, kind),
+            }
+        }
     }
 
     /// Gives the block at `offset` back to its slab. Answers NULL, as the slow paths do that it
@@ -130,7 +138,7 @@ impl Arena {
         unsafe {
             let slab = self.slab(at);
             (*slab).free = 0;
-            (*slab).fresh = SLAB_FIRST as u16;
+            (*slab).fresh = shape((*slab).shape).first;
             let only = (*self.header()).slabs[class] as usize == at && (*slab).next == 0;
             if !only || (at + self.stride(at)) as u64 == (*self.header()).top {
                 let neighbours = [(*slab).next as usize, (*self.header()).slabs[class] as usize];
@@ -201,7 +209,7 @@ impl Arena {
         unsafe {
             let number = next_shape(class, (*self.header()).slab_counts[class]);
             let units = units_of_shape(number);
-            let at = self.alloc_units(units);
+            let at = self.alloc_units(units, kinds::SLAB);
             if at == 0 {
                 return 0;
             }
@@ -216,7 +224,7 @@ impl Arena {
             self.cards.mark(at);
             self.slab(at).write(Slab {
                 free: 0,
-                fresh: SLAB_FIRST as u16,
+                fresh: shape(number).first,
                 used: 0,
                 shape: number,
                 next: 0,
@@ -255,7 +263,7 @@ impl Arena {
         // SAFETY: the contract above; both maps hold what is copied.
         unsafe {
             let (map, held) = ((*self.header()).map as usize, (*self.header()).map_units as usize);
-            let run = self.alloc_run(units, units);
+            let run = self.alloc_run(units, units, kinds::MAP);
             if run == 0 {
                 return false;
             }

@@ -38,6 +38,12 @@ pub enum Status {
     Stale = 13,
     /// A participant could not capture its state.
     Participant = 14,
+    /// The image is damaged, or none, or of another version; or its key is another.
+    BadImage = 15,
+    /// The state has something that an image cannot have, or that this process has no name for.
+    Unsavable = 16,
+    /// The writer of an image refused, or there is no room.
+    Stream = 17,
     /// Lua: a runtime error.
     ErrRun = 64,
     /// Lua: a syntax error.
@@ -74,6 +80,9 @@ impl Status {
             BadArg,
             Stale,
             Participant,
+            BadImage,
+            Unsavable,
+            Stream,
             ErrRun,
             ErrSyntax,
             ErrMem,
@@ -103,6 +112,9 @@ impl Status {
             Status::BadArg => c"an argument has no meaning here",
             Status::Stale => c"what the reference or the handle names is gone",
             Status::Participant => c"a participant could not capture its state; nothing changed",
+            Status::BadImage => c"the image is damaged, or none, or of another version or key",
+            Status::Unsavable => c"something of the state has no name outside this process",
+            Status::Stream => c"the writer of an image refused, or there is no room",
             Status::ErrRun => c"Lua error; the error value is on the stack",
             Status::ErrSyntax => c"Lua syntax error; the message is on the stack",
             Status::ErrMem => c"Lua reached the memory limit; the message is on the stack",
@@ -121,6 +133,6 @@ mod tests {
     #[test]
     fn every_code_has_its_own_status() {
         let known: Vec<i32> = (-5..200).filter(|&code| Status::from_code(code).is_some()).collect();
-        assert_eq!(known, (0..=14).chain(64..=70).collect::<Vec<_>>());
+        assert_eq!(known, (0..=17).chain(64..=70).collect::<Vec<_>>());
     }
 }

@@ -1,7 +1,9 @@
 //! Life of a VM: open, look at, check, close.
 
 use crate::error::{Error, Result, Status};
+use crate::ffi::images::rlua_Name;
 use crate::ffi::sized::{self, Sized};
+use crate::image::Key;
 use crate::lua::{self, lua_State};
 use crate::units::MIN_SENSIBLE_BYTES;
 use crate::vm::config::{AUDIT, Config, Pacing, Profile};
@@ -101,6 +103,12 @@ pub struct rlua_Config {
     pub announces: i32,
     /// 0.
     pub reserved: i32,
+    /// 32 bytes, a secret of those who exchange images, or NULL. Borrowed for the call. Images that
+    /// the VM saves carry a hash that only who has the key can make, and only such are loaded.
+    pub image_key: *const u8,
+    /// What the names in images stand for, or NULL: the last has a NULL name. Borrowed for the
+    /// call.
+    pub names: *const rlua_Name,
 }
 
 /// What a VM holds. Set `size` before the call; the call fills the rest, as far as that reaches.
@@ -160,17 +168,7 @@ fn open(config: &Config) -> Result<*mut lua_State> {
 ///                       made; rlua_last_error(NULL) says why.
 #[unsafe(no_mangle)]
 pub extern "C" fn rlua_new_rollback(memory_size: usize, max_snapshots: usize) -> *mut lua_State {
-    let config = Config {
-        memory_bytes: memory_size,
-        max_snapshots,
-        seed: Some(0),
-        tracker: 0,
-        audit: AUDIT,
-        announces: false,
-        pacing: Pacing::ROLLBACK,
-        guard: Mode::On,
-        profile: Profile::Deterministic,
-    };
+    let config = Config { memory_bytes: memory_size, max_snapshots, ..Config::default() };
     open(&config).unwrap_or_else(|error| {
         guard::fail(None, &error);
         ptr::null_mut()
@@ -206,12 +204,12 @@ pub unsafe extern "C" fn rlua_open(config: *const rlua_Config, out: *mut *mut lu
     }
 }
 
-// SAFETY: repr(C); integers.
+// SAFETY: repr(C); integers and pointers that may be NULL.
 unsafe impl Sized for rlua_Config {}
 
 /// # Safety
 /// `config` is NULL or points to as many bytes as its size says.
-unsafe fn read_config(config: *const rlua_Config) -> Result<Config> {
+pub(super) unsafe fn read_config(config: *const rlua_Config) -> Result<Config> {
     // SAFETY: by the contract above.
     let config = unsafe { sized::read("config", config)? };
     if config.reserved != 0 {
@@ -245,7 +243,18 @@ unsafe fn read_config(config: *const rlua_Config) -> Result<Config> {
             1 => Profile::Stock,
             value => return Err(Error::OutOfRange { field: "profile", value, max: 1 }),
         },
+        // SAFETY: NULL or 32 bytes, by the contract above.
+        image_key: unsafe { config.image_key.cast::<Key>().as_ref() }.copied(),
     })
+}
+
+/// The names that a config has, or NULL.
+///
+/// # Safety
+/// As for [`read_config`].
+pub(super) unsafe fn names_of(config: *const rlua_Config) -> Result<*const rlua_Name> {
+    // SAFETY: by the contract above.
+    unsafe { sized::read("config", config) }.map(|config| config.names)
 }
 
 fn read_pacing(config: &rlua_Config) -> Result<Pacing> {
@@ -282,14 +291,10 @@ pub extern "C" fn luaL_newstate() -> *mut lua_State {
         let pacing = Pacing::STOCK;
         let config = Config {
             memory_bytes,
-            max_snapshots: 0,
             seed: None,
-            tracker: 0,
-            audit: AUDIT,
-            announces: false,
             pacing,
-            guard: Mode::On,
             profile: Profile::Stock,
+            ..Config::default()
         };
         match open(&config) {
             Ok(main) => return main,

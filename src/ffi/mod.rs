@@ -10,6 +10,7 @@
 
 pub mod determinism;
 pub mod hooks;
+pub mod images;
 pub mod life;
 pub mod memory;
 pub mod participants;

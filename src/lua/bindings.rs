@@ -87,8 +87,18 @@ pub struct Hooks {
     pub nearest: unsafe extern "C" fn(numeral: *const c_char, length: usize) -> f64,
 }
 
+/// As `rlua_Outward`: what a name in an image stands for in this process.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Outward {
+    pub address: *const c_void,
+    pub ud: *const c_void,
+    pub kind: u64,
+}
+
 /// As `rlua_BlockBytes`.
-pub type BlockBytes = unsafe extern "C" fn(ud: *mut c_void, address: *const c_void) -> usize;
+pub type BlockBytes =
+    unsafe extern "C" fn(ud: *mut c_void, address: *const c_void, kind: *mut u32) -> usize;
 
 /// [`rlua_c_ref`] before it does anything: no value on the stack.
 pub const REFUSED_ARGUMENT: c_int = -1;
@@ -137,6 +147,8 @@ pub const CHECK_OK: c_int = 0;
 pub const CHECK_CORRUPT: c_int = 1;
 /// [`rlua_c_check`]: there was no memory to find out.
 pub const CHECK_NO_MEMORY: c_int = 2;
+/// Bytes of the path that [`rlua_c_save_path`] can write.
+pub const PATH_ROOM: usize = 96;
 /// Bytes of the sentence that [`rlua_c_check`] can write.
 pub const CHECK_ROOM: usize = 160;
 
@@ -180,6 +192,51 @@ unsafe extern "C" {
         ud: *mut c_void,
         why: *mut c_char,
     ) -> c_int;
+
+    pub fn rlua_c_save_begin(
+        main: *mut lua_State,
+        out: *mut c_void,
+        used: usize,
+        hashed: c_int,
+    ) -> *mut c_void;
+    pub fn rlua_c_save_block(
+        saver: *mut c_void,
+        offset: usize,
+        bytes: usize,
+        kind: u32,
+    ) -> *const c_char;
+    pub fn rlua_c_save_names(saver: *mut c_void, bytes: *mut usize) -> *const c_char;
+    pub fn rlua_c_save_outward(saver: *mut c_void, count: *mut u32) -> *const Outward;
+    pub fn rlua_c_save_path(saver: *const c_void, text: *mut c_char);
+    pub fn rlua_c_save_end(saver: *mut c_void);
+
+    pub fn rlua_c_load_begin(
+        base: *mut c_void,
+        used: usize,
+        main: usize,
+        cards: *mut c_void,
+        count: usize,
+        names: *const Outward,
+        name_count: u32,
+        block_bytes: BlockBytes,
+        ud: *mut c_void,
+    ) -> *mut c_void;
+    pub fn rlua_c_load_block(
+        loader: *mut c_void,
+        offset: usize,
+        bytes: usize,
+        kind: u32,
+        opaque: c_int,
+    ) -> *const c_char;
+    pub fn rlua_c_load_finish(loader: *mut c_void) -> *const c_char;
+    pub fn rlua_c_load_end(loader: *mut c_void);
+    pub fn rlua_c_adopt(
+        block: *mut c_void,
+        alloc: lua_Alloc,
+        arena: *mut c_void,
+        region_bytes: u64,
+    ) -> *mut lua_State;
+    pub fn rlua_c_library_function(name: *const c_char, length: usize) -> *const c_void;
 
     pub fn rlua_c_alloc(L: *mut lua_State, size: usize) -> *mut c_void;
     pub fn rlua_c_is_block(memory: *mut c_void) -> c_int;

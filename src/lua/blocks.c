@@ -34,8 +34,9 @@ _Static_assert(offsetof(ArenaSlab, shape) == ARENA_SLAB_SHAPE, "the same slab");
 _Static_assert(offsetof(ArenaSlab, free) == ARENA_SLAB_FREE, "the same slab");
 _Static_assert(offsetof(ArenaSlab, used) == ARENA_SLAB_USED, "the same slab");
 _Static_assert(offsetof(ArenaSlab, next) == ARENA_SLAB_NEXT, "the same slab");
-_Static_assert(LUA_TUSERDATA == ARENA_KIND_USERDATA, "the same kind");
-_Static_assert(LUA_TTHREAD == LUA_TUSERDATA + 1, "arena_serves tells both from all others");
+_Static_assert(LUA_TUSERDATA == ARENA_TAG_USERDATA && LUA_TTHREAD == LUA_TUSERDATA + 1 &&
+                   KIND_TAG + KIND_HOST == ARENA_TAG_HOST,
+               "the same tags");
 
 /* What a free block begins with. The same bytes are an object's the next moment, which the
  * compiler must not take for something else. */
@@ -54,10 +55,16 @@ l_sinline const ArenaShape *arena_shape(const ArenaSlab *slab) {
   return &ARENA_SHAPE[slab->shape % ARENA_SHAPES];
 }
 
-/* Whether a new block of this kind and size is for C to hand out. Not those that hosts write to:
- * userdata, and threads, which have an extra space. */
-l_sinline int arena_serves(size_t size, int kind) {
-  return size - 1 < ARENA_MAX_SMALL && (unsigned int)(kind - LUA_TUSERDATA) > 1;
+/* Whether a new block of this tag and size is for C to hand out. Not those that hosts write to:
+ * their own, userdata, and threads, which have an extra space. */
+l_sinline int arena_serves(size_t size, int tag) {
+  return size - 1 < ARENA_MAX_SMALL && (unsigned int)(tag - LUA_TUSERDATA) > 1 &&
+         tag != ARENA_TAG_HOST;
+}
+
+/* The kind of a block that C hands out. */
+l_sinline unsigned int arena_kind(int tag) {
+  return tag < KIND_TAG ? KIND_OBJECT : (unsigned int)tag - KIND_TAG;
 }
 
 /* Every place here that writes to a slab's head, or hands out, resizes or takes back a block, marks
@@ -71,8 +78,21 @@ l_sinline void arena_mark_(lua_State *L, const void *place, size_t bytes) {
     memset(cards + first / CARD_LINE, 1, last / CARD_LINE - first / CARD_LINE);
 }
 
+/* Notes what the block is for. Mostly it is what was there before. */
+l_sinline void arena_set_kind(lua_State *L, ArenaSlab *slab, const ArenaShape *shape,
+                              const void *block, unsigned int kind) {
+  size_t place = (size_t)block - (size_t)slab;
+  size_t index = (place - shape->first) * shape->reciprocal >> 16;
+  unsigned char *kinds = (unsigned char *)slab + ARENA_SLAB_KINDS + index / 2;
+  unsigned int shift = (unsigned int)index % 2 * 4;
+  unsigned int noted = (*kinds & ~(15u << shift)) | kind << shift;
+  if (l_likely(noted == *kinds)) return;
+  arena_mark(L, kinds, 1);
+  *kinds = (unsigned char)noted;
+}
+
 /* A block of 1 to ARENA_MAX_SMALL bytes, or NULL where Rust has to see to it. */
-l_sinline void *arena_take(lua_State *L, size_t size) {
+l_sinline void *arena_take(lua_State *L, size_t size, unsigned int kind) {
   ArenaHeader *arena = arena_of(G(L));
   uint32_t *first = &arena->slabs[ARENA_CLASS_OF[(size + 7) / 8]];
   if (l_unlikely(*first == 0)) return NULL;
@@ -92,6 +112,7 @@ l_sinline void *arena_take(lua_State *L, size_t size) {
     slab->fresh = (uint16_t)fresh;
   }
   arena_mark(L, block, shape->size);
+  arena_set_kind(L, slab, shape, block, kind);
   if (l_unlikely(at == 0 && fresh == shape->end)) *first = slab->next;
   return block;
 }
@@ -105,6 +126,13 @@ l_sinline ArenaSlab *arena_slab(lua_State *L, const void *block) {
   size_t place = ((unsigned char *)arena)[arena->map + unit];
   if (l_unlikely(place - 1 >= ARENA_MAX_UNITS)) return NULL;
   return (ArenaSlab *)((char *)arena + (unit + 1 - place) * ARENA_UNIT);
+}
+
+/* What was noted of it. */
+l_sinline unsigned int arena_kind_of(const ArenaSlab *slab, const void *block) {
+  const ArenaShape *shape = arena_shape(slab);
+  size_t index = ((size_t)block - (size_t)slab - shape->first) * shape->reciprocal >> 16;
+  return ((const unsigned char *)slab)[ARENA_SLAB_KINDS + index / 2] >> index % 2 * 4 & 15;
 }
 
 /* Takes a block of the slab back; 0 where Rust has to see to it. */
@@ -136,7 +164,7 @@ static void __attribute__((noinline)) block_free_by_rust(lua_State *L, void *blo
 static void *block_malloc(lua_State *L, size_t size, int tag) {
   global_State *g = G(L);
   if (l_likely(in_arena(g) && arena_serves(size, tag))) {
-    void *block = arena_take(L, size);
+    void *block = arena_take(L, size, arena_kind(tag));
     if (l_likely(block != NULL)) {
       g->GCdebt += size;
       return block;
@@ -154,7 +182,7 @@ static void *arena_resize(lua_State *L, void *block, size_t old_size, size_t siz
     arena_mark(L, block, held);
     return block;
   }
-  void *moved = arena_take(L, size);
+  void *moved = arena_take(L, size, arena_kind_of(slab, block));
   if (l_unlikely(moved == NULL)) return NULL;
   memcpy(moved, block, held < size ? held : size);
   if (!arena_give(L, slab, block)) G(L)->frealloc(G(L)->ud, block, old_size, 0);
@@ -164,7 +192,8 @@ static void *arena_resize(lua_State *L, void *block, size_t old_size, size_t siz
 static void *block_realloc(lua_State *L, void *block, size_t old_size, size_t size) {
   global_State *g = G(L);
   if (l_likely(in_arena(g) && size - 1 < ARENA_MAX_SMALL)) {
-    void *moved = block == NULL ? arena_take(L, size) : arena_resize(L, block, old_size, size);
+    void *moved = block == NULL ? arena_take(L, size, KIND_HOST)
+                                : arena_resize(L, block, old_size, size);
     if (l_likely(moved != NULL)) {
       g->GCdebt = (g->GCdebt + size) - old_size;
       return moved;
@@ -185,6 +214,31 @@ static void block_free(lua_State *L, void *block, size_t size) {
     }
   }
   block_free_by_rust(L, block, size);
+}
+
+/* As luaM_realloc_, for a vector. Lua does not initialise a CallInfo: what lay there before must
+ * not become part of the state. */
+static void *rlua_realloc_kind(lua_State *L, void *block, size_t old_size, size_t size, int tag) {
+  global_State *g = G(L);
+  if (l_likely(block != NULL || size == 0)) return block_realloc(L, block, old_size, size);
+  if (l_likely(in_arena(g) && arena_serves(size, tag)))
+    block = arena_take(L, size, arena_kind(tag));
+  if (l_unlikely(block == NULL)) block = firsttry(g, NULL, (size_t)tag, size);
+  if (l_unlikely(block == NULL)) block = tryagain(L, NULL, (size_t)tag, size);
+  if (l_unlikely(block == NULL)) return NULL;
+  g->GCdebt += size;
+  if (tag == KIND_TAG + KIND_CALLINFO) memset(block, 0, size);
+  return block;
+}
+
+/* As luaM_growaux_; no limit is as low as the first size. */
+static void *rlua_grow_kind(lua_State *L, void *block, int count, int *size, int element, int limit,
+                            const char *what, int tag) {
+  if (l_likely(block != NULL))
+    return luaM_growaux_(L, block, count, size, element, limit, what);
+  block = block_malloc(L, MINSIZEARRAY * cast_sizet(element), tag);
+  *size = MINSIZEARRAY;
+  return block;
 }
 
 #define luaM_malloc_(L, size, tag) block_malloc(L, size, tag)

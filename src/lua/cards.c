@@ -54,15 +54,15 @@ static void rlua_card_enter(lua_State *L) {
 /* A thread of a state without cards is entered for good. */
 static unsigned char always_entered = 1;
 
-static void card_thread(lua_State *L, _Bool *cards) {
+static void card_thread(lua_State *L, _Bool *cards, int is_main) {
   L->cards = cards;
   if (cards == NULL) L->entered = &always_entered;
-  else if (L == G(L)->mainthread) L->entered = &rlua_entered(L)->main;
+  else if (is_main) L->entered = &rlua_entered(L)->main;
   else L->entered = rlua_entered(L)->threads - (uint32_t)(uintptr_t)L / CARD_THREAD;
 }
 
 static void rlua_card_birth(lua_State *from, lua_State *L) {
-  card_thread(L, from->cards);
+  card_thread(L, from->cards, 0);
 }
 
 /* Its memory may be another thread's next. */

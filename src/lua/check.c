@@ -1,4 +1,4 @@
-/* check.c: verifies L2, and what Lua's collector relies on, by two walks over the heap.
+/* check.c: verifies L2 and K1, and what Lua's collector relies on, by two walks over the heap.
  *
  * - Each block of Lua is a live block of the arena, large enough, and belongs to one owner.
  * - Each pointer leads to an object of the kind that its place says, not to one that waits for its
@@ -37,12 +37,32 @@ static int is_inside(const Check *c, const void *address) {
   return offset < c->used && offset % sizeof(uint64_t) == 0;
 }
 
+/* What the arena has to say of a block (overrides/kinds.h). */
+static uint32_t kind_of_block(int kind) {
+  switch (kind) {
+    case BLOCK_STATE: case LUA_VTHREAD: return KIND_THREAD;
+    case BLOCK_STRING_TABLE: case BLOCK_PROTOS: return KIND_POINTERS;
+    case BLOCK_ARRAY: case BLOCK_CONSTANTS: return KIND_VALUES;
+    case BLOCK_NODES: return KIND_NODES;
+    case BLOCK_STACK: return KIND_STACK;
+    case BLOCK_CALLINFO: return KIND_CALLINFO;
+    case BLOCK_CODE: case BLOCK_LINES: case BLOCK_ABSOLUTE_LINES: case BLOCK_NAME:
+      return KIND_BYTES;
+    case BLOCK_UPVALUES: return KIND_UPVALUES;
+    case BLOCK_LOCALS: return KIND_LOCALS;
+    case BLOCK_POINTERS: return KIND_OUTWARD;
+    default: return KIND_OBJECT;
+  }
+}
+
 static int check_block(Walk *w, int kind, const void *block, size_t size, const GCObject *object) {
   Check *c = (Check *)w;
-  (void)kind;
+  uint32_t noted = 0;
   ENSURE(is_inside(c, block) && size <= c->used - ((size_t)block - c->base),
          "a block lies outside the arena");
   ENSURE(!has_bit(c->blocks, place_of(c, block)), "a block has a second owner");
+  w->block_bytes(w->ud, block, &noted);
+  ENSURE(noted == kind_of_block(kind), "K1: a block was allocated for something else");
   set_bit(c->blocks, place_of(c, block));
   if (object != NULL) set_bit(c->objects, place_of(c, object));
   c->bytes += size;

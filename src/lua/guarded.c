@@ -26,8 +26,7 @@
 
 /* Where the table outside notes an object: in four bytes of padding, which mean something while
  * the bit is set. */
-#define PLACE_OFFSET (offsetof(Udata, nuvalue) + sizeof(unsigned short))
-_Static_assert(PLACE_OFFSET + sizeof(uint32_t) <= offsetof(Udata, len), "padding of 4 bytes");
+#define PLACE_OFFSET NATIVE_OFFSET
 _Static_assert(offsetof(Udata, len) == offsetof(Udata0, len), "the same in both kinds");
 
 static uint32_t noted_place(const Udata *u) {

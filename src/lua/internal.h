@@ -164,11 +164,46 @@ RLUA_INTERNAL void rlua_c_recover(lua_State *main);
 
 /* -- walk.c, check.c ------------------------------------------------------------------------- */
 
-/* Bytes of the live block that starts at an address, or 0 when none does. */
-typedef size_t (*rlua_BlockBytes)(void *ud, const void *address);
+/* Bytes of the live block that starts at an address, or 0 when none does; its kind, unless `kind`
+ * is NULL. */
+typedef size_t (*rlua_BlockBytes)(void *ud, const void *address, uint32_t *kind);
 
 RLUA_INTERNAL int rlua_c_check(lua_State *main, size_t used_bytes, rlua_BlockBytes block_bytes,
                                void *ud, char *why);
+
+/* -- image.c --------------------------------------------------------------------------------- */
+
+/* What a name in an image stands for in this process; its kind is image.c's. */
+typedef struct rlua_Outward {
+  const void *address;
+  const void *ud;
+  uint64_t kind;
+} rlua_Outward;
+
+RLUA_INTERNAL void *rlua_c_save_begin(lua_State *main, void *out, size_t used, int hashed);
+RLUA_INTERNAL const char *rlua_c_save_block(void *saver, size_t offset, size_t bytes,
+                                            uint32_t kind);
+RLUA_INTERNAL const char *rlua_c_save_names(void *saver, size_t *bytes);
+RLUA_INTERNAL const rlua_Outward *rlua_c_save_outward(void *saver, uint32_t *count);
+/* Bytes of a path through the state, the zero at its end included. */
+#define PATH_ROOM 96
+
+RLUA_INTERNAL void rlua_c_save_path(const void *saver, char *text);
+RLUA_INTERNAL void rlua_c_save_end(void *saver);
+
+/* -- load.c ---------------------------------------------------------------------------------- */
+
+RLUA_INTERNAL void *rlua_c_load_begin(void *base, size_t used, size_t main,
+                                      void *cards, size_t count,
+                                      const rlua_Outward *names, uint32_t name_count,
+                                      rlua_BlockBytes block_bytes, void *ud);
+RLUA_INTERNAL const char *rlua_c_load_block(void *loader, size_t offset, size_t bytes,
+                                            uint32_t kind, int opaque);
+RLUA_INTERNAL const char *rlua_c_load_finish(void *loader);
+RLUA_INTERNAL void rlua_c_load_end(void *loader);
+RLUA_INTERNAL lua_State *rlua_c_adopt(void *block, lua_Alloc alloc, void *arena,
+                                      uint64_t region_bytes);
+RLUA_INTERNAL const void *rlua_c_library_function(const char *name, size_t length);
 
 /* -- memory.c -------------------------------------------------------------------------------- */
 

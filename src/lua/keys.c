@@ -76,7 +76,7 @@ static rlua_Pointer *find_pointer(const rlua_Own *own, const void *address) {
 static void grow_pointers(lua_State *L) {
   rlua_Own *own = &G(L)->own;
   unsigned int capacity = own->pointers == NULL ? FIRST_POINTERS : 2 * own->pointer_capacity;
-  rlua_Pointer *grown = luaM_malloc_(L, list_bytes(capacity), 0);
+  rlua_Pointer *grown = luaM_malloc_(L, list_bytes(capacity), KIND_TAG + KIND_OUTWARD);
   memset(grown, 0, list_bytes(capacity));
   for (unsigned int i = 0; i < own->pointer_count; i++) {
     grown[i] = own->pointers[i];

@@ -18,7 +18,7 @@ static unsigned int rlua_makeseed(lua_State *L) {
   memset(lua_getextraspace(L), 0, LUA_EXTRASPACE);
   G(L)->own = (rlua_Own){
       .sweep_divisor = 1, .new_flags = cast_byte(maskflags), .fuel = INT64_MAX};
-  card_thread(L, pending_cards);
+  card_thread(L, pending_cards, 1);
   if (pending_birth != NULL) {
     G(L)->own.draws = pending_birth->seed;
     G(L)->own.region_bytes = pending_birth->region_bytes;

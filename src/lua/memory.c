@@ -38,7 +38,7 @@ typedef struct HostRequest { size_t bytes; void *block; } HostRequest;
 
 BODY(hostalloc_body) {
   HostRequest *request = ud;
-  request->block = luaM_malloc_(L, request->bytes, LUA_TUSERDATA);
+  request->block = luaM_malloc_(L, request->bytes, KIND_TAG + KIND_HOST);
 }
 
 /* NULL when it does not fit, after a collection. */

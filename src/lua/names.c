@@ -68,6 +68,9 @@ static const luaL_Reg unlisted[] = {
     {"buffer.__gc", boxgc},
     {"coroutine.wrap.call", luaB_auxwrap},
     {"host.call", host_trampoline},
+    {"debug.hook", (lua_CFunction)(void *)hookf},
+    {"dofile.continue", (lua_CFunction)(void *)dofilecont},
+    {"io.close_never", io_noclose},
     {"io.lines.next", io_readline},
     {"ipairs.next", ipairsaux},
     {"luaopen_base", luaopen_base},
@@ -81,6 +84,8 @@ static const luaL_Reg unlisted[] = {
     {"luaopen_table", luaopen_table},
     {"luaopen_utf8", luaopen_utf8},
     {"package.__gc", gctm},
+    {"pairs.continue", (lua_CFunction)(void *)pairscont},
+    {"pcall.continue", (lua_CFunction)(void *)finishpcall},
     {"package.searchers.C", searcher_C},
     {"package.searchers.Croot", searcher_Croot},
     {"package.searchers.Lua", searcher_Lua},
@@ -90,6 +95,9 @@ static const luaL_Reg unlisted[] = {
     {"traceback", traceback_handler},
     {"utf8.codes.next", iter_auxstrict},
     {"utf8.codes.next_lax", iter_auxlax},
+    {"warn.continue", (lua_CFunction)(void *)warnfcont},
+    {"warn.off", (lua_CFunction)(void *)warnfoff},
+    {"warn.on", (lua_CFunction)(void *)warnfon},
     {NULL, NULL}};
 
 /* Once, before any VM is made. */
@@ -179,7 +187,7 @@ BODY(register_body) {
   size_t size = strlen(wanted->name) + 1;
   int is_new = find_pointer(own, wanted->address) == NULL;
   if (is_new && own->pointer_count == own->pointer_capacity) grow_pointers(L);
-  char *name = memcpy(luaM_malloc_(L, size, 0), wanted->name, size);
+  char *name = memcpy(luaM_malloc_(L, size, KIND_TAG + KIND_BYTES), wanted->name, size);
   rlua_Pointer *pointer = meet_pointer(L, wanted->address);
   card_range(pointer, sizeof *pointer);
   if (is_new) pointer->number = hash_name(NAME_HASH_START, name); /* no table has it yet */

@@ -33,6 +33,7 @@
 #include "overrides/text.h"
 #include "overrides/nan.h"
 #include "overrides/budget.h"
+#include "overrides/kinds.h"
 
 /* Stock functions that Rust replaces (ffi/life.rs): they keep their code under another, internal,
  * name. */
@@ -134,7 +135,14 @@ static void rlua_enter_warnerror(lua_State *L, const char *where) {
 
 #define luaD_callnoyield(L, func, nresults) rlua_enter_call(L, func, nresults)
 #include "charges/parser.c"
+
+/* A call leaves in `oldpc` what an older frame had in its place (`trap` of CallInfo, which Lua does
+ * not initialise). Nothing reads it before there is a hook, so it begins with it (image.c). */
+#define settraps(first_word) settraps_##first_word)
+#define settraps_CallInfo settraps(CallInfo
+#define settraps_L (L->oldpc = 0, settraps)(L
 #include "ldebug.c"
+#undef settraps
 #undef luaD_callnoyield
 
 /* A level is walked to. */
@@ -260,6 +268,13 @@ static void rlua_check_finalizer(lua_State *L, GCObject *o, Table *mt); /* guard
 #undef luaV_tonumber_
 #undef luaV_tointeger
 #undef luaC_checkfinalizer
+
+static void *rlua_new_native(lua_State *L, size_t size, uint32_t native) {
+  void *memory = lua_newuserdatauv(L, size, 0);
+  memcpy((char *)uvalue(s2v(L->top.p - 1)) + NATIVE_OFFSET, &native, sizeof native);
+  return memory;
+}
+
 #undef luaD_call
 #undef luaU_dump
 #undef luaE_warning
@@ -276,7 +291,9 @@ static size_t rlua_grow(luaL_Buffer *B, size_t size);
 #define newbuffsize(first_word, size) newbuffsize_##first_word, size)
 #define newbuffsize_luaL_Buffer newbuffsize(luaL_Buffer
 #define newbuffsize_B rlua_grow(B
+#define lua_newuserdatauv(L, size, n) rlua_new_native((L), (size), NATIVE_BOX)
 #include "lauxlib.c"
+#undef lua_newuserdatauv
 #undef newbuffsize
 #undef luaL_ref
 #undef luaL_unref
@@ -363,3 +380,10 @@ static void rlua_close_at_exit(lua_State *L);
 #include "recover.c"
 #include "walk.c"
 #include "check.c"
+#include "words.c"
+#include "image_objects.c"
+#include "image.c"
+#include "path.c"
+#include "load_words.c"
+#include "load.c"
+#include "load_proof.c"

@@ -86,7 +86,8 @@ static int each_object(Walk *w, Each each) {
 
 static int vector(Walk *w, int kind, const void *block, size_t count, size_t element) {
   if (count == 0) return 1;
-  ENSURE(w->block_bytes(w->ud, block) >= count * element, "a vector is no live block of its size");
+  ENSURE(w->block_bytes(w->ud, block, NULL) >= count * element,
+         "a vector is no live block of its size");
   return w->block(w, kind, block, count * element, NULL);
 }
 
@@ -164,14 +165,14 @@ static int thread_block(Walk *w, GCObject *o) {
   const void *start = (char *)o - offsetof(LX, l);
   int is_main = o == obj2gco(w->g->mainthread);
   size_t size = is_main ? sizeof(LG) : sizeof(LX);
-  ENSURE(w->block_bytes(w->ud, start) >= size, "nothing is: a list leads to no object");
+  ENSURE(w->block_bytes(w->ud, start, NULL) >= size, "nothing is: a list leads to no object");
   ENSURE(o->tt == LUA_VTHREAD, "nothing is: a list leads into the middle of a block");
   TRY(w->block(w, is_main ? BLOCK_STATE : LUA_VTHREAD, start, size, o));
   return thread_blocks(w, (lua_State *)o);
 }
 
 static int object_blocks(Walk *w, GCObject *o) {
-  size_t have = (size_t)o % sizeof(void *) == 0 ? w->block_bytes(w->ud, o) : 0;
+  size_t have = (size_t)o % sizeof(void *) == 0 ? w->block_bytes(w->ud, o, NULL) : 0;
   w->objects++;
   if (have < sizeof(GCObject)) { /* not to be read yet, not for a sentence either */
     w->of = NULL;
@@ -201,7 +202,7 @@ static int pointers_are_right(Walk *w, const rlua_Own *own) {
     const rlua_Pointer *pointer = &own->pointers[i];
     ENSURE(find_pointer(own, pointer->address) == pointer, "a pointer is not found by its address");
     if (pointer->name == NULL) continue;
-    size_t have = w->block_bytes(w->ud, pointer->name);
+    size_t have = w->block_bytes(w->ud, pointer->name, NULL);
     const char *end = have == 0 ? NULL : memchr(pointer->name, '\0', have);
     ENSURE(end != NULL, "the name of a pointer is no live block, or has no end");
     TRY(w->block(w, BLOCK_NAME, pointer->name, (size_t)(end - pointer->name) + 1, NULL));

@@ -26,11 +26,6 @@ impl Agreement {
         Agreement { profile, seed, guard, pacing, announces }
     }
 
-    /// Whether the host announces what it writes to its blocks.
-    pub fn announces(&self) -> bool {
-        self.announces
-    }
-
     /// The number; `None` where the seed is random. Whether snapshots are kept decides something
     /// only where guarded userdata are refused.
     pub fn digest(&self, limit_bytes: u64, keeps_snapshots: bool) -> Option<u64> {

@@ -1,6 +1,7 @@
 //! Config: how a VM is made.
 
 use crate::error::{Error, Result};
+use crate::image::Key;
 use crate::lua::Birth;
 use crate::region;
 use crate::vm::guarded::Mode;
@@ -62,10 +63,29 @@ pub struct Config {
     pub guard: Mode,
     /// Whose rules scripts find.
     pub profile: Profile,
+    /// What images are authenticated with.
+    pub image_key: Option<Key>,
 }
 
 /// [`Config::audit`] where the host does not say.
 pub const AUDIT: u32 = 4;
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            memory_bytes: 0,
+            max_snapshots: 0,
+            seed: Some(0),
+            tracker: 0,
+            audit: AUDIT,
+            announces: false,
+            pacing: Pacing::ROLLBACK,
+            guard: Mode::On,
+            profile: Profile::Deterministic,
+            image_key: None,
+        }
+    }
+}
 
 impl Config {
     /// The limit in bytes, where the rest of the config makes sense, too.

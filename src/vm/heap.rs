@@ -23,10 +23,19 @@ pub(super) fn check(vm: &Vm) -> Result<(), Flaw> {
 }
 
 /// # Safety
-/// `ud` is the arena.
-unsafe extern "C" fn block_bytes(ud: *mut c_void, address: *const c_void) -> usize {
+/// `ud` is the arena; `kind` is NULL or a place for one.
+pub(super) unsafe extern "C" fn block_bytes(
+    ud: *mut c_void,
+    address: *const c_void,
+    kind: *mut u32,
+) -> usize {
     // SAFETY: the contract above.
     let arena = unsafe { &*ud.cast_const().cast::<Arena>() };
     let offset = (address as usize).wrapping_sub(arena.base() as usize);
-    arena.block_bytes(offset).unwrap_or(0)
+    let Some(bytes) = arena.block_bytes(offset) else { return 0 };
+    if !kind.is_null() {
+        // SAFETY: a live block; the contract above.
+        unsafe { kind.write(arena.kind_of(offset)) };
+    }
+    bytes
 }

@@ -26,6 +26,7 @@ pub mod config;
 pub mod guard;
 pub mod guarded;
 mod heap;
+pub mod images;
 pub mod participants;
 pub mod registry;
 pub mod resources;
@@ -73,7 +74,8 @@ pub struct Vm {
     serial: u32,
     last_error: Sentence,
     guarded: Guarded,
-    agreement: Agreement,
+    /// As it was made. How many snapshots are kept may have changed since.
+    config: Config,
 }
 
 impl Vm {
@@ -82,10 +84,8 @@ impl Vm {
     /// The same, as hosts get it.
     pub const ALLOCATE_FOR_HOST: lua::lua_Alloc = Arena::allocate_for_host;
 
-    /// Makes a VM; it is not in the registry yet. To be freed by [`Vm::free`].
-    pub fn open(config: &Config) -> Result<*mut Vm> {
-        let limit_bytes = config.limit_bytes()?;
-        let arena = Arena::new(limit_bytes)?;
+    /// A VM around an arena, without a state.
+    fn place(config: &Config, arena: Arena) -> Result<*mut Vm> {
         // SAFETY: the arena's region lives as long as the VM, which owns both.
         let tracker = unsafe {
             let cards = (arena.cards(), config.audit);
@@ -110,14 +110,22 @@ impl Vm {
             serial: 0,
             last_error: Sentence::new(),
             guarded: Guarded::new(config.guard),
-            agreement: Agreement::of(config),
+            config: config.clone(),
         };
-        let birth = config.birth(made.arena.reserved_bytes());
-        let birth = birth.as_ref().map_or(ptr::null(), ptr::from_ref);
-        // SAFETY: the place is a Vm's. The arena stays in it, and nothing else uses it while Lua
+        // SAFETY: the place is a Vm's.
+        unsafe { vm.write(made) };
+        Ok(vm)
+    }
+
+    /// Makes a VM; it is not in the registry yet. To be freed by [`Vm::free`].
+    pub fn open(config: &Config) -> Result<*mut Vm> {
+        let limit_bytes = config.limit_bytes()?;
+        let vm = Vm::place(config, Arena::new(limit_bytes)?)?;
+        // SAFETY: the VM was just made. The arena stays in it, and nothing else uses it while Lua
         // runs.
         unsafe {
-            vm.write(made);
+            let birth = config.birth((*vm).arena.reserved_bytes());
+            let birth = birth.as_ref().map_or(ptr::null(), ptr::from_ref);
             let arena = (&raw mut (*vm).arena).cast();
             let (cards, base) = ((*vm).arena.cards().first().cast(), (*vm).arena.base().cast());
             let count = Cards::count((*vm).arena.reserved_bytes());
@@ -165,7 +173,7 @@ impl Vm {
 
     /// A host got a block, or another size of one.
     pub fn note_block(&mut self, block: *const c_void) {
-        if self.agreement.announces() {
+        if self.config.announces {
             let offset = block.addr() - self.arena.base().addr();
             // SAFETY: a block of the arena (the caller has it from Lua).
             unsafe { self.arena.announce(offset) }
@@ -198,8 +206,8 @@ impl Vm {
     }
 
     /// What peers must have in common.
-    pub fn agreement(&self) -> &Agreement {
-        &self.agreement
+    pub fn agreement(&self) -> Agreement {
+        Agreement::of(&self.config)
     }
 
     /// The tracker's number in the C API.

@@ -64,7 +64,9 @@ static const char *charged_balance(struct MatchState *ms, const char *s, const c
 static const char *charged_capture(struct MatchState *ms, const char *s, int l);
 static const char *charged_find(lua_State *L, const char *s, size_t ls, const char *p, size_t lp);
 
+#define lua_newuserdatauv(L, size, n) rlua_new_native((L), (size), NATIVE_GMATCH)
 #include "lstrlib.c"
+#undef lua_newuserdatauv
 
 #undef str_rep
 #undef str_format

@@ -1,0 +1,325 @@
+//! Images: the whole state as bytes, and back.
+
+use crate::error::{Error, ImageError, Result, Status};
+use crate::ffi::life::{self, rlua_Config};
+use crate::lua::lua_State;
+use crate::vm::config::Config;
+use crate::vm::images::{self, HostName, Image, NAME_FUNCTION, NAME_HOST, NAME_POINTER, Source};
+use crate::vm::{guard, registry};
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{ptr, slice};
+
+/// As `lua_CFunction`.
+pub type lua_CFunction = Option<unsafe extern "C" fn(L: *mut lua_State) -> c_int>;
+
+/// Takes `length` bytes of an image, which comes in a few parts, in order.
+///
+/// @return  0 to go on; anything else ends the save with RLUA_STREAM.
+pub type rlua_Writer =
+    Option<unsafe extern "C" fn(ud: *mut c_void, bytes: *const c_void, length: usize) -> c_int>;
+
+/// Fills `bytes` with the next `length` bytes of an image.
+///
+/// @return  How many there are: fewer than `length` at the end alone.
+pub type rlua_Reader =
+    Option<unsafe extern "C" fn(ud: *mut c_void, bytes: *mut c_void, length: usize) -> usize>;
+
+/// A name in images, and what it stands for in this process. One of three:
+/// - `function`: a C function that the saving VM has by rlua_register;
+/// - `host`, and `pointer`: a function of rlua_pushfunction, and its `ud`;
+/// - `pointer` alone: an address that the saving VM has by rlua_register_pointer.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct rlua_Name {
+    /// NULL in the last of a list.
+    pub name: *const c_char,
+    /// A C function, or NULL.
+    pub function: lua_CFunction,
+    /// A host function, or NULL.
+    pub host: crate::ffi::hooks::rlua_HostFunction,
+    /// An address, or what a host function gets as its `ud`.
+    pub pointer: *mut c_void,
+}
+
+/// Saves the whole state of an idle VM: globals, closures, coroutines in the middle of a call,
+/// userdata, what the collector is about to do. Nothing changes, neither the state nor a snapshot.
+/// A VM that is loaded from it, in any process, does from then on what this one does: the same
+/// values, the same order of `pairs`, the same collection at the same instruction.
+///
+/// What lies outside has to have a name: functions of the libraries do, others by rlua_register,
+/// rlua_register_pointer and the name of rlua_pushfunction. Refused are resources, guarded
+/// userdata, open files, and userdata and rlua_alloc blocks with pointers into the VM. Participants
+/// and what they keep are not part of an image. docs/FORMAT.md describes the bytes.
+///
+/// Cost: about three copies of the used bytes, and as much memory once during the call.
+///
+/// @param L       A thread of the VM.
+/// @param writer  Called a few times, when the state has been read.
+/// @param ud      The writer's.
+/// @return        RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, NO_MEMORY, UNSAVABLE with a
+///                sentence that says what and where, STREAM (the writer ended it).
+///
+/// # Safety
+/// `L` is NULL, foreign, or a thread of a VM that no other thread uses during the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rlua_save(
+    L: *mut lua_State,
+    writer: rlua_Writer,
+    ud: *mut c_void,
+) -> c_int {
+    // SAFETY: by the contract above; the writer gets whole parts of the image.
+    unsafe {
+        guard::work(L, |vm| {
+            let writer = writer.ok_or(Error::NullArg { name: "writer" })?;
+            let Image { front, body } = images::save(vm)?;
+            for part in [front, body] {
+                let answer = writer(ud, part.as_ptr().cast(), part.len());
+                if answer != 0 {
+                    return Err(ImageError::Writer { answer }.into());
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Saves into a buffer, as rlua_save does.
+///
+/// @param buffer  Room for `size` bytes; NULL, with a size of 0, to ask for the length alone.
+/// @param length  Receives the image's length, also where there is no room.
+/// @return        As rlua_save; STREAM, and nothing is written, where the buffer is too small.
+///
+/// # Safety
+/// As for rlua_save; `buffer` has room for `size` bytes; `length` is NULL or a place for one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rlua_save_buffer(
+    L: *mut lua_State,
+    buffer: *mut c_void,
+    size: usize,
+    length: *mut usize,
+) -> c_int {
+    // SAFETY: by the contract above.
+    unsafe {
+        guard::work(L, |vm| {
+            if length.is_null() {
+                return Err(Error::NullArg { name: "length" });
+            }
+            let Image { front, body } = images::save(vm)?;
+            let wanted = front.len() + body.len();
+            length.write(wanted);
+            if buffer.is_null() || size < wanted {
+                return Err(ImageError::Room { wanted, given: size }.into());
+            }
+            let buffer = buffer.cast::<u8>();
+            ptr::copy_nonoverlapping(front.as_ptr(), buffer, front.len());
+            ptr::copy_nonoverlapping(body.as_ptr(), buffer.add(front.len()), body.len());
+            Ok(())
+        })
+    }
+}
+
+struct ByReader {
+    reader: unsafe extern "C" fn(*mut c_void, *mut c_void, usize) -> usize,
+    ud: *mut c_void,
+}
+
+impl Source for ByReader {
+    fn read(&mut self, into: &mut [u8]) -> usize {
+        let mut at = 0;
+        while at < into.len() {
+            let rest = &mut into[at..];
+            // SAFETY: the host's function, with as much room as it is told.
+            let came = unsafe { (self.reader)(self.ud, rest.as_mut_ptr().cast(), rest.len()) };
+            if came == 0 || came > rest.len() {
+                break;
+            }
+            at += came;
+        }
+        at
+    }
+}
+
+struct Bytes<'a>(&'a [u8]);
+
+impl Source for Bytes<'_> {
+    fn read(&mut self, into: &mut [u8]) -> usize {
+        let count = into.len().min(self.0.len());
+        let (first, rest) = self.0.split_at(count);
+        into[..count].copy_from_slice(first);
+        self.0 = rest;
+        count
+    }
+}
+
+/// Makes a VM from an image. Whatever the bytes are, the answer is a VM or a sentence that says
+/// what is wrong and where; memory is bounded by `memory_size`. What is not verified is the code of
+/// scripts: Lua has no verifier of it, so an image of strangers is as dangerous as a binary chunk.
+/// With `image_key` only images are loaded that somebody who has the key saved; without it damage
+/// is found, not malice.
+///
+/// Cost: a copy of the image, its hash, and the proof of the heap, which is what rlua_check does.
+///
+/// @param config  `memory_size` bounds the image's own limit; `max_snapshots`, `tracker`,
+///                `image_key` and `names` count, the rest is the image's. NULL for the defaults.
+///                Borrowed for the call.
+/// @param reader  Called until the image is whole, not beyond it.
+/// @param ud      The reader's.
+/// @param out     Receives the main thread, to be closed with lua_close, or NULL after an error.
+/// @return        RLUA_OK, or NULL_ARG, BAD_CONFIG (also a limit that is too small for the image),
+///                BAD_IMAGE, UNSAVABLE (a name that this process does not have), UNSUPPORTED,
+///                NO_MEMORY. rlua_last_error(NULL) gives the sentence.
+///
+/// # Safety
+/// `config` is NULL or points to one; `out` is NULL or a place for a pointer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rlua_load(
+    config: *const rlua_Config,
+    reader: rlua_Reader,
+    ud: *mut c_void,
+    out: *mut *mut lua_State,
+) -> c_int {
+    let Some(reader) = reader else {
+        return guard::fail(None, &Error::NullArg { name: "reader" });
+    };
+    // SAFETY: by the contract above.
+    unsafe { load(config, &mut ByReader { reader, ud }, out) }
+}
+
+/// Makes a VM from an image in memory, as rlua_load does.
+///
+/// @param image   `length` bytes, or more: what comes behind the image is not looked at.
+///
+/// # Safety
+/// As for rlua_load; `image` points to `length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rlua_load_buffer(
+    config: *const rlua_Config,
+    image: *const c_void,
+    length: usize,
+    out: *mut *mut lua_State,
+) -> c_int {
+    if image.is_null() {
+        return guard::fail(None, &Error::NullArg { name: "image" });
+    }
+    // SAFETY: by the contract above.
+    unsafe { load(config, &mut Bytes(slice::from_raw_parts(image.cast(), length)), out) }
+}
+
+/// # Safety
+/// As for [`rlua_load`].
+unsafe fn load(
+    config: *const rlua_Config,
+    source: &mut dyn Source,
+    out: *mut *mut lua_State,
+) -> c_int {
+    if out.is_null() {
+        return guard::fail(None, &Error::NullArg { name: "out" });
+    }
+    // SAFETY: not NULL; by the contract above. What is entered was just made.
+    let loaded = unsafe {
+        out.write(ptr::null_mut());
+        read_load_config(config).and_then(|(config, names)| {
+            let job = AssertUnwindSafe(|| {
+                images::load(&config, &names, source).and_then(|vm| registry::enter(vm))
+            });
+            catch_unwind(job).unwrap_or(Err(Error::Poisoned))
+        })
+    };
+    match loaded {
+        Ok(main) => {
+            // SAFETY: as above.
+            unsafe { out.write(main) };
+            Status::Ok as c_int
+        }
+        Err(error) => guard::fail(None, &error),
+    }
+}
+
+/// # Safety
+/// As for [`rlua_load`].
+unsafe fn read_load_config<'a>(config: *const rlua_Config) -> Result<(Config, Vec<HostName<'a>>)> {
+    if config.is_null() {
+        return Ok((Config::default(), Vec::new()));
+    }
+    // SAFETY: by the contract above.
+    unsafe {
+        let read = life::read_config(config)?;
+        let mut names = Vec::new();
+        let mut name = life::names_of(config)?;
+        while !name.is_null() && !(*name).name.is_null() {
+            let rlua_Name { name: text, function, host, pointer } = name.read();
+            let (kind, address, ud) = match (function, host) {
+                (Some(function), _) => (NAME_FUNCTION, function as *const c_void, ptr::null_mut()),
+                (None, Some(host)) => (NAME_HOST, host as *const c_void, pointer),
+                (None, None) => (NAME_POINTER, pointer.cast_const(), ptr::null_mut()),
+            };
+            names.try_reserve(1).map_err(|_| Error::NoMemoryForHandle)?;
+            names.push(HostName { name: CStr::from_ptr(text).to_bytes(), kind, address, ud });
+            name = name.add(1);
+        }
+        Ok((read, names))
+    }
+}
+
+/// 128 bits that stand for the state of a VM: see rlua_checksum.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct rlua_Checksum {
+    /// In the same order on every machine.
+    pub bytes: [u8; 16],
+}
+
+/// The checksum of an idle VM's state: the same for the same state on every machine, in every
+/// process, whatever was rolled back before; another for any difference that a script could ever
+/// see, but by chance (BLAKE3). Not covered is what lies outside: blocks of guarded userdata, the
+/// ids of resources, open files, pointers without a name, which all count as the same.
+///
+/// Cost: as rlua_save.
+///
+/// @param L    A thread of the VM.
+/// @param out  Receives the checksum.
+/// @return     RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, NO_MEMORY.
+///
+/// # Safety
+/// As for rlua_save; `out` is NULL or a place for one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rlua_checksum(L: *mut lua_State, out: *mut rlua_Checksum) -> c_int {
+    // SAFETY: by the contract above.
+    unsafe {
+        guard::work(L, |vm| {
+            if out.is_null() {
+                return Err(Error::NullArg { name: "out" });
+            }
+            out.write(rlua_Checksum { bytes: images::checksum(vm)? });
+            Ok(())
+        })
+    }
+}
+
+/// Makes a second VM with the same state, for another thread, a look-ahead, a spectator: what
+/// rlua_save and rlua_load give, without a hash and a proof. Refused is what rlua_save refuses.
+/// Its history is empty and keeps as many snapshots; participants are not copied.
+///
+/// Cost: about four copies of the used bytes.
+///
+/// @param L    A thread of the VM.
+/// @param out  Receives the clone's main thread, to be closed with lua_close, or NULL.
+/// @return     RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, NO_MEMORY, UNSAVABLE.
+///
+/// # Safety
+/// As for rlua_save; `out` is NULL or a place for one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rlua_clone(L: *mut lua_State, out: *mut *mut lua_State) -> c_int {
+    // SAFETY: by the contract above.
+    unsafe {
+        guard::work(L, |vm| {
+            if out.is_null() {
+                return Err(Error::NullArg { name: "out" });
+            }
+            out.write(ptr::null_mut());
+            out.write(images::copy(vm).and_then(|copy| registry::enter(copy))?);
+            Ok(())
+        })
+    }
+}

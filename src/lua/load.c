@@ -1,0 +1,400 @@
+/* load.c: an image's body, which lies in a region by now, becomes a state again.
+ *
+ * Everything in it is hostile. The arena's own state was verified before (src/arena/check.rs), so
+ * blocks and their kinds are known. Here each object's words become pointers again, in place, and
+ * each vector gets one owner, of the right kind and long enough; nothing is followed before that.
+ * Afterwards check.c proves the heap as a whole, as rlua_check does: lists, kinds, colours, hashes.
+ *
+ * Not verified: code. Lua has no verifier of it, and neither have we, so an image is as dangerous
+ * as a binary chunk to whoever takes it from strangers without a key (docs/FORMAT.md).
+ *
+ * Part of the one translation unit, behind image.c, whose other direction it is.
+ */
+
+/* -- objects ----------------------------------------------------------------------------------- */
+
+static int fix_node(Loader *l, Node *n) {
+  ALSO(fix_payload(l, n->u.tt_, &n->u.value_));
+  if (!keyisdead(n)) return fix_payload(l, n->u.key_tt, &n->u.key_val);
+  NEED(word_at(&n->u.key_val) <= UINT32_MAX, "a dead key is none");
+  set_word(&n->u.key_val, l->base + word_at(&n->u.key_val));
+  return 1;
+}
+
+static int fix_table(Loader *l, Table *h) {
+  FIX(h->metatable);
+  FIX(h->gclist);
+  size_t size = h->array == NULL && h->alimit == 0 ? 0 : luaH_realasize(h);
+  NEED(size <= MAXASIZE, "the size of an array is none");
+  ALSO(fix_vector(l, &h->array, size, sizeof(TValue), KIND_VALUES));
+  ALSO(fix_values(l, h->array, size));
+  ALSO(note_later(l, h));
+  if (h->lastfree == NULL) {
+    NEED(h->node == NULL && h->lsizenode == 0, "a table without a hash part has one");
+    h->node = cast(Node *, dummynode);
+    return 1;
+  }
+  FIX(h->lastfree);
+  NEED(h->lsizenode <= MAXHBITS, "the size of a hash part is none");
+  ALSO(fix_vector(l, &h->node, sizenode(h), sizeof(Node), KIND_NODES));
+  for (Node *n = h->node, *end = n + sizenode(h); n < end; n++) ALSO(fix_node(l, n));
+  return 1;
+}
+
+/* Of a function of the host: one name stands for it and its ud. */
+static int fix_pushed(Loader *l, CClosure *f) {
+  uint64_t number = word_at(&f->upvalue[HOST_FUNCTION - 1].value_) & ~IMAGE_OUTWARD;
+  NEED(f->nupvalues == HOST_UPVALUES && number < l->name_count &&
+           l->names[number].kind == NAME_HOST && ttisstring(&f->upvalue[HOST_NAME - 1]),
+       "a host function has no name");
+  setpvalue(&f->upvalue[HOST_FUNCTION - 1], (void *)l->names[number].address);
+  setpvalue(&f->upvalue[HOST_UD - 1], (void *)l->names[number].ud);
+  return fix_value(l, &f->upvalue[HOST_NAME - 1]);
+}
+
+static int fix_c_closure(Loader *l, CClosure *f) {
+  FIX(f->gclist);
+  ALSO(fix_outward(l, &f->f, NAME_FUNCTION));
+  if (f->f == NULL) { /* waits for its sweep */
+    NEED(isdead(&l->main->g, obj2gco(f)), "a C closure has no function");
+    return 1;
+  }
+  if (f->f == host_trampoline) return fix_pushed(l, f);
+  if (f->f == gmatch_aux || f->f == luaB_auxwrap || f->f == io_readline || f->f == math_random ||
+      f->f == math_randomseed)
+    ALSO(note_later(l, f));
+  return fix_values(l, f->upvalue, f->nupvalues);
+}
+
+static int fix_lua_closure(Loader *l, LClosure *f) {
+  FIX(f->gclist);
+  FIX(f->p);
+  for (int i = 0; i < f->nupvalues; i++) FIX(f->upvals[i]);
+  return 1;
+}
+
+static int fix_upvalue(Loader *l, UpVal *uv) {
+  FIX(uv->v.p);
+  NEED(uv->v.p != NULL, "an upvalue has no value");
+  if (!upisopen(uv)) return fix_value(l, &uv->u.value);
+  FIX(uv->u.open.next);
+  FIX(uv->u.open.previous);
+  NEED(uv->u.open.previous != NULL, "an open upvalue is in no list");
+  return 1;
+}
+
+static int fix_proto(Loader *l, Proto *p) {
+  const int counts[] = {p->sizeupvalues, p->sizek, p->sizecode, p->sizelineinfo, p->sizep,
+                        p->sizelocvars, p->sizeabslineinfo};
+  for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+    NEED(counts[i] >= 0, "the size of a vector is negative");
+  FIX(p->source);
+  FIX(p->gclist);
+  ALSO(fix_vector(l, &p->k, (size_t)p->sizek, sizeof(TValue), KIND_VALUES));
+  ALSO(fix_vector(l, &p->code, (size_t)p->sizecode, sizeof(Instruction), KIND_BYTES));
+  ALSO(fix_vector(l, &p->p, (size_t)p->sizep, sizeof(Proto *), KIND_POINTERS));
+  ALSO(fix_vector(l, &p->upvalues, (size_t)p->sizeupvalues, sizeof(Upvaldesc), KIND_UPVALUES));
+  ALSO(fix_vector(l, &p->lineinfo, (size_t)p->sizelineinfo, sizeof(ls_byte), KIND_BYTES));
+  ALSO(fix_vector(l, &p->abslineinfo, (size_t)p->sizeabslineinfo, sizeof(AbsLineInfo),
+                  KIND_BYTES));
+  ALSO(fix_vector(l, &p->locvars, (size_t)p->sizelocvars, sizeof(LocVar), KIND_LOCALS));
+  ALSO(fix_values(l, p->k, (size_t)p->sizek));
+  for (int i = 0; i < p->sizep; i++) FIX(p->p[i]);
+  for (int i = 0; i < p->sizeupvalues; i++) FIX(p->upvalues[i].name);
+  for (int i = 0; i < p->sizelocvars; i++) FIX(p->locvars[i].varname);
+  return 1;
+}
+
+static int fix_stream(Loader *l, Stream *stream) {
+  FILE *const files[] = {NULL, stdin, stdout, stderr};
+  size_t which = (size_t)stream->public.f;
+  NEED(which < sizeof files / sizeof files[0] && stream->id == 0 && stream->pipe == NULL &&
+           (which == STREAM_CLOSED) == (stream->public.closef == NULL),
+       "a file is none of the standard ones");
+  stream->public.f = files[which];
+  ALSO(fix_outward(l, &stream->public.closef, NAME_FUNCTION));
+  NEED(stream->public.closef == NULL || stream->public.closef == io_noclose,
+       "a file is closed by something else");
+  return 1;
+}
+
+/* Inlined, it would make gcc think of a header without a block. */
+static __attribute__((noinline)) int fix_match(Loader *l, GMatchState *match) {
+  FIX(match->src);
+  FIX(match->p);
+  FIX(match->lastmatch);
+  FIX(match->ms.src_init);
+  FIX(match->ms.src_end);
+  FIX(match->ms.p_end);
+  return 1;
+}
+
+static int fix_userdata(Loader *l, Udata *u) {
+  FIX(u->metatable);
+  NEED(!is_guarded(u), "a userdata has a finalizer in C");
+  if (u->nuvalue > 0) {
+    FIX(u->gclist);
+    for (int i = 0; i < u->nuvalue; i++) ALSO(fix_value(l, &u->uv[i].uv));
+  }
+  if (u->metatable != NULL) ALSO(note_later(l, u));
+  uint32_t native = noted_place(u);
+  NEED(native <= NATIVE_BOX, "a userdata is of no kind that is known");
+  if (native == NATIVE_GMATCH) {
+    NEED(u->len == sizeof(GMatchState), "a userdata has the wrong size");
+    return fix_match(l, (GMatchState *)getudatamem(u));
+  } else if (native == NATIVE_BOX) {
+    UBox *box = (UBox *)getudatamem(u);
+    NEED(u->len == sizeof *box, "a userdata has the wrong size");
+    return fix_vector(l, &box->box, box->bsize, 1, KIND_HOST);
+  } else if (rlua_is_stream(u)) {
+    return fix_stream(l, (Stream *)getudatamem(u));
+  } else {
+    NEED(u->len != sizeof(Handle) || ((Handle *)getudatamem(u))->magic != HANDLE_MAGIC,
+         "a resource is in an image");
+  }
+  return 1;
+}
+
+/* -- threads ----------------------------------------------------------------------------------- */
+
+static int fix_frame(Loader *l, CallInfo *ci) {
+  FIX(ci->func.p);
+  FIX(ci->top.p);
+  if (isLua(ci)) {
+    FIX(ci->u.l.savedpc);
+    return 1;
+  }
+  return fix_outward(l, &ci->u.c.k, NAME_FUNCTION);
+}
+
+static int fix_frames(Loader *l, lua_State *L) {
+  CallInfo *ci = &L->base_ci;
+  ALSO(fix_frame(l, ci));
+  for (; ci->next != NULL; ci = ci->next) {
+    ALSO(fix_vector(l, &ci->next, 1, sizeof(CallInfo), KIND_CALLINFO));
+    FIX(ci->next->previous);
+    ALSO(fix_frame(l, ci->next));
+  }
+  return 1;
+}
+
+static int fix_thread(Loader *l, lua_State *L) {
+  NEED(L->tt == LUA_VTHREAD, "a thread is none");
+  FIX(L->next);
+  FIX(L->gclist);
+  FIX(L->l_G);
+  FIX(L->ci);
+  FIX(L->openupval);
+  FIX(L->twups);
+  NEED(L->l_G == &l->main->g, "a thread is of another state");
+  NEED(L->errorJmp == NULL && L->cards == NULL && L->entered == NULL, "a thread runs");
+  card_thread(L, l->cards, L == &l->main->l.l);
+  NEED(isdead(&l->main->g, obj2gco(L)) || L->openupval == NULL || isintwups(L),
+       "a thread with open upvalues is not in the list of these");
+  l->upvalue_threads += isintwups(L);
+  l->linked += is_linked(&l->main->g, obj2gco(L));
+  l->objects++;
+  ALSO(note_later(l, L));
+  uint64_t stack = word_at(&L->stack.p), last = word_at(&L->stack_last.p);
+  if (stack == 0) {
+    NEED(last == 0 && L->ci == NULL, "a thread has no stack");
+    return 1;
+  }
+  NEED(last > stack && (last - stack) % sizeof(StackValue) == 0, "the size of a stack is none");
+  size_t slots = (last - stack) / sizeof(StackValue);
+  NEED(slots < ERRORSTACKSIZE + 1, "the size of a stack is none");
+  ALSO(fix_vector(l, &L->stack.p, slots + EXTRA_STACK, sizeof(StackValue), KIND_STACK));
+  L->stack_last.p = L->stack.p + slots;
+  FIX(L->top.p);
+  FIX(L->tbclist.p);
+  for (size_t i = 0; i < slots + EXTRA_STACK; i++) ALSO(fix_value(l, s2v(L->stack.p + i)));
+  ALSO(fix_frames(l, L));
+  ALSO(fix_light(l, lua_getextraspace(L)));
+  return fix_outward(l, (void *)&L->hook, NAME_FUNCTION);
+}
+
+/* -- the state itself -------------------------------------------------------------------------- */
+
+static int fix_collector(Loader *l, global_State *g) {
+  FIX(g->allgc);
+  FIX(g->sweepgc);
+  FIX(g->finobj);
+  FIX(g->gray);
+  FIX(g->grayagain);
+  FIX(g->weak);
+  FIX(g->ephemeron);
+  FIX(g->allweak);
+  FIX(g->tobefnz);
+  FIX(g->fixedgc);
+  FIX(g->survival);
+  FIX(g->old1);
+  FIX(g->reallyold);
+  FIX(g->firstold1);
+  FIX(g->finobjsur);
+  FIX(g->finobjold1);
+  FIX(g->finobjrold);
+  FIX(g->twups);
+  NEED(g->gcstate <= GCSpause && (g->gckind == KGC_INC || g->gckind == KGC_GEN) &&
+           (g->currentwhite == bitmask(WHITE0BIT) || g->currentwhite == bitmask(WHITE1BIT)) &&
+           g->gcstopem == 0 && g->gcemergency == 0 && !(g->gcstp & GCSTPCLS),
+       "the collector's state is none");
+  return 1;
+}
+
+static int fix_pointers(Loader *l, rlua_Own *own) {
+  NEED(own->pointer_count <= own->pointer_capacity &&
+           (own->pointer_capacity == 0 || ispow2(own->pointer_capacity)),
+       "the size of the list of pointers is none");
+  ALSO(fix_vector(l, &own->pointers, own->pointer_capacity, list_bytes(1), KIND_OUTWARD));
+  if (own->pointers == NULL) return 1;
+  unsigned int *index = index_of(own->pointers, own->pointer_capacity);
+  memset(index, 0, 2 * sizeof *index * own->pointer_capacity);
+  for (unsigned int i = 0; i < own->pointer_count; i++) {
+    rlua_Pointer *pointer = &own->pointers[i];
+    NEED(pointer->kind <= POINTER_DATA, "a pointer in the list is of no kind");
+    if (pointer->name == NULL) {
+      NEED((uint64_t)(size_t)pointer->address == (IMAGE_NAMELESS | i), "a pointer has no name");
+    } else {
+      ALSO(fix_vector(l, &pointer->name, 1, 1, KIND_BYTES));
+      NEED(pointer->address != NULL, "a pointer has a name, and is NULL");
+      ALSO(fix_outward(l, &pointer->address,
+                       pointer->kind == POINTER_FUNCTION ? NAME_FUNCTION : NAME_POINTER));
+    }
+    unsigned int *slot = index_slot(own->pointers, own->pointer_capacity, pointer->address);
+    NEED(*slot == 0, "a pointer is in the list twice");
+    *slot = i + 1;
+  }
+  return 1;
+}
+
+static int fix_state(Loader *l, global_State *g) {
+  ALSO(fix_collector(l, g));
+  NEED(g->strt.size > 0 && ispow2(g->strt.size), "the string table's size is none");
+  ALSO(fix_vector(l, &g->strt.hash, (size_t)g->strt.size, sizeof(TString *), KIND_POINTERS));
+  for (int i = 0; i < g->strt.size; i++) FIX(g->strt.hash[i]);
+  ALSO(fix_value(l, &g->l_registry));
+  FIX(g->mainthread);
+  NEED(g->mainthread == &l->main->l.l, "the main thread is another");
+  FIX(g->memerrmsg);
+  for (int i = 0; i < TM_N; i++) FIX(g->tmname[i]);
+  for (int i = 0; i < LUA_NUMTYPES; i++) FIX(g->mt[i]);
+  for (int i = 0; i < STRCACHE_N; i++)
+    for (int j = 0; j < STRCACHE_M; j++) FIX(g->strcache[i][j]);
+  ALSO(fix_outward(l, &g->warnf, NAME_FUNCTION));
+  NEED(g->warnf == warnfoff || g->warnf == warnfon || g->warnf == warnfcont,
+       "the warning function is none");
+  rlua_Own *own = &g->own;
+  FIX(own->refs);
+  FIX(own->types);
+  NEED(own->deterministic <= 1 && own->budgeted <= 1 && own->sweep_divisor > 0 &&
+           own->depth == 0 && own->host_fp == 0,
+       "what the library keeps in the state makes no sense");
+  return fix_pointers(l, own);
+}
+
+/* -- blocks ------------------------------------------------------------------------------------ */
+
+static int has_gclist(const GCObject *o) {
+  switch (o->tt) {
+    case LUA_VTABLE: case LUA_VLCL: case LUA_VCCL: case LUA_VPROTO: return 1;
+    case LUA_VUSERDATA: return gco2u(o)->nuvalue > 0;
+    default: return 0;
+  }
+}
+
+static int fix_object(Loader *l, GCObject *o, size_t bytes) {
+  union GCUnion *u = cast_u(o);
+  NEED(bytes >= sizeof(GCObject), "an object is too small");
+  size_t size = object_size(o, bytes);
+  NEED(size != 0 && size <= bytes, "an object is larger than its block, or has no tag");
+  FIX(o->next);
+  l->objects++;
+  l->linked += has_gclist(o) && is_linked(&l->main->g, o);
+  switch (o->tt) {
+    case LUA_VSHRSTR:
+      FIX(u->ts.u.hnext);
+      return 1;
+    case LUA_VLNGSTR: return 1;
+    case LUA_VTABLE: return fix_table(l, &u->h);
+    case LUA_VLCL: return fix_lua_closure(l, &u->cl.l);
+    case LUA_VCCL: return fix_c_closure(l, &u->cl.c);
+    case LUA_VUSERDATA: return fix_userdata(l, &u->u);
+    case LUA_VUPVAL: return fix_upvalue(l, &u->upv);
+    default: return fix_proto(l, &u->p);
+  }
+}
+
+/* `main` is where the state's block lies, `cards` the region's. NULL when there is no memory. */
+void *rlua_c_load_begin(void *base, size_t used, size_t main, void *cards, size_t count,
+                        const rlua_Outward *names, uint32_t name_count,
+                        rlua_BlockBytes block_bytes, void *ud) {
+  Loader *l = calloc(1, sizeof *l);
+  if (l == NULL) return NULL;
+  rlua_card_table(base, cards, count);
+  l->cards = cards;
+  l->base = (size_t)base;
+  l->used = used;
+  l->names = names;
+  l->name_count = name_count;
+  l->block_bytes = block_bytes;
+  l->ud = ud;
+  l->main = (LG *)((char *)base + main);
+  l->owned = calloc(used / 8 / 64 + 1, sizeof *l->owned);
+  if (l->owned != NULL) return l;
+  free(l);
+  return NULL;
+}
+
+/* A live block of that kind, each once; `opaque` where hosts write to it. NULL, or what is wrong
+ * with it; nothing for no memory. */
+const char *rlua_c_load_block(void *loader, size_t offset, size_t bytes, uint32_t kind,
+                              int opaque) {
+  Loader *l = loader;
+  void *block = (void *)(l->base + offset);
+  if (kind == KIND_OBJECT) {
+    fix_object(l, block, bytes);
+    if (((GCObject *)block)->tt == LUA_VUSERDATA && !opaque)
+      cannot_load(l, "a userdata lies where hosts write nothing");
+  } else if (kind == KIND_THREAD) {
+    if (block == l->main ? bytes < sizeof(LG) : bytes < sizeof(LX))
+      cannot_load(l, "a thread is too small");
+    else if (fix_thread(l, &((LX *)block)->l) && block == l->main)
+      fix_state(l, &l->main->g);
+  }
+  return l->wrong;
+}
+
+void rlua_c_load_end(void *loader) {
+  Loader *l = loader;
+  free(l->owned);
+  free(l->later);
+  free(l);
+}
+
+/* What differs from process to process. Returns the main thread. */
+lua_State *rlua_c_adopt(void *block, lua_Alloc alloc, void *arena, uint64_t region_bytes) {
+  LG *main = block;
+  global_State *g = &main->g;
+  g->frealloc = alloc;
+  g->ud = arena;
+  g->panic = panic;
+  g->ud_warn = &main->l.l;
+  g->own.in_arena = 1;
+  g->own.region_bytes = region_bytes;
+  atomic_store_explicit(&state_offset, (unsigned int)(size_t)g, memory_order_relaxed);
+  return &main->l.l;
+}
+
+/* A function of the libraries by its name, or NULL. */
+const void *rlua_c_library_function(const char *name, size_t length) {
+  for (unsigned int i = 0; i < LIBRARY_SLOTS; i++) {
+    if (library_slots[i].number == 0) continue;
+    const LibraryName *known = &library_names[i];
+    size_t first = strlen(known->library);
+    if (first < length && memcmp(name, known->library, first) == 0 &&
+        strlen(known->name) == length - first &&
+        memcmp(name + first, known->name, length - first) == 0)
+      return (const char *)&luaB_print + library_slots[i].offset;
+  }
+  return NULL;
+}

@@ -1,0 +1,137 @@
+/* load_words.c: one word of an image becomes what it was in the VM, in place, or is refused.
+ *
+ * Part of the one translation unit, behind words.c, whose other direction it is. Not here: which
+ * words there are (load.c).
+ */
+
+typedef struct Loader {
+  size_t base, used;
+  const rlua_Outward *names;
+  uint32_t name_count;
+  rlua_BlockBytes block_bytes;
+  void *ud;
+  LG *main;
+  _Bool *cards;
+  uint64_t *owned;  /* a bit for each 8 bytes: a vector starts here, and has its owner */
+  const GCObject **later; /* objects whose parts are verified when all is known */
+  size_t later_count, later_room;
+  size_t objects, linked; /* all, and those that have to be in a gray list */
+  size_t upvalue_threads; /* that have to be in the list of threads with open upvalues */
+  const char *wrong;
+} Loader;
+
+static int cannot_load(Loader *l, const char *what) {
+  if (l->wrong == NULL) l->wrong = what;
+  return 0;
+}
+
+#define NEED(condition, what) \
+  do { \
+    if (l_unlikely(!(condition))) return cannot_load(l, what); \
+  } while (0)
+
+/* -- words ------------------------------------------------------------------------------------- */
+
+static uint64_t word_at(const void *place) {
+  uint64_t word;
+  memcpy(&word, place, sizeof word);
+  return word;
+}
+
+static void set_word(void *place, uint64_t word) {
+  memcpy(place, &word, sizeof word);
+}
+
+/* A pointer into the VM, or NULL. What it leads to is for others to verify. */
+static int fix_pointer(Loader *l, void *place) {
+  uint64_t word = word_at(place);
+  if (word == 0) return 1;
+  NEED(word < l->used, "a pointer leads out of the image");
+  set_word(place, l->base + word);
+  return 1;
+}
+
+/* The address that a name stands for. */
+static int fix_outward(Loader *l, void *place, uint32_t kind) {
+  uint64_t word = word_at(place), number = word & ~IMAGE_OUTWARD;
+  if (word == 0) return 1;
+  NEED(word & IMAGE_OUTWARD && number < l->name_count, "an outward pointer is none");
+  NEED(l->names[number].kind == kind, "an outward pointer has a name of another kind");
+  set_word(place, (size_t)l->names[number].address);
+  return 1;
+}
+
+static int fix_light(Loader *l, void *place) {
+  uint64_t word = word_at(place), offset = word & ~IMAGE_INWARD;
+  if (word < LOWEST_ADDRESS) return 1;
+  if (word & IMAGE_OUTWARD) return fix_outward(l, place, NAME_POINTER);
+  NEED(word & IMAGE_INWARD && offset <= UINT32_MAX, "a light userdata is none");
+  set_word(place, l->base + offset);
+  return 1;
+}
+
+static int fix_payload(Loader *l, int tag, void *place) {
+  switch (tag) {
+    case LUA_VNIL: case LUA_VEMPTY: case LUA_VABSTKEY: case LUA_VFALSE: case LUA_VTRUE:
+    case LUA_VNUMINT: case LUA_VNUMFLT: return 1;
+    case LUA_VLCF:
+      NEED(word_at(place) != 0, "a C function is NULL");
+      return fix_outward(l, place, NAME_FUNCTION);
+    case LUA_VLIGHTUSERDATA: return fix_light(l, place);
+    case ctb(LUA_VSHRSTR): case ctb(LUA_VLNGSTR): case ctb(LUA_VTABLE): case ctb(LUA_VLCL):
+    case ctb(LUA_VCCL): case ctb(LUA_VUSERDATA): case ctb(LUA_VTHREAD):
+      NEED(word_at(place) != 0, "a value's object is NULL");
+      return fix_pointer(l, place);
+    default: return cannot_load(l, "the tag of a value is none");
+  }
+}
+
+static int fix_value(Loader *l, TValue *v) {
+  return fix_payload(l, v->tt_, &v->value_);
+}
+
+static int fix_values(Loader *l, TValue *v, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (!fix_value(l, &v[i])) return 0;
+  return 1;
+}
+
+/* A vector of `count` elements, NULL for none. It gets its owner. */
+static int fix_vector(Loader *l, void *place, size_t count, size_t element, uint32_t kind) {
+  uint64_t word = word_at(place);
+  uint32_t found = 0;
+  if (count == 0) {
+    NEED(word == 0, "a vector without elements is not NULL");
+    return 1;
+  }
+  NEED(word != 0 && word < l->used && word % 8 == 0, "a vector lies outside the image");
+  size_t have = l->block_bytes(l->ud, (const void *)(l->base + word), &found);
+  NEED(have / element >= count && found == kind, "a vector is no block of its kind and size");
+  uint64_t *bits = &l->owned[word / 8 / 64], bit = (uint64_t)1 << word / 8 % 64;
+  NEED(!(*bits & bit), "a vector has two owners");
+  *bits |= bit;
+  set_word(place, l->base + word);
+  return 1;
+}
+
+#define FIX(field) \
+  do { \
+    if (l_unlikely(!fix_pointer(l, &(field)))) return 0; \
+  } while (0)
+#define ALSO(call) \
+  do { \
+    if (l_unlikely(!(call))) return 0; \
+  } while (0)
+
+/* For load_proof.c. */
+static int note_later(Loader *l, const void *object) {
+  if (l->later_count == l->later_room) {
+    size_t room = 2 * l->later_room + 16;
+    const GCObject **grown = realloc(l->later, room * sizeof *grown);
+    NEED(grown != NULL, NO_MEMORY_FOR_IMAGE);
+    l->later = grown;
+    l->later_room = room;
+  }
+  l->later[l->later_count++] = object;
+  return 1;
+}
