@@ -350,8 +350,7 @@ fn write_arena_header() -> Result<(), Box<dyn Error>> {
     for eighths in 0..=classes::MAX_SMALL / 8 {
         writeln!(text, "  {},", classes::class_for(8 * eighths))?;
     }
-    text += "};\n/* Bytes of a block, where in the slab the last one ends and the first begins, and what\n";
-    text += "divides by the size. */\n";
+    text += "};\n/* Bytes of a block; offsets in the slab; what divides by the size. */\n";
     text += "typedef struct ArenaShape { uint16_t size, end, first, reciprocal; } ArenaShape;\n";
     text += "static const ArenaShape ARENA_SHAPE[] = {\n";
     for number in 0..classes::SHAPES {
