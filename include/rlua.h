@@ -158,6 +158,26 @@ typedef enum rlua_Profile {
 } rlua_Profile;
 
 /**
+ * Whose images rlua_load and rlua_apply_delta take. What is not verified in any of them is the code
+ * of scripts, of which Lua has no verifier: an image of a stranger is a program of a stranger.
+ */
+typedef enum rlua_Trust {
+  /**
+   * Of those who have the key (`image_key`): the hash cannot be made without it.
+   */
+  RLUA_TRUST_KEY = 0,
+  /**
+   * With or without a key. All but code is proved, which takes as long as rlua_check.
+   */
+  RLUA_TRUST_PROVED = 1,
+  /**
+   * With or without a key, those that this host saved itself, where nobody could change them:
+   * damage is found by the hash, and by a look at each word.
+   */
+  RLUA_TRUST_OWN = 2,
+} rlua_Trust;
+
+/**
  * What a function of this library answers.
  *
  * The values are ABI: append only, never renumber, never reuse. Codes below 64 are this library's
@@ -237,6 +257,10 @@ typedef enum rlua_Status {
    * The writer of an image refused, or there is no room.
    */
   RLUA_STREAM = 17,
+  /**
+   * The image comes from somebody whom the config does not trust.
+   */
+  RLUA_UNTRUSTED = 18,
   /**
    * Lua: a runtime error.
    */
@@ -362,6 +386,14 @@ typedef struct rlua_Config {
    * 512 bytes and more are neither compared nor watched for it. 0: it need not.
    */
   int32_t announces;
+  /**
+   * An rlua_Trust: whose images are loaded. 0: only those with the key.
+   */
+  int32_t trust;
+  /**
+   * 1: images are saved compressed (LZ4). 0: they are not.
+   */
+  int32_t compress;
   /**
    * 0.
    */

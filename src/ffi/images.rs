@@ -3,8 +3,9 @@
 use crate::error::{Error, ImageError, Result, Status};
 use crate::ffi::life::{self, rlua_Config};
 use crate::lua::lua_State;
+use crate::vm::checksum;
 use crate::vm::config::Config;
-use crate::vm::images::{self, HostName, Image, NAME_FUNCTION, NAME_HOST, NAME_POINTER, Source};
+use crate::vm::images::{self, HostName, NAME_FUNCTION, NAME_HOST, NAME_POINTER, Source};
 use crate::vm::{guard, registry};
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -72,14 +73,7 @@ pub unsafe extern "C" fn rlua_save(
     unsafe {
         guard::work(L, |vm| {
             let writer = writer.ok_or(Error::NullArg { name: "writer" })?;
-            let Image { front, body } = images::save(vm)?;
-            for part in [front, body] {
-                let answer = writer(ud, part.as_ptr().cast(), part.len());
-                if answer != 0 {
-                    return Err(ImageError::Writer { answer }.into());
-                }
-            }
-            Ok(())
+            images::save(vm, &mut |part| to_writer(writer, ud, part))
         })
     }
 }
@@ -105,17 +99,57 @@ pub unsafe extern "C" fn rlua_save_buffer(
             if length.is_null() {
                 return Err(Error::NullArg { name: "length" });
             }
-            let Image { front, body } = images::save(vm)?;
-            let wanted = front.len() + body.len();
-            length.write(wanted);
-            if buffer.is_null() || size < wanted {
-                return Err(ImageError::Room { wanted, given: size }.into());
-            }
-            let buffer = buffer.cast::<u8>();
-            ptr::copy_nonoverlapping(front.as_ptr(), buffer, front.len());
-            ptr::copy_nonoverlapping(body.as_ptr(), buffer.add(front.len()), body.len());
-            Ok(())
+            let mut room = Room { start: buffer.cast(), size, wanted: 0 };
+            images::save(vm, &mut |part| room.put(part))?;
+            length.write(room.wanted);
+            room.whole()
         })
+    }
+}
+
+/// Hands a part to a host's function.
+///
+/// # Safety
+/// It is one, with its `ud`.
+unsafe fn to_writer(
+    writer: unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> c_int,
+    ud: *mut c_void,
+    part: &[u8],
+) -> Result<()> {
+    // SAFETY: the contract above.
+    match unsafe { writer(ud, part.as_ptr().cast(), part.len()) } {
+        0 => Ok(()),
+        answer => Err(ImageError::Writer { answer }.into()),
+    }
+}
+
+/// A host's buffer, or NULL, and how many bytes were to go into it.
+struct Room {
+    start: *mut u8,
+    size: usize,
+    wanted: usize,
+}
+
+impl Room {
+    fn put(&mut self, part: &[u8]) -> Result<()> {
+        let end = self.wanted + part.len();
+        if !self.start.is_null() && end <= self.size {
+            // SAFETY: inside the buffer, which has so many bytes.
+            unsafe {
+                let place = self.start.add(self.wanted);
+                part.as_ptr().copy_to_nonoverlapping(place, part.len());
+            }
+        }
+        self.wanted = end;
+        Ok(())
+    }
+
+    /// All of it is in the buffer, or there was no room.
+    fn whole(&self) -> Result<()> {
+        if self.start.is_null() || self.size < self.wanted {
+            return Err(ImageError::Room { wanted: self.wanted, given: self.size }.into());
+        }
+        Ok(())
     }
 }
 
@@ -291,7 +325,7 @@ pub unsafe extern "C" fn rlua_checksum(L: *mut lua_State, out: *mut rlua_Checksu
             if out.is_null() {
                 return Err(Error::NullArg { name: "out" });
             }
-            out.write(rlua_Checksum { bytes: images::checksum(vm)? });
+            out.write(rlua_Checksum { bytes: checksum::checksum(vm)?.0 });
             Ok(())
         })
     }

@@ -22,6 +22,8 @@
 //! C's structs and the functions of the ABI (`crate::ffi`).
 
 pub mod agreement;
+pub mod canonical;
+pub mod checksum;
 pub mod config;
 pub mod guard;
 pub mod guarded;
