@@ -10,7 +10,7 @@
 //! - K2 *slack*: what a vector's block has behind what was asked for is zero.
 //!
 //! # Not here
-//! What the words of each kind mean (`src/lua/image.c`).
+//! What the words of each kind mean (`src/lua/canon.c`).
 
 use super::Arena;
 use super::classes::{list_of_shape, shape};
@@ -60,10 +60,10 @@ pub fn of(tag: usize) -> u32 {
     OF_TAG[tag & (OF_TAG.len() - 1)] as u32
 }
 
-/// Whether hosts write to a new block.
+/// Whether hosts write to a new block: whoever says nothing of it may be one.
 #[inline(always)]
 pub fn is_opaque(tag: usize) -> bool {
-    matches!(tag, TAG_USERDATA | TAG_THREAD | TAG_HOST)
+    tag == TAG_USERDATA || matches!(of(tag), THREAD | HOST)
 }
 
 /// Whether a block of that kind holds elements, whose owner knows how many: what is behind them is

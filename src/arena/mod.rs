@@ -149,6 +149,36 @@ impl Arena {
         Ok(())
     }
 
+    /// Puts another arena's used part in place of what is there, which nothing is known of before
+    /// [`Arena::check`]. All of it counts as written, and no thread as entered.
+    ///
+    /// After an error nothing has changed.
+    pub fn replace(&mut self, bytes: &[u8]) -> Result<()> {
+        let (before, limit) = (self.used_bytes(), self.limit_bytes());
+        let bad = |what| Error::from(ImageError::bad(format_args!("{what}")));
+        let header = bytes.get(..FIRST).ok_or_else(|| bad("its size is none"))?;
+        let field = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().expect("8 bytes"));
+        let (top, found) = (field(offset_of!(Header, top)), field(offset_of!(Header, limit)));
+        if bytes.len() > limit || top != bytes.len() as u64 || found != limit as u64 {
+            return Err(bad("its arena has another size"));
+        }
+        self.region.commit_to(bytes.len())?;
+        self.table.cover(self.region.committed_bytes())?;
+        let (end, peak) = (bytes.len(), self.peak_bytes.max(bytes.len()));
+        // SAFETY: committed, and the caller sees to it that nothing else uses it. What lies behind
+        // the end, up to a page's, is zero again (Z1).
+        unsafe {
+            self.base.copy_from_nonoverlapping(bytes.as_ptr(), end);
+            let page_end = end.next_multiple_of(PAGE_SIZE).min(peak.next_multiple_of(PAGE_SIZE));
+            ptr::write_bytes(self.base.add(end), 0, page_end.min(peak).saturating_sub(end));
+            self.cards.clear(std::iter::empty());
+            self.cards.mark_range(0, before.max(end));
+            self.cards.enter();
+        }
+        self.peak_bytes = peak;
+        Ok(())
+    }
+
     /// First byte of the region.
     pub fn base(&self) -> *mut u8 {
         self.base

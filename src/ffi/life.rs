@@ -57,8 +57,8 @@ pub enum rlua_Profile {
     Stock = 1,
 }
 
-/// Whose images rlua_load and rlua_apply_delta take. What is not verified in any of them is the code
-/// of scripts, of which Lua has no verifier: an image of a stranger is a program of a stranger.
+/// Whose images rlua_load and rlua_apply_delta take. What is not verified in any of them is the
+/// code of scripts, of which Lua has no verifier: an image of a stranger is a stranger's program.
 #[repr(C)]
 pub enum rlua_Trust {
     /// Of those who have the key (`image_key`): the hash cannot be made without it.

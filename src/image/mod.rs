@@ -161,19 +161,20 @@ impl Header {
 
 /// The hash of an image's bytes, in order: BLAKE3 with the key where there is one, else XXH3, which
 /// finds damage, not malice.
+#[allow(clippy::large_enum_variant)] // a box ends the process where there is no memory
 pub enum Hash {
     /// With a key.
-    Keyed(Box<blake3::Hasher>),
+    Keyed(blake3::Hasher),
     /// Without.
-    Plain(Box<Xxh3>),
+    Plain(Xxh3),
 }
 
 impl Hash {
     /// Of nothing yet.
     pub fn new(key: Option<&Key>) -> Hash {
         match key {
-            Some(key) => Hash::Keyed(Box::new(blake3::Hasher::new_keyed(key))),
-            None => Hash::Plain(Box::new(Xxh3::new())),
+            Some(key) => Hash::Keyed(blake3::Hasher::new_keyed(key)),
+            None => Hash::Plain(Xxh3::new()),
         }
     }
 

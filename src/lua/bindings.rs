@@ -225,6 +225,7 @@ unsafe extern "C" {
         count: *mut u32,
     ) -> *const c_char;
     pub fn rlua_c_canon_path(canon: *const c_void, text: *mut c_char) -> usize;
+    pub fn rlua_c_canon_known(canon: *const c_void, known: *mut Outward) -> c_int;
     pub fn rlua_c_canon_end(canon: *mut c_void);
 
     pub fn rlua_c_load_begin(

@@ -56,10 +56,10 @@ l_sinline const ArenaShape *arena_shape(const ArenaSlab *slab) {
 }
 
 /* Whether a new block of this tag and size is for C to hand out. Not those that hosts write to:
- * their own, userdata, and threads, which have an extra space. */
+ * their own, userdata, threads, which have an extra space, and whatever has no tag. */
 l_sinline int arena_serves(size_t size, int tag) {
   return size - 1 < ARENA_MAX_SMALL && (unsigned int)(tag - LUA_TUSERDATA) > 1 &&
-         tag != ARENA_TAG_HOST;
+         tag != 0 && tag != ARENA_TAG_HOST;
 }
 
 /* The kind of a block that C hands out. */
@@ -198,9 +198,8 @@ static void *arena_resize(lua_State *L, void *block, size_t old_size, size_t siz
 
 static void *block_realloc(lua_State *L, void *block, size_t old_size, size_t size) {
   global_State *g = G(L);
-  if (l_likely(in_arena(g) && size - 1 < ARENA_MAX_SMALL)) {
-    void *moved = block == NULL ? arena_take(L, size, KIND_HOST)
-                                : arena_resize(L, block, old_size, size);
+  if (l_likely(in_arena(g) && size - 1 < ARENA_MAX_SMALL && block != NULL)) {
+    void *moved = arena_resize(L, block, old_size, size);
     if (l_likely(moved != NULL)) {
       g->GCdebt = (g->GCdebt + size) - old_size;
       return moved;

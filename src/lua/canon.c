@@ -19,8 +19,8 @@
  * A clone is the same copy with the addresses of its new region in it (`bias`), and what leads out
  * as it is.
  *
- * Part of the one translation unit, behind walk.c. Not here: what each object has (canon_objects.c),
- * threads (canon_threads.c), the way back (load.c).
+ * Part of the one translation unit, behind walk.c. Not here: objects (canon_objects.c), threads
+ * (canon_threads.c), the way back (load.c).
  */
 
 #define IMAGE_INWARD ((uint64_t)1 << 62)

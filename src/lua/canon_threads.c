@@ -2,8 +2,8 @@
  *
  * Frames above the running one are dead, which only the thread can tell. A stack's slots above the
  * top are not: a call of a metamethod shows what older frames left in the registers of its caller,
- * and the collector marks it. A stack names its thread in its lowest slot, whose value is nil (vendor/patches); a frame leads
- * back to its thread's first one.
+ * and the collector marks it. A stack names its thread in its lowest slot, whose value is nil
+ * (vendor/patches); a frame leads back to its thread's first one.
  *
  * Part of the one translation unit, behind canon_objects.c.
  */
@@ -122,7 +122,8 @@ static void canon_stack(Canon *c, char *out, size_t block, size_t from, size_t e
   size_t last = (size_t)((char *)(L->stack_last.p + EXTRA_STACK) - (char *)L->stack.p);
   char one[16];
   if (from == block && from < end) {
-    put_word(out, c->mode == CANON_CLONE ? inward(c, (const void *)(uintptr_t)load_word(start)) : 0);
+    const void *thread = (const void *)(uintptr_t)load_word(start);
+    put_word(out, c->mode == CANON_CLONE ? inward(c, thread) : 0);
     put_word(out + 8, (unsigned char)start[8]);
     out += 16;
     from += 16;
@@ -321,6 +322,16 @@ const char *rlua_c_canon_names(const void *canon, size_t *bytes, uint32_t *count
   *bytes = c->text_bytes;
   *count = c->name_count;
   return c->text;
+}
+
+/* What the name of `known->word` stands for; 0 where none was met. */
+int rlua_c_canon_known(const void *canon, rlua_Outward *known) {
+  const Canon *c = canon;
+  if (c->name_room == 0) return 0;
+  const CanonName *name = name_slot(c->names, c->name_room, known->word);
+  if (name->word == 0) return 0;
+  *known = (rlua_Outward){name->address, name->ud, name->word, (uint64_t)name->kind};
+  return 1;
 }
 
 void rlua_c_canon_end(void *canon) {

@@ -192,6 +192,7 @@ RLUA_INTERNAL const char *rlua_c_canon_run(void *canon, size_t offset, size_t by
 RLUA_INTERNAL const char *rlua_c_canon_slab(void *canon, size_t at, size_t from, size_t end,
                                             char *out);
 RLUA_INTERNAL const char *rlua_c_canon_names(const void *canon, size_t *bytes, uint32_t *count);
+RLUA_INTERNAL int rlua_c_canon_known(const void *canon, rlua_Outward *known);
 RLUA_INTERNAL void rlua_c_canon_end(void *canon);
 /* Bytes of a path through the state, the zero at its end included. */
 #define PATH_ROOM 96

@@ -12,11 +12,11 @@
  * order keys have (keys.c).
  */
 
-/* -- in images ---------------------------------------------------------------------------------- */
+/* -- in images --------------------------------------------------------------------------------- */
 
 #define IMAGE_OUTWARD ((uint64_t)1 << 63)
 
-/* What stands for a name in an image, which depends on nothing else: FNV-1a of 64 bits over the kind
+/* What stands for a name in an image, and depends on nothing else: FNV-1a of 64 bits over the kind
  * and the bytes. */
 static uint64_t name_word(int kind, const char *first, size_t first_length, const char *second,
                           size_t second_length) {
@@ -89,13 +89,16 @@ static void name_functions(const char *library, const luaL_Reg *functions) {
 /* What the libraries push without listing it. */
 static const luaL_Reg unlisted[] = {
     {"buffer.__gc", boxgc},
+    {"collectgarbage.restricted", restricted_collectgarbage},
     {"coroutine.wrap.call", luaB_auxwrap},
     {"host.call", host_trampoline},
     {"debug.hook", (lua_CFunction)(void *)hookf},
     {"dofile.continue", (lua_CFunction)(void *)dofilecont},
+    {"getmetatable.restricted", restricted_getmetatable},
     {"io.close_never", io_noclose},
     {"io.lines.next", io_readline},
     {"ipairs.next", ipairsaux},
+    {"load.text", restricted_load},
     {"luaopen_base", luaopen_base},
     {"luaopen_coroutine", luaopen_coroutine},
     {"luaopen_debug", luaopen_debug},
@@ -114,6 +117,7 @@ static const luaL_Reg unlisted[] = {
     {"package.searchers.Lua", searcher_Lua},
     {"package.searchers.preload", searcher_preload},
     {"resource.__gc", handle_end},
+    {"setmetatable.restricted", restricted_setmetatable},
     {"string.gmatch.next", gmatch_aux},
     {"traceback", traceback_handler},
     {"utf8.codes.next", iter_auxstrict},

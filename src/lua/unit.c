@@ -137,7 +137,7 @@ static void rlua_enter_warnerror(lua_State *L, const char *where) {
 #include "charges/parser.c"
 
 /* A call leaves in `oldpc` what an older frame had in its place (`trap` of CallInfo, which Lua does
- * not initialise). Nothing reads it before there is a hook, so it begins with it (image.c). */
+ * not initialise). Nothing reads it before there is a hook, so it begins with it (canon.c). */
 #define settraps(first_word) settraps_##first_word)
 #define settraps_CallInfo settraps(CallInfo
 #define settraps_L (L->oldpc = 0, settraps)(L

@@ -11,7 +11,7 @@ use crate::arena::{MAIN_OFFSET, Run, View};
 use crate::error::{Error, ImageError, Result, Text};
 use crate::lua;
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::slice;
+use std::{ptr, slice};
 
 /// What for. As in `src/lua/canon.c`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -159,6 +159,14 @@ impl Canonical {
         };
         let (why, path) = (Text::from_lossy(why.to_bytes()), Text::from_lossy(path));
         ImageError::Unsavable { offset, why, path }.into()
+    }
+
+    /// What a name that was met stands for.
+    pub fn known(&self, word: u64) -> Option<lua::Outward> {
+        let mut known = lua::Outward { address: ptr::null(), ud: ptr::null(), word, kind: 0 };
+        // SAFETY: a place for one.
+        let found = unsafe { lua::rlua_c_canon_known(self.canon, &mut known) };
+        (found != 0).then_some(known)
     }
 
     /// The names that were met, as the format has them, and how many.
