@@ -37,6 +37,7 @@ const C_TYPES: [(&str, &str); 26] = [
     ("const Method *", "*const Method"),
     ("const rlua_Birth *", "*const Birth"),
     ("const rlua_Outward *", "*const Outward"),
+    ("rlua_Outward *", "*mut Outward"),
     ("const char *", "*const c_char"),
     ("char *", "*mut c_char"),
     ("const char **", "*mut *const c_char"),
@@ -53,7 +54,8 @@ const C_TYPES: [(&str, &str); 26] = [
     ("size_t", "usize"),
     ("size_t *", "*mut usize"),
     ("lua_Alloc", "lua_Alloc"),
-    ("rlua_BlockBytes", "BlockBytes"),
+    ("rlua_BlockBytes", "Option<BlockBytes>"),
+    ("rlua_Part", "Part"),
     ("rlua_HostFunction", "Option<HostFunction>"),
 ];
 
