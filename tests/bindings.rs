@@ -28,7 +28,7 @@ fn plain(text: &str) -> String {
 }
 
 /// Names that C and Rust write differently, as Rust writes them.
-const C_TYPES: [(&str, &str); 26] = [
+const C_TYPES: [(&str, &str); 28] = [
     ("double", "f64"),
     ("double *", "*mut f64"),
     ("lua_State *", "*mut lua_State"),
