@@ -114,8 +114,8 @@ int64_t match_newest(const Match *match);
  * inputs that they had. */
 void match_seek(Match *match, int64_t frame);
 
-/* Takes what is shown for the present, and forgets what came after. Only for confirmed states: false
- * and nothing is done for others. */
+/* Takes what is shown for the present, and forgets what came after. Only for confirmed states:
+ * false and nothing is done for others. */
 bool match_fork(Match *match);
 
 #endif

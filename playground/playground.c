@@ -1,5 +1,5 @@
-/* playground.c: a game for two on one terminal, each with a VM of librlua of its own, and a simulated
- * line between them. README.md beside this tells what there is to see.
+/* playground.c: a game for two on one terminal, each with a VM of librlua of its own, and a
+ * simulated line between them. README.md beside this tells what there is to see.
  *
  * Usage: playground [OPTION...]                a terminal of 80x24; keys are on the screen
  *        playground --headless [OPTION...]     no terminal, no clock; for tests
@@ -71,8 +71,8 @@ static const char *mod_path(const Play *play, char *path, size_t size) {
     return path;
 }
 
-/* Only text that compiles is sent; tried in a VM of its own, since even a failed attempt would leave
- * something in the state. */
+/* Only text that compiles is sent; tried in a VM of its own, since even a failed attempt would
+ * leave something in the state. */
 static bool compiles(Play *play, const char *text, size_t length, const char *name) {
     lua_State *L = luaL_newstate();
     bool good = L && luaL_loadbufferx(L, text, length, name, "t") == LUA_OK;

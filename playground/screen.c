@@ -105,30 +105,33 @@ static void svg_cell(const char *cell, FILE *file) {
     else fputs(cell, file);
 }
 
-/* A run of one ink is one element, stretched to the cells it takes, whatever font the reader has. */
+/* A run of one ink is one element, in which each character has its place: whatever font the reader
+ * has, cells are cells. */
 void screen_svg(const Screen *screen, FILE *file) {
     enum { WIDTH = 9, HEIGHT = 18, MARGIN = 12 };
     int row, column;
     fprintf(file,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" font-size=\"15\" "
-            "font-family=\"ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace\">\n"
+            "font-family=\"ui-monospace,Menlo,Consolas,DejaVu Sans Mono,monospace\">\n"
             "<rect width=\"100%%\" height=\"100%%\" rx=\"8\" fill=\"#0d1117\"/>\n",
             COLUMNS * WIDTH + 2 * MARGIN, ROWS * HEIGHT + 2 * MARGIN);
     for (row = 0; row < ROWS; row++) {
-        int end = end_of(screen, row);
-        for (column = 0; column < end;) {
-            int first = column, ink = screen->ink[row][first], blank = 1;
-            while (column < end && screen->ink[row][column] == ink) {
-                blank = blank && strcmp(screen->cell[row][column], " ") == 0;
+        for (column = 0; column < COLUMNS;) {
+            int first = column, ink = screen->ink[row][first], at;
+            while (column < COLUMNS && screen->ink[row][column] == ink &&
+                   strcmp(screen->cell[row][column], " ") != 0) {
                 column++;
             }
-            if (blank) continue;
-            fprintf(file,
-                    "<text x=\"%d\" y=\"%d\" textLength=\"%d\" lengthAdjust=\"spacingAndGlyphs\" "
-                    "fill=\"%s\" xml:space=\"preserve\">",
-                    MARGIN + first * WIDTH, MARGIN + row * HEIGHT + 14, (column - first) * WIDTH,
-                    FILL[ink]);
-            for (; first < column; first++) svg_cell(screen->cell[row][first], file);
+            if (column == first) {
+                column++;
+                continue;
+            }
+            fprintf(file, "<text y=\"%d\" fill=\"%s\" x=\"", MARGIN + row * HEIGHT + 14, FILL[ink]);
+            for (at = first; at < column; at++) {
+                fprintf(file, at > first ? " %d" : "%d", MARGIN + at * WIDTH);
+            }
+            fputs("\">", file);
+            for (at = first; at < column; at++) svg_cell(screen->cell[row][at], file);
             fputs("</text>\n", file);
         }
     }

@@ -105,7 +105,9 @@ static int escape(void) {
     case 'D': return KEY_LEFT;
     case 'H': return KEY_HOME;
     case 'F': return KEY_END;
-    case '~': return number == 1 || number == 7 ? KEY_HOME : number == 4 || number == 8 ? KEY_END : 0;
+    case '~':
+        if (number == 1 || number == 7) return KEY_HOME;
+        return number == 4 || number == 8 ? KEY_END : KEY_NONE;
     default: return KEY_NONE;
     }
 }

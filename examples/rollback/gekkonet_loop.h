@@ -1,6 +1,6 @@
-/* gekkonet_loop.h: the events of GekkoNet as its header declares them, and a loop that gives them in
- * GekkoNet's order. It stands in for the library in the tests: no sockets; the far player's inputs
- * come late. A host written against it handles the same structs.
+/* gekkonet_loop.h: the events of GekkoNet as its header declares them, and a loop that gives them
+ * in GekkoNet's order. It stands in for the library in the tests: no sockets; the far player's
+ * inputs come late. A host written against it handles the same structs.
  *
  * As GekkoNet does: a state is saved *after* a frame, under that frame's number, so the first save
  * is of frame -1; a rollback loads the frame before the first wrong one. With limited saving only

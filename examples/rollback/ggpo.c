@@ -1,8 +1,8 @@
 /* ggpo.c: the callbacks of GGPO over a VM of librlua. docs/NETCODE.md explains.
  *
- * The VM keeps the states, so a buffer of GGPO is a few words: the label of a snapshot, its checksum
- * and, for the sync test's log, the game in words. It holds no pointer, since the sync test copies
- * it byte by byte and shows it when its snapshot is long replaced.
+ * The VM keeps the states, so a buffer of GGPO is a few words: the label of a snapshot, its
+ * checksum and, for the sync test's log, the game in words. It holds no pointer, since the sync
+ * test copies it byte by byte and shows it when its snapshot is long replaced.
  *
  * Usage: ggpo duel.lua folder-for-logs */
 #include "ggpo_loop.h"
@@ -47,8 +47,8 @@ static bool load_game_state(unsigned char *buffer, int len) {
     return true;
 }
 
-/* Nothing of the VM's: a buffer that is freed in a rollback belongs to a frame that the rollback has
- * dropped. The VM drops its oldest snapshot by itself when GGPO's ring comes round. */
+/* Nothing of the VM's: a buffer that is freed in a rollback belongs to a frame that the rollback
+ * has dropped. The VM drops its oldest snapshot by itself when GGPO's ring comes round. */
 static void free_buffer(void *buffer) {
     if (buffer) buffers--;
     free(buffer);

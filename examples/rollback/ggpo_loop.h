@@ -1,11 +1,11 @@
 /* ggpo_loop.h: the callbacks of GGPO with GGPO's signatures (but for __cdecl, which is Windows'),
- * and a loop that calls them in GGPO's order. It stands in for the library in the tests: no sockets;
- * the far player's inputs come late. A host written against it calls the same functions.
+ * and a loop that calls them in GGPO's order. It stands in for the library in the tests: no
+ * sockets; the far player's inputs come late. A host written against it calls the same functions.
  *
  * As GGPO does: the state before frame 0 is saved at its first input, every other after the frame
  * before it; states are kept in a ring; a rollback loads one and calls advance_frame for each frame
- * since; a buffer is freed when its place in the ring is needed, which in a rollback is the place of
- * a frame that is newer than the loaded one; the sync test copies buffers byte by byte. */
+ * since; a buffer is freed when its place in the ring is needed, which in a rollback is the place
+ * of a frame that is newer than the loaded one; the sync test copies buffers byte by byte. */
 #ifndef RLUA_EXAMPLE_GGPO_LOOP_H
 #define RLUA_EXAMPLE_GGPO_LOOP_H
 

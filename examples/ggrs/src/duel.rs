@@ -110,8 +110,8 @@ impl Duel {
         }
     }
 
-    /// The checksum is made by the frame itself, not at each save: a call between frames would leave
-    /// garbage in the state, and peers do not save equally often.
+    /// The checksum is made by the frame itself, not at each save: a call between frames would
+    /// leave garbage in the state, and peers do not save equally often.
     pub fn advance(&mut self, inputs: [u8; PLAYERS]) {
         let index = self.frame as usize;
         let frames = self.inputs.len().max(index + 1);

@@ -1,8 +1,8 @@
 //! A script that never closes anything, in a sync test of GGRS.
 //!
-//! It opens files and compiles regular expressions, keeps some over frames, closes some, forgets the
-//! others. Open descriptors, the VM's heap and the process's must stay bounded, and the checksums
-//! that GGRS compares must agree. Where each bound comes from stands beside it.
+//! It opens files and compiles regular expressions, keeps some over frames, closes some, forgets
+//! the others. Open descriptors, the VM's heap and the process's must stay bounded, and the
+//! checksums that GGRS compares must agree. Where each bound comes from stands beside it.
 //!
 //! The regular expressions are Debian's lua-rex-pcre2; without it the output says so.
 

@@ -1,5 +1,5 @@
-//! GGRS drives VMs of librlua: its requests in duel.rs, a sync test, two peers over a bad line, and a
-//! script that leaks. docs/NETCODE.md explains.
+//! GGRS drives VMs of librlua: its requests in duel.rs, a sync test, two peers over a bad line, and
+//! a script that leaks. docs/NETCODE.md explains.
 //!
 //! Usage: rlua-with-ggrs [TEST...]. Without names all tests are run. Ends with the total,
 //! `N passed, N failed`.

@@ -93,8 +93,8 @@ fn connect() -> [Peer; PLAYERS] {
     peers
 }
 
-/// Until both have confirmed `frames` frames. Now and then a peer is held up for some turns, as by a
-/// slow disk: the other predicts until it has to wait.
+/// Until both have confirmed `frames` frames. Now and then a peer is held up for some turns, as by
+/// a slow disk: the other predicts until it has to wait.
 fn play(peers: &mut [Peer; PLAYERS], frames: usize) {
     let begin = Instant::now();
     for turn in 0_usize.. {

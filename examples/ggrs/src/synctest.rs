@@ -1,7 +1,7 @@
 //! GGRS's sync test: each frame is simulated again and again, and the checksums are compared.
 //!
-//! A test of a test: what a host function keeps outside the VM does not roll back, and a script that
-//! reads it has to be found out.
+//! A test of a test: what a host function keeps outside the VM does not roll back, and a script
+//! that reads it has to be found out.
 
 use std::ffi::{c_int, c_void};
 
