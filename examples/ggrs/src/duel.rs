@@ -16,6 +16,8 @@ const SCRIPT: &str = include_str!("../../rollback/duel.lua");
 const MEMORY_BYTES: usize = 4 << 20;
 pub const PLAYERS: usize = 2;
 const FRAMES_PER_SECOND: i64 = 60;
+/// Frames between two checksums of the whole VM, which cost as much as its size.
+const WHOLE_INTERVAL: Frame = 50;
 
 /// What is in a cell: a handle to a state of the VM, not the state.
 #[derive(Clone, Copy)]
@@ -65,6 +67,8 @@ pub struct Duel {
     /// confirmed does not change any more.
     pub checksums: Vec<u64>,
     pub inputs: Vec<[u8; PLAYERS]>,
+    /// Of the whole VM, before every 50th frame.
+    pub whole: BTreeMap<Frame, u128>,
     pub loads: usize,
     pub simulated: usize,
 }
@@ -77,16 +81,48 @@ impl Duel {
         // SAFETY: freed when the VM is closed.
         unsafe { vm.set_function(c"sound", sound, sounds.cast()) };
         vm.run(SCRIPT);
+        Self::with(vm, sounds, 0)
+    }
+
+    /// The match of somebody else, as it was before `frame`.
+    pub fn join(image: &[u8], frame: Frame) -> Self {
+        let sounds = Box::into_raw(Box::<Sounds>::default());
+        // SAFETY: as in `open`.
+        let vm = unsafe { Vm::load(image, 0, (c"sound", sound, sounds.cast())) };
+        Self::with(vm, sounds, frame)
+    }
+
+    fn with(vm: Vm, sounds: *mut Sounds, frame: Frame) -> Self {
         Self {
             vm,
             sounds,
-            frame: 0,
+            frame,
             checksum: 0,
             checksums: Vec::new(),
             inputs: Vec::new(),
+            whole: BTreeMap::new(),
             loads: 0,
             simulated: 0,
         }
+    }
+
+    /// The whole match as it was before `frame`, whose inputs are confirmed: back, and forth again
+    /// to the present, so that GGRS does not notice.
+    pub fn image(&mut self, frame: Frame) -> Vec<u8> {
+        let present = self.frame;
+        let checksum = self.checksum;
+        if frame < present {
+            self.vm.roll_back(frame.into());
+        }
+        let image = self.vm.save();
+        for again in frame..present {
+            self.frame = again;
+            self.checksum = self.checksums[again as usize];
+            self.vm.snap(again.into());
+            self.advance(self.inputs[again as usize]);
+        }
+        assert_eq!(self.checksum, checksum);
+        image
     }
 
     pub fn fulfil(&mut self, requests: Vec<GgrsRequest<Config>>) {
@@ -119,6 +155,10 @@ impl Duel {
         self.checksums[index] = self.checksum;
         self.inputs.resize(frames, [0; PLAYERS]);
         self.inputs[index] = inputs;
+
+        if self.frame % WHOLE_INTERVAL == 0 {
+            self.whole.insert(self.frame, self.vm.checksum());
+        }
 
         let frame = i64::from(self.frame);
         let nanoseconds = frame % FRAMES_PER_SECOND * 1_000_000_000 / FRAMES_PER_SECOND;

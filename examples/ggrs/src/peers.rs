@@ -1,6 +1,10 @@
-//! Two peers of GGRS, each with its own VM, over a bad line: they play the same match, and a
-//! deliberate desync is found.
+//! Two peers of GGRS, each with its own VM, over a bad line: they play the same match, a deliberate
+//! desync is found, and somebody joins late.
 
+use std::collections::BTreeMap;
+use std::env;
+use std::io::{self, Read, Write};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ggrs::{
@@ -118,6 +122,10 @@ fn undelayed(frames: usize) -> Duel {
     duel
 }
 
+fn up_to(whole: &BTreeMap<Frame, u128>, frames: usize) -> Vec<(Frame, u128)> {
+    whole.range(..=frames as Frame).map(|(frame, checksum)| (*frame, *checksum)).collect()
+}
+
 /// 10,000 frames, each state and each sound as if there were no line between the peers.
 pub fn peers_play_the_same_match() {
     const FRAMES: usize = 10_000;
@@ -129,6 +137,7 @@ pub fn peers_play_the_same_match() {
         let duel = &peer.duel;
         assert_eq!(duel.inputs[..FRAMES], right.inputs[..FRAMES], "the inputs are the players'");
         assert_eq!(duel.checksums[..=FRAMES], right.checksums[..=FRAMES]);
+        assert_eq!(up_to(&duel.whole, FRAMES), up_to(&right.whole, FRAMES), "all of the VM");
         let last = FRAMES as Frame - 1;
         assert_eq!(duel.heard(last), right.heard(last), "each sound is heard once");
         assert!(right.heard(last).len() > 1000);
@@ -164,4 +173,63 @@ pub fn a_desync_is_found() {
     let (first, last) = (WRONG as usize, WRONG as usize + 1);
     let [a, b] = peers.map(|peer| [peer.duel.checksums[first], peer.duel.checksums[last]]);
     assert!(a[0] == b[0] && a[1] != b[1], "the states differ from frame {WRONG} on");
+}
+
+/// What a joiner is sent: the frame of the image, its length, the image, and then two inputs for
+/// each frame from there on, as they are confirmed. A late one needs no history before that.
+pub fn somebody_joins_late() {
+    const FRAMES: Frame = 3000;
+    const LATER: Frame = 2000;
+    let mut peers = connect();
+    play(&mut peers, FRAMES as usize);
+    let frame = peers[0].session.confirmed_frame() + 1;
+    let image = peers[0].duel.image(frame);
+    let joiner = env::current_exe().unwrap();
+    let mut joiner = Command::new(joiner)
+        .arg("--join")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = joiner.stdin.take().unwrap();
+    line.write_all(&frame.to_le_bytes()).unwrap();
+    line.write_all(&(image.len() as u32).to_le_bytes()).unwrap();
+    line.write_all(&image).unwrap();
+    // The peers play on, and do not notice that an image was made of one of them.
+    play(&mut peers, (frame + LATER) as usize);
+    for inputs in &peers[0].duel.inputs[frame as usize..(frame + LATER) as usize] {
+        line.write_all(inputs).unwrap();
+    }
+    drop(line);
+    let told = joiner.wait_with_output().unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+
+    let right = undelayed((frame + LATER) as usize);
+    let wanted: Vec<_> =
+        right.whole.range(frame..frame + LATER).map(|(f, sum)| format!("{f} {sum:x}")).collect();
+    assert!(wanted.len() >= 39);
+    assert_eq!(told.lines().collect::<Vec<_>>(), wanted);
+    for peer in &peers {
+        assert!(peer.desyncs.is_empty(), "{:?}", peer.desyncs);
+        let last = (frame + LATER) as usize;
+        assert_eq!(up_to(&peer.duel.whole, last), up_to(&right.whole, last));
+    }
+    println!("joined at frame {frame}, by an image of {} KiB", image.len() >> 10);
+}
+
+/// The joiner, in its own process: tells the checksums of its VM, every 50th frame.
+pub fn join() {
+    let mut line = io::stdin().lock();
+    let mut four = [0; 4];
+    line.read_exact(&mut four).unwrap();
+    let frame = Frame::from_le_bytes(four);
+    line.read_exact(&mut four).unwrap();
+    let mut image = vec![0; u32::from_le_bytes(four) as usize];
+    line.read_exact(&mut image).unwrap();
+    let mut duel = Duel::join(&image, frame);
+    let mut inputs = [0; PLAYERS];
+    while line.read_exact(&mut inputs).is_ok() {
+        duel.advance(inputs);
+    }
+    duel.whole.iter().for_each(|(frame, checksum)| println!("{frame} {checksum:x}"));
 }

@@ -32,9 +32,40 @@ pub struct Info {
     pub guarded_count: usize,
 }
 
+/// `rlua_Config`, as far as it goes in version 0.1.
+#[repr(C)]
+struct Config {
+    size: usize,
+    memory_size: usize,
+    max_snapshots: usize,
+    seed: u64,
+    /// tracker, gc_pause, gc_step_multiplier, gc_step_size, gc_sweep_divisor, audit, guard,
+    /// profile, announces, reserved: all as by default.
+    defaults: [i32; 10],
+    image_key: *const u8,
+    names: *const Name,
+}
+
+/// `rlua_Name`: what a name in an image stands for in this process.
+#[repr(C)]
+struct Name {
+    name: *const c_char,
+    function: *const c_void,
+    host: Option<HostFunction>,
+    pointer: *mut c_void,
+}
+
 #[link(name = "rlua")]
 unsafe extern "C" {
     fn rlua_new_rollback(memory_size: usize, max_snapshots: usize) -> State;
+    fn rlua_save_buffer(state: State, buffer: *mut u8, size: usize, length: *mut usize) -> c_int;
+    fn rlua_load_buffer(
+        config: *const Config,
+        image: *const u8,
+        length: usize,
+        out: *mut State,
+    ) -> c_int;
+    fn rlua_checksum(state: State, out: *mut [u8; 16]) -> c_int;
     fn rlua_snap_frame(state: State, frame: i64) -> c_int;
     fn rlua_rollback_to(state: State, frame: i64) -> c_int;
     fn rlua_discard_before(state: State, frame: i64) -> c_int;
@@ -75,6 +106,58 @@ impl Vm {
             luaL_openlibs(state);
             Self(state)
         }
+    }
+
+    /// A VM from an image, with the image's limit. `function`: the one host function that its
+    /// scripts know, by its name.
+    ///
+    /// # Safety
+    /// As [`Vm::set_function`].
+    pub unsafe fn load(
+        image: &[u8],
+        max_snapshots: usize,
+        (name, host, ud): (&CStr, HostFunction, *mut c_void),
+    ) -> Self {
+        let none =
+            Name { name: ptr::null(), function: ptr::null(), host: None, pointer: ptr::null_mut() };
+        let names = [Name { name: name.as_ptr(), host: Some(host), pointer: ud, ..none }, none];
+        let config = Config {
+            size: size_of::<Config>(),
+            memory_size: 0,
+            max_snapshots,
+            seed: 0,
+            defaults: [0; 10],
+            image_key: ptr::null(),
+            names: names.as_ptr(),
+        };
+        let mut state = ptr::null_mut();
+        // SAFETY: everything is borrowed for the call.
+        unsafe {
+            let status = rlua_load_buffer(&config, image.as_ptr(), image.len(), &mut state);
+            assert_eq!(status, 0, "{:?}", CStr::from_ptr(rlua_last_error(ptr::null_mut())));
+        }
+        Self(state)
+    }
+
+    /// The whole VM in bytes that another process can load.
+    pub fn save(&self) -> Vec<u8> {
+        let mut length = 0;
+        // SAFETY: the VM lives, and is idle. The first call only tells the length.
+        unsafe { rlua_save_buffer(self.0, ptr::null_mut(), 0, &mut length) };
+        let mut image = vec![0; length];
+        // SAFETY: as above.
+        let status =
+            unsafe { rlua_save_buffer(self.0, image.as_mut_ptr(), image.len(), &mut length) };
+        self.expect("image", status);
+        image
+    }
+
+    /// Of everything in the VM, not of what a script chose to count.
+    pub fn checksum(&self) -> u128 {
+        let mut bytes = [0; 16];
+        // SAFETY: the VM lives, and is idle.
+        self.expect("checksum", unsafe { rlua_checksum(self.0, &mut bytes) });
+        u128::from_be_bytes(bytes)
     }
 
     fn expect(&self, what: &str, status: c_int) {
