@@ -114,10 +114,17 @@ static void simulate(Match *match, Peer *peer) {
     peer->at = frame + 1;
 }
 
+static rlua_Checksum *whole(Peer *peer, int64_t frame) {
+    return &peer->whole[frame / WHOLE_FRAMES % (RING / WHOLE_FRAMES + 1)];
+}
+
 /* Runs frames up to the state `frame`, with a snapshot before each. */
 static void run_to(Match *match, Peer *peer, int64_t frame) {
     while (peer->at < frame) {
         must(peer->L, rlua_snap_frame(peer->L, peer->at));
+        if (peer->at % WHOLE_FRAMES == 0) {
+            must(peer->L, rlua_checksum(peer->L, whole(peer, peer->at)));
+        }
         simulate(match, peer);
     }
 }
@@ -215,7 +222,8 @@ static void correct(Match *match, Peer *peer, int64_t wrong, Rollback *rollback)
     peer->again += rollback->frames;
 }
 
-/* States that are confirmed on both sides have to be the same. */
+/* States that are confirmed on both sides have to be the same. The newest is left for later: the
+ * checksum of its VM is made when its frame runs. */
 static void compare(Match *match) {
     int64_t both = INT64_MAX;
     int player;
@@ -224,11 +232,15 @@ static void compare(Match *match) {
         if (peer->received < both) both = peer->received;
         if (peer->frame < both) both = peer->frame;
     }
-    for (; match->compared <= both; match->compared++) {
+    for (; match->compared < both; match->compared++) {
         int64_t at = match->compared & SLOT;
-        if (match->desync < 0 && match->peers[0].sums[at] != match->peers[1].sums[at]) {
-            match->desync = match->compared;
+        bool same = match->peers[0].sums[at] == match->peers[1].sums[at];
+        if (match->compared % WHOLE_FRAMES == 0) {
+            same = same && memcmp(whole(&match->peers[0], match->compared),
+                                  whole(&match->peers[1], match->compared),
+                                  sizeof(rlua_Checksum)) == 0;
         }
+        if (match->desync < 0 && !same) match->desync = match->compared;
     }
 }
 
@@ -308,8 +320,12 @@ void match_seek(Match *match, int64_t frame) {
         while (peer->at < target) {
             int64_t next = peer->at + 1;
             uint64_t sum = peer->sums[next & SLOT];
+            rlua_Checksum before = *whole(peer, peer->at);
+            bool same;
             run_to(match, peer, next);
-            if (peer->sums[next & SLOT] != sum) match->differing++;
+            same = peer->sums[next & SLOT] == sum &&
+                   memcmp(&before, whole(peer, next - 1), sizeof before) == 0;
+            if (!same) match->differing++;
         }
         look(peer);
     }

@@ -2,8 +2,9 @@
  * are swapped while the match runs, and time that can be scrubbed. In one process, on a clock that
  * is counted, so that a match is the same each time: nothing here knows of terminals or of now.
  *
- * Frame f is simulated from the state labelled f; `sums[f]` is the checksum of that state. A frame
- * is confirmed when the far input is here. */
+ * Frame f is simulated from the state labelled f; `sums[f]` is the game's checksum of that state,
+ * `whole` that of the whole VM, every WHOLE_FRAMES frames. A frame is confirmed when the far input is
+ * here. */
 #ifndef RLUA_PLAYGROUND_MATCH_H
 #define RLUA_PLAYGROUND_MATCH_H
 
@@ -25,6 +26,7 @@ enum {
     RECENT = 64,   /* ticks of which rollbacks are shown */
     PACKETS = 256,
     MAX_MODS = 256,
+    WHOLE_FRAMES = 30, /* between two checksums of the whole VM, which cost as much as its size */
     RESENT = 2 * WINDOW + 2 /* inputs in a packet: a lost one is made up for by the next */
 };
 
@@ -46,6 +48,7 @@ typedef struct Peer {
     int mods_known;
     unsigned char own[RING], far[RING], used[RING][PLAYERS];
     uint64_t sums[RING];
+    rlua_Checksum whole[RING / WHOLE_FRAMES + 1];
     Rollback recent[RECENT]; /* by tick */
     int64_t rollbacks, again, waited;
     /* What was last seen of the state: */

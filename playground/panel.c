@@ -121,7 +121,7 @@ static void state(Screen *screen, int row, const Match *match) {
                      match->desync);
     } else if (last >= 0) {
         screen_print(screen, row, BAR, GOOD, "the same in both VMs up to frame %" PRId64, last);
-        screen_print(screen, row, BAR + 46, DIM, "%016" PRIx64,
+        screen_print(screen, row, BAR + 46, DIM, "game %016" PRIx64,
                      match->peers[0].sums[last & (RING - 1)]);
     }
 }
