@@ -200,9 +200,12 @@ run_effects() { # what happens outside while frames run again: docs/SIDE-EFFECTS
 
 run_rollback() { # the callbacks of rollback libraries: docs/NETCODE.md
     local here=$here/rollback name arguments
-    for name in ggpo gekkonet; do
+    for name in ggpo gekkonet libretro; do
         arguments=("$here/duel.lua")
-        if [ "$name" = ggpo ]; then arguments+=("$out"); fi
+        case $name in
+            ggpo) arguments+=("$out") ;;
+            libretro) arguments+=("$out/libretro.state") ;;
+        esac
         if build "$out/$name" "$here/$name.c" "$here/${name}_loop.h" "$here/duel.h" \
             "${headers[@]}" -- $cc -std=c11 -O2 "${warnings[@]}" "$here/$name.c" \
             -o "$out/$name" "${link[@]}"

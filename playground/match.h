@@ -3,8 +3,8 @@
  * is counted, so that a match is the same each time: nothing here knows of terminals or of now.
  *
  * Frame f is simulated from the state labelled f; `sums[f]` is the game's checksum of that state,
- * `whole` that of the whole VM, every WHOLE_FRAMES frames. A frame is confirmed when the far input is
- * here. */
+ * `whole` that of the whole VM, every WHOLE_FRAMES frames. A frame is confirmed when the far input
+ * is here. */
 #ifndef RLUA_PLAYGROUND_MATCH_H
 #define RLUA_PLAYGROUND_MATCH_H
 

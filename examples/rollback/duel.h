@@ -16,7 +16,7 @@
 #include "lauxlib.h"
 #include "lualib.h"
 
-enum { PLAYERS = 2, FRAMES = 1500, FRAMES_PER_SECOND = 60 };
+enum { PLAYERS = 2, FRAMES = 1500, FRAMES_PER_SECOND = 60, DUEL_BYTES = 512 << 10 };
 
 typedef struct Duel {
     lua_State *L;
@@ -61,15 +61,37 @@ static inline int duel_counter(lua_State *L, void *ud) {
 /* `max_snapshots`: how many states can be loaded, 0 for a match without rollback. */
 static inline void duel_open(Duel *duel, const char *script, size_t max_snapshots) {
     memset(duel, 0, sizeof *duel);
-    duel->L = rlua_new_rollback(4u << 20, max_snapshots);
+    duel->L = rlua_new_rollback(DUEL_BYTES, max_snapshots);
     must(duel->L, duel->L ? RLUA_OK : RLUA_NO_MEMORY);
-    must(duel->L, rlua_openlibs(duel->L, RLUA_LIB_DETERMINISTIC | RLUA_LIB_OS));
+    must(duel->L, rlua_openlibs(duel->L, RLUA_LIB_ALL));
     must(duel->L, rlua_pushfunction(duel->L, duel_sound, duel, "sound"));
     must(duel->L, rlua_setglobal(duel->L, "sound"));
     must(duel->L, rlua_pushfunction(duel->L, duel_counter, duel, "counter"));
     must(duel->L, rlua_setglobal(duel->L, "counter"));
     must(duel->L, rlua_dofile(duel->L, script));
     lua_settop(duel->L, 0);
+}
+
+/* The match as an image has it, in place of the own one. False, and nothing has changed, where it
+ * is no such image. Its frame and its sum are the caller's to bring. */
+static inline bool duel_load(Duel *duel, const void *image, size_t length, size_t max_snapshots) {
+    const rlua_Name names[] = {{"sound", NULL, duel_sound, duel},
+                               {"counter", NULL, duel_counter, duel},
+                               {NULL, NULL, NULL, NULL}};
+    rlua_Config config;
+    lua_State *L;
+    memset(&config, 0, sizeof config);
+    config.size = sizeof config;
+    config.memory_size = DUEL_BYTES;
+    config.max_snapshots = max_snapshots;
+    config.names = names;
+    if (rlua_load_buffer(&config, image, length, &L) != RLUA_OK) {
+        fprintf(stderr, "%s\n", rlua_last_error(NULL));
+        return false;
+    }
+    if (duel->L) lua_close(duel->L);
+    duel->L = L;
+    return true;
 }
 
 /* Runs a frame. The checksum is the frame's own result: a call between frames would leave garbage

@@ -6,7 +6,7 @@
  * is of frame -1; a rollback loads the frame before the first wrong one. With limited saving only
  * confirmed frames are saved. With run-ahead the session simulates frames to show, and loads the
  * present again in the next update. A stress session runs check_distance frames again each time.
- * A portable save is one that goes to another machine. */
+ * A spectator that joins late is sent a state: a portable save, or one of a rollback's. */
 #ifndef RLUA_EXAMPLE_GEKKONET_LOOP_H
 #define RLUA_EXAMPLE_GEKKONET_LOOP_H
 
@@ -62,12 +62,12 @@ typedef struct GekkoGameEvent {
     } data;
 } GekkoGameEvent;
 
-enum { GEKKO_EVENTS = 128, GEKKO_STATES = 32, GEKKO_STATE_BYTES = 64 };
+enum { GEKKO_EVENTS = 128, GEKKO_STATES = 32 };
 
 typedef struct GekkoEntry {
     int frame;
     unsigned int checksum, len;
-    unsigned char state[GEKKO_STATE_BYTES];
+    unsigned char *state; /* of state_size bytes */
 } GekkoEntry;
 
 typedef struct GekkoSession {
@@ -97,15 +97,20 @@ static inline bool gekko_create(GekkoSession **session, GekkoSessionType type) {
 }
 
 static inline bool gekko_destroy(GekkoSession **session) {
+    int at;
+    for (at = 0; at < GEKKO_STATES; at++) free((*session)->states[at].state);
+    free((*session)->portable.state);
     free(*session);
     *session = NULL;
     return true;
 }
 
 static inline void gekko_start(GekkoSession *session, GekkoConfig *config) {
+    int at;
     session->config = *config;
     CHECK(config->num_players == PLAYERS && config->input_size == 1);
-    CHECK(config->state_size <= GEKKO_STATE_BYTES);
+    for (at = 0; at < GEKKO_STATES; at++) session->states[at].state = malloc(config->state_size);
+    session->portable.state = malloc(config->state_size);
 }
 
 static inline void gekko_set_runahead(GekkoSession *session, unsigned char runahead) {
@@ -179,6 +184,9 @@ static inline void gekko_loop_again(GekkoSession *session, int from) {
         if (!session->config.limited_saving || frame == to_save) {
             gekko_loop_save(session, frame, gekko_loop_entry(session, frame));
         }
+        if (session->config.max_spectators && frame == confirmed) {
+            gekko_loop_save(session, frame, &session->portable);
+        }
     }
     session->rollbacks++;
     session->ahead = false;
@@ -213,6 +221,19 @@ static inline void gekko_loop_receive(GekkoSession *session) {
     }
 }
 
+/* What a spectator that joins now is sent: a confirmed state, of a rollback's saves or a portable
+ * one. */
+static inline void gekko_loop_join(GekkoSession *session, bool portable, GekkoGameEvent *event) {
+    int frame = session->received - 1 < session->last_saved ? session->received - 1
+                                                            : session->last_saved;
+    GekkoEntry *entry = portable ? &session->portable : gekko_loop_entry(session, frame);
+    CHECK(entry->frame >= 0 && entry->frame < session->received);
+    event->type = GekkoLoadEvent;
+    event->data.load.frame = entry->frame;
+    event->data.load.state_len = entry->len;
+    event->data.load.state = entry->state;
+}
+
 static inline GekkoGameEvent **gekko_update_session(GekkoSession *session, int *count) {
     unsigned char ahead;
     int window = session->config.max_input_prediction_window;
@@ -230,9 +251,6 @@ static inline GekkoGameEvent **gekko_update_session(GekkoSession *session, int *
         gekko_loop_advance(session, session->frame, false, session->runahead > 0);
         if (!session->config.limited_saving) {
             gekko_loop_save(session, session->frame, gekko_loop_entry(session, session->frame));
-        }
-        if (session->config.max_spectators && session->frame % 200 == 0) {
-            gekko_loop_save(session, session->frame, &session->portable);
         }
         session->frame++;
         session->waited = 0;
