@@ -84,7 +84,7 @@ static void rolled_back(Screen *screen, int row, const Match *match, int player)
 
 /* The longest of the last second, against the frame. */
 static void took(Screen *screen, int row, const Match *match) {
-    enum { WIDTH = 24 };
+    enum { WIDTH = 20 };
     Rollback worst = {0, 0, 0};
     int player, at, filled;
     for (player = 0; player < PLAYERS; player++) {
