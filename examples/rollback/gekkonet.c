@@ -10,7 +10,7 @@
 enum { WINDOW = 8, NAMES_BYTES = 64 << 10 };
 
 typedef struct Saved {
-    uint64_t session; /* whose label it is */
+    uint64_t session; /* whose label it is; in a game a random number */
     int64_t label;
     uint64_t sum, image_bytes; /* of the image behind this; 0: none */
 } Saved;
