@@ -58,11 +58,24 @@ static inline int duel_counter(lua_State *L, void *ud) {
     return rlua_pushinteger(L, ++duel->counter) == RLUA_OK ? 1 : RLUA_RAISE;
 }
 
+/* A secret of those who exchange images; in a game they agree on it when they meet. */
+static const uint8_t duel_key[32] = "what the peers agreed on";
+
+static inline rlua_Config duel_config(size_t max_snapshots) {
+    rlua_Config config;
+    memset(&config, 0, sizeof config);
+    config.size = sizeof config;
+    config.memory_size = DUEL_BYTES;
+    config.max_snapshots = max_snapshots;
+    config.image_key = duel_key;
+    return config;
+}
+
 /* `max_snapshots`: how many states can be loaded, 0 for a match without rollback. */
 static inline void duel_open(Duel *duel, const char *script, size_t max_snapshots) {
+    rlua_Config config = duel_config(max_snapshots);
     memset(duel, 0, sizeof *duel);
-    duel->L = rlua_new_rollback(DUEL_BYTES, max_snapshots);
-    must(duel->L, duel->L ? RLUA_OK : RLUA_NO_MEMORY);
+    must(NULL, rlua_open(&config, &duel->L));
     must(duel->L, rlua_openlibs(duel->L, RLUA_LIB_ALL));
     must(duel->L, rlua_pushfunction(duel->L, duel_sound, duel, "sound"));
     must(duel->L, rlua_setglobal(duel->L, "sound"));
@@ -78,12 +91,8 @@ static inline bool duel_load(Duel *duel, const void *image, size_t length, size_
     const rlua_Name names[] = {{"sound", NULL, duel_sound, duel},
                                {"counter", NULL, duel_counter, duel},
                                {NULL, NULL, NULL, NULL}};
-    rlua_Config config;
+    rlua_Config config = duel_config(max_snapshots);
     lua_State *L;
-    memset(&config, 0, sizeof config);
-    config.size = sizeof config;
-    config.memory_size = DUEL_BYTES;
-    config.max_snapshots = max_snapshots;
     config.names = names;
     if (rlua_load_buffer(&config, image, length, &L) != RLUA_OK) {
         fprintf(stderr, "%s\n", rlua_last_error(NULL));

@@ -10,10 +10,12 @@ use std::ffi::{c_int, c_void};
 
 use ggrs::{Frame, GgrsRequest, PredictRepeatLast};
 
-use crate::vm::{State, Vm, integer_argument};
+use crate::vm::{Key, State, Vm, integer_argument};
 
 const SCRIPT: &str = include_str!("../../rollback/duel.lua");
 const MEMORY_BYTES: usize = 4 << 20;
+/// In a game the peers agree on it when they meet.
+const KEY: Key = *b"what the peers agreed on........";
 pub const PLAYERS: usize = 2;
 const FRAMES_PER_SECOND: i64 = 60;
 /// Frames between two checksums of the whole VM, which cost as much as its size.
@@ -76,7 +78,7 @@ pub struct Duel {
 impl Duel {
     /// `max_snapshots`: 1 more than frames are predicted, because the present is saved too.
     pub fn open(max_snapshots: usize) -> Self {
-        let vm = Vm::open(MEMORY_BYTES, max_snapshots);
+        let vm = Vm::open(MEMORY_BYTES, max_snapshots, Some(&KEY));
         let sounds = Box::into_raw(Box::<Sounds>::default());
         // SAFETY: freed when the VM is closed.
         unsafe { vm.set_function(c"sound", sound, sounds.cast()) };
@@ -88,7 +90,7 @@ impl Duel {
     pub fn join(image: &[u8], frame: Frame) -> Self {
         let sounds = Box::into_raw(Box::<Sounds>::default());
         // SAFETY: as in `open`.
-        let vm = unsafe { Vm::load(image, 0, (c"sound", sound, sounds.cast())) };
+        let vm = unsafe { Vm::load(image, 0, &KEY, (c"sound", sound, sounds.cast())) };
         Self::with(vm, sounds, frame)
     }
 

@@ -72,7 +72,7 @@ impl ggrs::Config for Config {
 }
 
 fn open() -> Vm {
-    let vm = Vm::open(32 << 20, HISTORY);
+    let vm = Vm::open(32 << 20, HISTORY, None);
     vm.run(SCRIPT);
     vm
 }

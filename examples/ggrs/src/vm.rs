@@ -32,6 +32,9 @@ pub struct Info {
     pub guarded_count: usize,
 }
 
+/// A secret of those who exchange images.
+pub type Key = [u8; 32];
+
 /// `rlua_Config`, as far as it goes in version 0.1.
 #[repr(C)]
 struct Config {
@@ -39,11 +42,24 @@ struct Config {
     memory_size: usize,
     max_snapshots: usize,
     seed: u64,
-    /// tracker, gc_pause, gc_step_multiplier, gc_step_size, gc_sweep_divisor, audit, guard,
-    /// profile, announces, reserved: all as by default.
-    defaults: [i32; 10],
+    /// From tracker to reserved, all as by default: only images with the key are loaded.
+    defaults: [i32; 12],
     image_key: *const u8,
     names: *const Name,
+}
+
+impl Config {
+    fn new(memory_size: usize, max_snapshots: usize, key: Option<&Key>) -> Self {
+        Self {
+            size: size_of::<Self>(),
+            memory_size,
+            max_snapshots,
+            seed: 0,
+            defaults: [0; 12],
+            image_key: key.map_or(ptr::null(), |key| key.as_ptr()),
+            names: ptr::null(),
+        }
+    }
 }
 
 /// `rlua_Name`: what a name in an image stands for in this process.
@@ -57,7 +73,7 @@ struct Name {
 
 #[link(name = "rlua")]
 unsafe extern "C" {
-    fn rlua_new_rollback(memory_size: usize, max_snapshots: usize) -> State;
+    fn rlua_open(config: *const Config, out: *mut State) -> c_int;
     fn rlua_save_buffer(state: State, buffer: *mut u8, size: usize, length: *mut usize) -> c_int;
     fn rlua_load_buffer(
         config: *const Config,
@@ -97,15 +113,19 @@ const ERR_RUN: c_int = 64;
 pub struct Vm(State);
 
 impl Vm {
-    /// A VM with all libraries. `max_snapshots`: how many frames can be loaded again.
-    pub fn open(memory_size: usize, max_snapshots: usize) -> Self {
-        // SAFETY: a new VM, which nothing else uses.
+    /// A VM with all libraries. `max_snapshots`: how many frames can be loaded again. `key`: of the
+    /// images that it saves.
+    pub fn open(memory_size: usize, max_snapshots: usize, key: Option<&Key>) -> Self {
+        let config = Config::new(memory_size, max_snapshots, key);
+        let mut state = ptr::null_mut();
+        // SAFETY: the config and the key are borrowed for the call; a new VM, which nothing else
+        // uses.
         unsafe {
-            let state = rlua_new_rollback(memory_size, max_snapshots);
-            assert!(!state.is_null(), "{:?}", CStr::from_ptr(rlua_last_error(state)));
+            let status = rlua_open(&config, &mut state);
+            assert_eq!(status, 0, "{:?}", CStr::from_ptr(rlua_last_error(ptr::null_mut())));
             luaL_openlibs(state);
-            Self(state)
         }
+        Self(state)
     }
 
     /// A VM from an image, with the image's limit. `function`: the one host function that its
@@ -116,20 +136,13 @@ impl Vm {
     pub unsafe fn load(
         image: &[u8],
         max_snapshots: usize,
+        key: &Key,
         (name, host, ud): (&CStr, HostFunction, *mut c_void),
     ) -> Self {
         let none =
             Name { name: ptr::null(), function: ptr::null(), host: None, pointer: ptr::null_mut() };
         let names = [Name { name: name.as_ptr(), host: Some(host), pointer: ud, ..none }, none];
-        let config = Config {
-            size: size_of::<Config>(),
-            memory_size: 0,
-            max_snapshots,
-            seed: 0,
-            defaults: [0; 10],
-            image_key: ptr::null(),
-            names: names.as_ptr(),
-        };
+        let config = Config { names: names.as_ptr(), ..Config::new(0, max_snapshots, Some(key)) };
         let mut state = ptr::null_mut();
         // SAFETY: everything is borrowed for the call.
         unsafe {
