@@ -126,7 +126,7 @@ TEST(values_in_the_vm_have_members_and_go_back) {
     CHECK(lua.eval<double>("return a.x").value() == 9);
     CHECK(lua.eval<bool>("return a.nothing == nil").value());
     CHECK(is_error(lua.run("a.y = 1"), RLUA_ERR_RUN, "run:1: vec: read-only: y"));
-    CHECK(is_error(lua.run("a.z = 1"), RLUA_ERR_RUN, "run:1: vec: no such member: z"));
+    CHECK(is_error(lua.run("a.z = 1"), RLUA_ERR_RUN, "run:1: vec: no such property: z"));
     CHECK(is_error(lua.run("a.x = 'much'"), RLUA_ERR_RUN, "number expected, got string"));
     CHECK(is_error(lua.run("a.scale(1, 2)"), RLUA_ERR_RUN, "vec expected, got number"));
     CHECK(is_error(lua.run("return a + 1"), RLUA_ERR_RUN, "vec expected, got number"));

@@ -46,13 +46,14 @@ inline std::string text_at(lua_State *L, int index) {
 }
 
 // The state that outlives its VM. `passing` is the script's error that a host function passes on:
-// it keeps the traceback of where it was raised.
+// it keeps the traceback of where it was raised. `traceback` is what the last error left.
 struct core {
     lua_State *main = nullptr;
     lua_State *current = nullptr;
     std::atomic<const void *> holder{nullptr};
     std::atomic<std::size_t> users{1};
     error passing;
+    std::string traceback;
     std::vector<std::unique_ptr<host_function>> functions;
 
     explicit core(lua_State *L) noexcept : main(L), current(L) {}
@@ -152,18 +153,37 @@ inline error take_error(lua_State *L, int status, int top) {
     return sentence(L, status);
 }
 
-// The same for a call of a script, whose message has a traceback behind it.
+// The same for a call of a script, whose traceback the handler has kept.
 inline error take_raised(core *c, lua_State *L, int status, int top) {
     error e = take_error(L, status, top);
-    const std::size_t end = e.message.rfind("\nstack traceback:\n");
-    if (end != std::string::npos) {
-        e.traceback = e.message.substr(end + 1);
-        e.message.resize(end);
-    }
-    if (!c->passing.traceback.empty() && c->passing.message == e.message)
-        e.traceback = std::move(c->passing.traceback);
+    const bool is_passed = !c->passing.traceback.empty() && c->passing.message == e.message;
+    e.traceback = std::move(is_passed ? c->passing.traceback : c->traceback);
+    c->traceback.clear();
     c->passing = {};
     return e;
+}
+
+// The message handler of a call: keeps the traceback beside the error value, which stays as it is.
+inline void keep_traceback(lua_State *L) noexcept {
+    const char *text = nullptr;
+    std::size_t length = 0;
+    if (!active || rlua_traceback(L, L, nullptr, 1) != RLUA_OK ||
+        rlua_tolstring(L, -1, &text, &length) != RLUA_OK || text == nullptr)
+        return;
+#if RLUA_HAS_EXCEPTIONS
+    try {
+        active->traceback.assign(text, length);
+    } catch (const std::bad_alloc &) {
+        active->traceback.clear();
+    }
+#else
+    active->traceback.assign(text, length);
+#endif
+}
+inline int handle_error(lua_State *L) {
+    keep_traceback(L);
+    lua_settop(L, 1);
+    return 1;
 }
 
 inline error mismatch(lua_State *L, int index, std::string_view what, const char *wanted) {
@@ -191,7 +211,7 @@ inline int reserve(lua_State *L, int slots = 8) noexcept {
 // the stack back (C4).
 class visit {
 public:
-    enum { SLOTS = 16 };
+    enum { SLOTS = 28 };
 
     explicit visit(core *c) noexcept {
         if (c == nullptr)
@@ -255,16 +275,24 @@ public:
         return failed(status);
     }
 
+    // Pushes the handler that call() will use; returns where. First of what a visit pushes.
+    int push_handler() noexcept {
+        lua_pushcclosure(L_, handle_error, 0); // a light C function: allocates nothing
+        return lua_gettop(L_);
+    }
+
     // Calls the function below `count` arguments.
-    int call(int count, int results) {
-        core_->passing = {};
+    int call(int count, int results, int handler) {
+        if (!core_->passing.message.empty())
+            core_->passing = {};
         calling_ = true;
-        const int status = rlua_call(L_, count, results, RLUA_TRACEBACK);
+        const int status = rlua_call(L_, count, results, handler);
         calling_ = false;
         return status;
     }
     int resume(lua_State *thread, int count, int *results) {
-        core_->passing = {};
+        if (!core_->passing.message.empty())
+            core_->passing = {};
         calling_ = true;
         const int status = rlua_resume(thread, L_, count, results);
         calling_ = false;

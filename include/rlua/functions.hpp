@@ -144,7 +144,8 @@ template <class R> int push_results(core *c, lua_State *L, R &&value) {
             for (const auto &each : value)
                 status = status == RLUA_OK ? each.push(L) : status;
         } else {
-            status = reserve(L);
+            if (top > LUA_MINSTACK - 10) // else a C function has the room
+                status = reserve(L);
             status = status == RLUA_OK ? push(L, std::forward<R>(value)) : status;
         }
         return status == RLUA_OK ? count : raise_failed_push(c, L, status, top);

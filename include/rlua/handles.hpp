@@ -47,15 +47,19 @@ inline type type_at(lua_State *L, int index) noexcept {
     return kind <= LUA_TNIL ? type::nil : static_cast<type>(kind);
 }
 
-template <class T> result<T> take(lua_State *L, int index, std::string_view what) {
+// `what` names the value in messages: a text, or a function that makes one.
+template <class T, class What> result<T> take(lua_State *L, int index, const What &what) {
     static_assert(!std::is_same_v<T, std::string_view>,
                   "the view would outlive the value on the stack: take a std::string");
     static_assert(!std::is_reference_v<T>, "take a pointer: it is valid as long as the object is");
-    const int place = lua_absindex(L, index);
+    const int place = index > 0 ? index : lua_absindex(L, index);
     slot<T> found;
-    if (!found.read(L, place))
+    if (found.read(L, place))
+        return found.take();
+    if constexpr (std::is_invocable_v<const What &>)
+        return mismatch(L, place, what(), slot<T>::codec_type::name());
+    else
         return mismatch(L, place, what, slot<T>::codec_type::name());
-    return found.take();
 }
 
 template <class T> constexpr int result_count() {
@@ -68,6 +72,12 @@ template <class T> constexpr int result_count() {
     else
         return 1;
 }
+
+// Results that are read without touching the thread that they are on: one plain value.
+template <class T> struct is_plain
+    : std::bool_constant<std::is_void_v<T> || std::is_arithmetic_v<T> || std::is_enum_v<T> ||
+                         std::is_same_v<T, std::string>> {};
+template <class T> struct is_plain<std::optional<T>> : is_plain<T> {};
 
 template <class T, std::size_t... I>
 result<T> take_tuple(lua_State *L, int first, std::index_sequence<I...>) {
@@ -106,7 +116,7 @@ template <class T> result<T> take_results(lua_State *L, int first) {
 
 template <class... A> int push_all(lua_State *L, int status, A &&...arguments) {
     if constexpr (sizeof...(A) > 0) {
-        if (status == RLUA_OK)
+        if (sizeof...(A) > 8 && status == RLUA_OK) // a visit has room for fewer
             status = reserve(L, static_cast<int>(sizeof...(A)) + 8);
         ((status = status == RLUA_OK ? push(L, std::forward<A>(arguments)) : status), ...);
     }
@@ -114,13 +124,14 @@ template <class... A> int push_all(lua_State *L, int status, A &&...arguments) {
 }
 
 // Calls what was pushed with `status` on top of the visit's stack.
-template <class T, class... A> result<T> call(visit &in, int status, A &&...arguments) {
+template <class T, class... A>
+result<T> call(visit &in, int handler, int status, A &&...arguments) {
     lua_State *L = in.state();
     const int function = lua_gettop(L);
     status = push_all(L, status, std::forward<A>(arguments)...);
     if (status != RLUA_OK)
         return in.failed(status);
-    status = in.call(static_cast<int>(sizeof...(A)), result_count<T>());
+    status = in.call(static_cast<int>(sizeof...(A)), result_count<T>(), handler);
     if (status >= RLUA_ERR_RUN)
         return take_raised(in.vm(), L, status, function - 1);
     if (status != RLUA_OK)
@@ -191,7 +202,7 @@ public:
             return in.refused();
         if (const auto way = walk(in, std::index_sequence_for<Keys...>{}); !way)
             return way.error();
-        return detail::take<T>(in.state(), -1, name());
+        return detail::take<T>(in.state(), -1, [this] { return name(); });
     }
     type kind() const {
         detail::visit in(vm_);
@@ -223,9 +234,10 @@ public:
         detail::visit in(vm_);
         if (!in)
             return in.refused();
+        const int handler = in.push_handler();
         if (const auto way = walk(in, std::index_sequence_for<Keys...>{}); !way)
             return way.error();
-        return detail::call<T>(in, RLUA_OK, std::forward<A>(arguments)...);
+        return detail::call<T>(in, handler, RLUA_OK, std::forward<A>(arguments)...);
     }
     template <class... A> result<void> operator()(A &&...arguments) const {
         return call<void>(std::forward<A>(arguments)...);
@@ -235,7 +247,8 @@ private:
     template <std::size_t... I>
     result<void> walk(detail::visit &in, std::index_sequence<I...>) const {
         lua_State *L = in.state();
-        int status = detail::reserve(L, static_cast<int>(sizeof...(I)) + 8);
+        int status = sizeof...(I) <= 8 ? RLUA_OK // a visit has room for so many
+                                       : detail::reserve(L, static_cast<int>(sizeof...(I)) + 8);
         if (status == RLUA_OK && root_ == 0)
             lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
         else if (status == RLUA_OK)
@@ -404,10 +417,8 @@ public:
         detail::visit in(vm());
         if (!in)
             return in.refused();
-        const int status = rlua_getref(in.state(), ref_);
-        if (status != RLUA_OK)
-            return in.failed(status);
-        return detail::call<T>(in, status, std::forward<A>(arguments)...);
+        const int handler = in.push_handler(), status = rlua_getref(in.state(), ref_);
+        return detail::call<T>(in, handler, status, std::forward<A>(arguments)...);
     }
     template <class... A> result<void> operator()(A &&...arguments) const {
         return call<void>(std::forward<A>(arguments)...);
@@ -449,12 +460,11 @@ public:
         detail::visit in(vm());
         if (!in)
             return in.refused();
+        const int handler = in.push_handler();
         int status = rlua_getref(in.state(), ref_);
         if (status == RLUA_OK)
             status = rlua_getfield(in.state(), -1, name);
-        if (status != RLUA_OK)
-            return in.failed(status);
-        return detail::call<T>(in, status, *this, std::forward<A>(arguments)...);
+        return detail::call<T>(in, handler, status, *this, std::forward<A>(arguments)...);
     }
 
     // What # tells; `__len` may run.
@@ -570,19 +580,25 @@ public:
             return in.failed(status);
         if (!lua_checkstack(thread, static_cast<int>(sizeof...(A)) + 4))
             return rlua::error{RLUA_NO_MEMORY, "there is no room on the coroutine's stack"};
-        if (sizeof...(A) > 0 &&
-            (status = rlua_xmove(L, thread, static_cast<int>(sizeof...(A)))) != RLUA_OK)
-            return in.failed(status);
+        if constexpr (sizeof...(A) > 0)
+            lua_xmove(L, thread, static_cast<int>(sizeof...(A)));
         status = in.resume(thread, static_cast<int>(sizeof...(A)), &count);
         if (status != RLUA_OK && status != RLUA_YIELD)
             return ended(in, thread, status);
         const int kept = detail::result_count<T>(), wanted = kept < 0 ? count : kept;
+        if constexpr (detail::is_plain<T>::value) {
+            const int first = lua_gettop(thread) - count + 1;
+            if (count < kept)
+                lua_settop(thread, first); // what is missing is nil
+            auto answer = detail::take_results<T>(thread, first);
+            lua_settop(thread, first - 1);
+            return answer;
+        }
         if (!lua_checkstack(L, count > wanted ? count : wanted + 4)) {
             lua_settop(thread, -count - 1);
             return rlua::error{RLUA_NO_MEMORY, "there is no room on the Lua stack"};
         }
-        if (count > 0 && (status = rlua_xmove(thread, L, count)) != RLUA_OK)
-            return in.failed(status);
+        lua_xmove(thread, L, count);
         if (kept >= 0)
             lua_settop(L, base + kept); // what is missing is nil
         return detail::take_results<T>(L, base + 1);
@@ -654,10 +670,9 @@ inline result<coroutine> function::start() const {
     int status = rlua_newthread(L, &thread);
     if (status == RLUA_OK)
         status = rlua_getref(L, ref_);
-    if (status == RLUA_OK)
-        status = rlua_xmove(L, thread, 1);
     if (status != RLUA_OK)
         return in.failed(status);
+    lua_xmove(L, thread, 1);
     return detail::take<coroutine>(L, -1, "coroutine");
 }
 

@@ -32,7 +32,8 @@ public:
         detail::visit in(vm_);
         if (!in)
             return in.refused();
-        return detail::call<void>(in, rlua_loadfile(in.state(), path, "t"));
+        const int handler = in.push_handler();
+        return detail::call<void>(in, handler, rlua_loadfile(in.state(), path, "t"));
     }
 
     // Runs a chunk and returns its result: a T, a std::tuple of them, or `values`.
@@ -40,7 +41,8 @@ public:
         detail::visit in(vm_);
         if (!in)
             return in.refused();
-        return detail::call<T>(in, compile(in, code, name));
+        const int handler = in.push_handler();
+        return detail::call<T>(in, handler, compile(in, code, name));
     }
 
     // A chunk as a function, not run yet. Text alone: binary chunks can crash the process.
@@ -84,7 +86,8 @@ public:
         detail::visit in(vm_);
         if (!in)
             return in.refused();
-        return detail::call<T>(in, look_up(in, path), std::forward<A>(arguments)...);
+        const int handler = in.push_handler();
+        return detail::call<T>(in, handler, look_up(in, path), std::forward<A>(arguments)...);
     }
 
     // A place in the globals: lua["game"]["player"]["hp"].

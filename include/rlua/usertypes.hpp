@@ -69,7 +69,7 @@ template <class T> struct members_of<T, std::void_t<decltype(usertype<T>::member
 template <class T> struct inline_object {
     std::uint64_t kind;
     T object;
-    static std::uint64_t own_kind() { return hash(usertype<T>::name, sizeof(T)); }
+    static constexpr std::uint64_t own_kind() { return hash(usertype<T>::name, sizeof(T)); }
 };
 
 // An object outside: what a resource owns.
@@ -100,39 +100,75 @@ inline void release_box(lua_State *, void *object, void *) noexcept {
 template <class T> int index_member(lua_State *L, void *ud) noexcept;
 template <class T> int set_member(lua_State *L, void *ud) noexcept;
 
-// What a metatable of T has: metamethods and methods by their names. With properties `__index` is a
-// function, and the methods lie in the metatable under "__." and their name.
+// What a metatable of T has: metamethods and methods by their names. Without properties `__index` is
+// the table of methods; with them it is a function, and the methods lie in the metatable itself.
 template <class T> struct table_of_members {
-    std::vector<std::string> names;
+    struct property {
+        std::string_view name;
+        const member *is;
+    };
     std::vector<rlua_Method> methods;
-    bool has_properties = false;
+    std::vector<property> properties;
 
     static const table_of_members &get() {
         static const table_of_members one;
         return one;
     }
+    const member *find(lua_State *L) const noexcept { // by the key at index 2
+        std::size_t length = 0;
+        const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tolstring(L, 2, &length) : nullptr;
+        for (const property &each : properties)
+            if (key && each.name == std::string_view(key, length))
+                return each.is;
+        return nullptr;
+    }
 
 private:
     table_of_members() {
-        for (const member &each : members_of<T>())
-            has_properties = has_properties || each.get;
-        for (const member &each : members_of<T>()) {
-            const bool hidden = has_properties && each.call && std::strncmp(each.name, "__", 2) != 0;
-            names.push_back((hidden ? "__." : "") + std::string(each.name));
-        }
-        std::size_t at = 0;
         for (const member &each : members_of<T>()) {
             if (each.call)
-                methods.push_back({names[at].c_str(), each.call});
-            ++at;
+                methods.push_back({each.name, each.call});
+            else
+                properties.push_back({each.name, &each});
         }
-        if (has_properties) {
+        if (!properties.empty()) {
             methods.push_back({"__index", index_member<T>});
             methods.push_back({"__newindex", set_member<T>});
         }
         methods.push_back({nullptr, nullptr});
     }
 };
+
+inline bool is_metamethod(const char *name) noexcept { return std::strncmp(name, "__", 2) == 0; }
+
+// Fills the metatable at the top; `all` of the methods, or those that are no metamethods alone.
+template <class T> int push_members(core *c, lua_State *L, bool all) {
+    const int meta = lua_gettop(L);
+    const auto &members = table_of_members<T>::get();
+    int methods = meta, status = RLUA_OK;
+    if (members.properties.empty()) {
+        status = rlua_createtable(L, 0, size_hint(members.methods.size()));
+        methods = meta + 1;
+        if (status == RLUA_OK)
+            lua_pushvalue(L, -1);
+        if (status == RLUA_OK)
+            status = rlua_setfield(L, meta, "__index");
+    }
+    for (const rlua_Method *each = members.methods.data(); status == RLUA_OK && each->name; ++each) {
+        if (!all && is_metamethod(each->name))
+            continue;
+        status = rlua_pushfunction(L, each->function, c, each->name);
+        if (status == RLUA_OK)
+            status = rlua_setfield(L, is_metamethod(each->name) ? meta : methods, each->name);
+    }
+    // Last: what has it is whole.
+    lua_pushinteger(L, static_cast<lua_Integer>(inline_object<T>::own_kind()));
+    if (status == RLUA_OK)
+        status = rlua_rawseti(L, meta, 1);
+    if (status == RLUA_OK)
+        lua_settop(L, meta);
+    return status;
+}
 
 template <class T> rlua_ResourceType resource_type(core *c) {
     return {sizeof(rlua_ResourceType), usertype<T>::name, release_box, c,
@@ -145,8 +181,7 @@ template <class T> int push_metatable(core *c, lua_State *L) {
     if (status != RLUA_OK || lua_type(L, -1) == LUA_TTABLE)
         return status;
     lua_settop(L, -2);
-    const auto &all = table_of_members<T>::get();
-    status = rlua_createtable(L, 0, size_hint(all.methods.size() + 4));
+    status = rlua_createtable(L, 0, size_hint(table_of_members<T>::get().methods.size() + 4));
     const int meta = lua_gettop(L);
     for (const char *field : {"__name", "__metatable"}) {
         if (status == RLUA_OK)
@@ -154,23 +189,10 @@ template <class T> int push_metatable(core *c, lua_State *L) {
         if (status == RLUA_OK)
             status = rlua_setfield(L, meta, field);
     }
-    if (status == RLUA_OK && !all.has_properties) {
-        status = rlua_createtable(L, 0, size_hint(all.methods.size()));
-        if (status == RLUA_OK)
-            lua_pushvalue(L, -1);
-        if (status == RLUA_OK)
-            status = rlua_setfield(L, meta, "__index");
-    }
-    for (const rlua_Method *method = all.methods.data(); status == RLUA_OK && method->name;
-         ++method) {
-        status = rlua_pushfunction(L, method->function, c, method->name);
-        const bool in_meta = std::strncmp(method->name, "__", 2) == 0;
-        if (status == RLUA_OK)
-            status = rlua_setfield(L, in_meta ? meta : meta + 1, method->name);
-    }
+    if (status == RLUA_OK)
+        status = push_members<T>(c, L, true);
     if (status != RLUA_OK)
         return status;
-    lua_settop(L, meta);
     lua_pushvalue(L, meta);
     return rlua_setfield(L, LUA_REGISTRYINDEX, usertype<T>::name);
 }
@@ -182,9 +204,19 @@ template <class T, class Box, class From> int push_box(lua_State *L, From &&from
     std::unique_ptr<box> held = std::make_unique<Box>(std::forward<From>(from));
     const rlua_ResourceType type = resource_type<T>(c);
     const int status = rlua_pushresource(L, held.get(), &type);
-    if (status == RLUA_OK)
-        (void)held.release();
-    return status;
+    if (status != RLUA_OK)
+        return status;
+    (void)held.release();
+    if (table_of_members<T>::get().properties.empty() || !lua_getmetatable(L, -1))
+        return RLUA_OK;
+    // The library makes the metatable, but leaves methods out of one that has an `__index`.
+    lua_rawgeti(L, -1, 1);
+    const bool is_whole = lua_type(L, -1) == LUA_TNUMBER;
+    lua_settop(L, -2);
+    const int filled = is_whole ? RLUA_OK : push_members<T>(c, L, false);
+    if (filled == RLUA_OK)
+        lua_settop(L, -2);
+    return filled;
 }
 
 template <class T, class From> int push_object(lua_State *L, From &&from) {
@@ -222,12 +254,17 @@ template <class T> T *find_object(lua_State *L, int index) {
     if (lua_type(L, index) != LUA_TUSERDATA)
         return nullptr;
     if constexpr (lies_in_vm<T>) {
-        void *block = nullptr;
-        if (lua_rawlen(L, index) != sizeof(inline_object<T>) ||
-            rlua_testudata(L, index, usertype<T>::name, &block) != RLUA_OK || block == nullptr)
+        // Its size, what its block says, and what its metatable says: a userdata of another
+        // module would have to be made to look like one in all three.
+        constexpr std::uint64_t kind = inline_object<T>::own_kind();
+        auto *found = static_cast<inline_object<T> *>(lua_touserdata(L, index));
+        if (lua_rawlen(L, index) != sizeof(inline_object<T>) || found->kind != kind ||
+            !lua_getmetatable(L, index))
             return nullptr;
-        auto *found = static_cast<inline_object<T> *>(block);
-        return found->kind == inline_object<T>::own_kind() ? &found->object : nullptr;
+        lua_rawgeti(L, -1, 1);
+        const bool is_ours = static_cast<std::uint64_t>(lua_tointegerx(L, -1, nullptr)) == kind;
+        lua_settop(L, -3);
+        return is_ours ? &found->object : nullptr;
     } else {
         box *found = find_box<T>(L, index);
         return found ? static_cast<T *>(found->object) : nullptr;
@@ -308,39 +345,23 @@ template <class T, auto M> int assign_member(lua_State *L, void *ud) noexcept {
     });
 }
 
-// The member that the key at index 2 names, or the end.
-template <class T> const member *find_member(lua_State *L) {
-    std::size_t length = 0;
-    const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tolstring(L, 2, &length) : nullptr;
-    const member *each = members_of<T>::begin(), *end = members_of<T>::end();
-    while (key && each != end &&
-           (std::strlen(each->name) != length || std::memcmp(each->name, key, length) != 0))
-        ++each;
-    return key ? each : end;
-}
-
 template <class T> int index_member(lua_State *L, void *ud) noexcept {
-    return host_call(static_cast<core *>(ud), L, [=] {
-        const member *found = find_member<T>(L);
-        if (found != members_of<T>::end() && found->get)
-            return found->get(L, ud);
-        if (found == members_of<T>::end() || !lua_getmetatable(L, 1))
-            return lua_pushnil(L), 1;
-        const auto at = static_cast<std::size_t>(found - members_of<T>::begin());
-        const int status = rlua_getfield(L, -1, table_of_members<T>::get().names[at].c_str());
-        return status == RLUA_OK
-                   ? 1
-                   : raise_failed_push(static_cast<core *>(ud), L, status, lua_gettop(L));
-    });
+    if (const member *found = table_of_members<T>::get().find(L))
+        return found->get(L, ud);
+    if (!lua_getmetatable(L, 1))
+        return 0;
+    lua_pushvalue(L, 2);
+    const int status = rlua_rawget(L, -2); // a method, or nil
+    return status == RLUA_OK ? 1 : raise(L, rlua_last_error(L));
 }
 
 template <class T> int set_member(lua_State *L, void *ud) noexcept {
+    const member *found = table_of_members<T>::get().find(L);
+    if (found && found->set)
+        return found->set(L, ud);
     return host_call(static_cast<core *>(ud), L, [=] {
-        const member *found = find_member<T>(L);
-        if (found != members_of<T>::end() && found->set)
-            return found->set(L, ud);
-        const std::string text = std::string(usertype<T>::name) + ": " +
-            (found == members_of<T>::end() ? "no such member: " : "read-only: ") + text_at(L, 2);
+        const std::string text = std::string(usertype<T>::name) +
+                                 (found ? ": read-only: " : ": no such property: ") + text_at(L, 2);
         return raise(L, text.c_str());
     });
 }
