@@ -1,5 +1,5 @@
-// cxx.cpp: what a call, a callback and an access cost from C++: rlua.hpp beside sol2 and beside C by
-// hand, all on VMs of this library, in one process.
+// cxx.cpp: what a call, a callback and an access cost from C++: rlua.hpp beside sol2 and beside C
+// by hand, all on VMs of this library, in one process.
 //
 //   cxx [ROUNDS]
 //
@@ -189,7 +189,8 @@ int sum_pairs(lua_State *L) {
 std::vector<row> rows(by_hand &hand, rlua::state &ours) {
     static auto one = ours.get<rlua::function>("one").value();
     static auto three = ours.get<rlua::function>("three").value();
-    static auto t = ours.get<rlua::table>("t").value(), list = ours.get<rlua::table>("list").value();
+    static auto t = ours.get<rlua::table>("t").value();
+    static auto list = ours.get<rlua::table>("list").value();
     lua_State *L = hand.L;
     const auto script_row = [&](const char *name, const char *function) {
         return row{name, 1, {[&hand, function](int n) { hand.run(function, n); },
@@ -404,8 +405,10 @@ void measure(const row &each, int rounds) {
     const double to_hand = ratio_to(HAND), to_sol2 = has_sol2 ? ratio_to(SOL2) : 0;
     std::printf("%-40s %8.1f %8.1f", each.name, median(times[HAND], rounds),
                 median(times[OURS], rounds));
-    if (has_sol2) std::printf(" %8.1f %8.2f %8.2f\n", median(times[SOL2], rounds), to_hand, to_sol2);
-    else std::printf(" %8s %8.2f %8s\n", "-", to_hand, "-");
+    if (has_sol2)
+        std::printf(" %8.1f %8.2f %8.2f\n", median(times[SOL2], rounds), to_hand, to_sol2);
+    else
+        std::printf(" %8s %8.2f %8s\n", "-", to_hand, "-");
 }
 
 } // namespace

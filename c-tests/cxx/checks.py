@@ -72,8 +72,8 @@ def dropped():
                 if line.endswith("// dropped")}
     status, said = compiled(source, "-fsyntax-only", "-Wunused-result", "-Wunused-value")
     # Clang counts a type's [[nodiscard]] to -Wunused-value.
-    found = {int(number) for number in
-             re.findall(r"^[^:\n]*dropped\.cpp:(\d+):.*unused-(?:result|value)", said, re.MULTILINE)}
+    found = {int(number) for number in re.findall(
+        r"^[^:\n]*dropped\.cpp:(\d+):.*unused-(?:result|value)", said, re.MULTILINE)}
     check("dropped errors are warnings", status == 0 and found == expected and len(expected) > 20,
           f"warned {sorted(found)}, expected {sorted(expected)}\n{said}")
 
@@ -92,16 +92,17 @@ def snippets(library):
     """One program of all blocks: those with types stand outside of functions."""
     text = (ROOT / "docs/CXX.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```cpp\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    types = [block for block in blocks if re.search(r"^(struct|template|class) ", block, re.MULTILINE)]
+    types = [block for block in blocks if re.search(r"^(struct|template) ", block, re.MULTILINE)]
     bodies = [block for block in blocks if block not in types]
     lines = ['#include "rlua.hpp"', "#include <iostream>",
-             "template <class T> void show(const T &value) { std::cout << value << '\\n'; }", *types]
+             "template <class T> void show(const T &v) { std::cout << v << '\\n'; }", *types]
     for number, block in enumerate(bodies):
         lines.append(f"void snippet_{number}(rlua::state &lua);")
         lines.append(f"void snippet_{number}(rlua::state &lua) {{ (void)lua;\n{block}}}")
     lines.append("int main() { std::cout << std::boolalpha;")
     for number in range(len(bodies)):
-        lines.append(f"{{ auto lua = rlua::state::open(1 << 20, 8).value(); snippet_{number}(lua); }}")
+        lines.append("{ auto lua = rlua::state::open(1 << 20, 8).value();")
+        lines.append(f"snippet_{number}(lua); }}")
     lines.append("}")
     with tempfile.TemporaryDirectory() as folder:
         source, binary = Path(folder) / "snippets.cpp", Path(folder) / "snippets"
@@ -137,8 +138,8 @@ def calls():
     raising = {name for name in re.findall(r"\b(luaL?_[a-z]+)\(", source)
                if name not in listed | RAISE_NOTHING and not re.match("lua_(is|to)", name)}
     check("only functions that cannot raise are called", not raising and listed, raising)
-    check("C closures by lua.h have no upvalues", len(re.findall(r"\blua_pushcclosure\(", source)) ==
-          len(LIGHT.findall(source)))
+    check("C closures by lua.h have no upvalues",
+          len(re.findall(r"\blua_pushcclosure\(", source)) == len(LIGHT.findall(source)))
     names = set(re.findall(r"\bRLUA_(?:LIB|GUARD|TRACKER|PROFILE)_\w+", source))
     check("no declaration is repeated", "extern" not in source.replace('extern "C" {\n#include', "")
           and names, names)

@@ -239,7 +239,8 @@ TEST(callbacks_go_in_as_values_and_come_out_as_functions) {
     CHECK(lua.call<std::string>("map", [text] { return *text; }).value() == "kept");
     CHECK(lua.collect() && text.use_count() == 1); // nothing can reach it any more
     const rlua::function_of<int(int, int)> typed =
-        lua.eval<rlua::function_of<int(int, int)>>("return function(a, b) return a - b end").value();
+        lua.eval<rlua::function_of<int(int, int)>>("return function(a, b) return a - b end")
+            .value();
     CHECK(typed(5, 3).value() == 2);
     CHECK(lua.set("again", typed) && lua.eval<bool>("return again(1, 1) == 0").value());
     CHECK(lua.check());
@@ -251,7 +252,9 @@ TEST(callables_whose_upvalue_was_changed_raise) {
     const std::string owned = "text of some length, so that it lies outside of the object";
     CHECK(lua.set("inside", [by = 2.0](int n) { return n * by; }));
     CHECK(lua.set("held", [owned](int n) { return owned.size() + static_cast<std::size_t>(n); }));
-    CHECK(lua.set("other", [by = std::int64_t{2}](double a, double b) { return (a + b) * double(by); }));
+    CHECK(lua.set("other", [by = std::int64_t{2}](double a, double b) {
+        return (a + b) * double(by);
+    }));
     CHECK(lua.set("plain", [](int n) { return n; }));
     CHECK(lua.eval<bool>("return debug.getupvalue(plain, 1) == nil and plain(4) == 4").value());
     for (const char *value : {"nil", "1", "io.stdout", "'text'", "{}",

@@ -58,7 +58,8 @@ TEST(paths_and_places_read_and_write) {
     CHECK(lua["game"][key][std::string_view("hp")].get<int>().value() == 8);
     CHECK(lua["game"][true].set("yes") && lua["game"][true].get<std::string>().value() == "yes");
     CHECK(lua["game"][1.5].set("half") && lua.eval<bool>("return game[1.5] == 'half'").value());
-    CHECK(is_error(lua.get<int>("game.enemy.hp"), RLUA_BAD_ARG, "game.enemy.hp: game.enemy is nil"));
+    CHECK(is_error(lua.get<int>("game.enemy.hp"), RLUA_BAD_ARG,
+                   "game.enemy.hp: game.enemy is nil"));
     CHECK(is_error(lua.set("game.enemy.hp", 1), RLUA_BAD_ARG, "game.enemy is nil"));
     CHECK(is_error(lua["game"]["enemy"]["hp"].get<int>(), RLUA_BAD_ARG, "game.enemy is nil"));
     CHECK(is_error(lua["game"]["enemy"]["hp"].set(1), RLUA_BAD_ARG, "game.enemy is nil"));
@@ -84,7 +85,8 @@ TEST(tables_are_live) {
     CHECK(lua.eval<bool>("return t.x == 1 and t[2] == 'two'").value());
     CHECK(lua.run("t.x = 5") && t.get<int>("x").value() == 5 && t["x"].get<int>().value() == 5);
     CHECK(t.size().value() == 2);
-    CHECK(t["sub"].set(std::map<std::string, int>{{"a", 1}}) && t["sub"]["a"].get<int>().value() == 1);
+    CHECK(t["sub"].set(std::map<std::string, int>{{"a", 1}}));
+    CHECK(t["sub"]["a"].get<int>().value() == 1);
     CHECK(lua.run("function t:add(n) self.x = self.x + n return self.x end"));
     CHECK(t.call_method<int>("add", 3).value() == 8);
     CHECK(is_error(t.call_method("absent"), RLUA_ERR_RUN, "nil value"));
@@ -110,7 +112,8 @@ TEST(tables_are_iterated) {
         names += name, sum += value;
     CHECK(sum == 8 && (names == "annbob" || names == "bobann"));
     int seen = 0;
-    CHECK((hp.for_each<std::string_view, int>([&](std::string_view, int) { return ++seen, false; })));
+    const auto first = [&](std::string_view, int) { return ++seen, false; };
+    CHECK((hp.for_each<std::string_view, int>(first)));
     CHECK(seen == 1);
     CHECK((hp.for_each<rlua::value, rlua::value>([&](rlua::value k, rlua::value) {
         CHECK(hp[k.as<std::string>().value()].set(0)); // it may change values
@@ -120,7 +123,8 @@ TEST(tables_are_iterated) {
     CHECK(lua.eval<bool>("return next(hp) == nil").value());
     auto mixed = lua.get<rlua::table>("mixed").value();
     CHECK((is_error(mixed.pairs<int, int>(), RLUA_BAD_ARG, "value: expected integer")));
-    CHECK((is_error(mixed.pairs<std::string, rlua::value>(), RLUA_BAD_ARG, "key: expected string")));
+    CHECK((is_error(mixed.pairs<std::string, rlua::value>(), RLUA_BAD_ARG,
+                    "key: expected string")));
     CHECK((mixed.pairs<rlua::value, rlua::value>()->size() == 3));
     const auto adds = [&](int, rlua::value) {
         for (int i = 100; i < 200; ++i)

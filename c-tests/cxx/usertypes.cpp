@@ -1,4 +1,4 @@
-// usertypes.cpp: objects of C++ in scripts: those in the VM go back, those outside are deleted once.
+// usertypes.cpp: objects of C++ in scripts: those in the VM go back, others are deleted once.
 // Method: types that count themselves are made, collected, rolled back and closed; scripts hand
 // over what is no object of the type.
 #include "cxx.hpp"
@@ -38,7 +38,9 @@ struct vec {
 };
 vec add(const vec &a, const vec &b) { return {a.x + b.x, a.y + b.y}; }
 bool same(const vec &a, const vec &b) { return a.x == b.x && a.y == b.y; }
-std::string shown(const vec &v) { return std::to_string(int(v.x)) + "," + std::to_string(int(v.y)); }
+std::string shown(const vec &v) {
+    return std::to_string(int(v.x)) + "," + std::to_string(int(v.y));
+}
 
 struct base {
     std::string name = "unnamed, and of a length that is not kept in the object itself";
@@ -191,10 +193,12 @@ TEST(objects_end_early) {
     const auto t = lua.get<rlua::value>("t").value();
     CHECK(t.kind() == rlua::type::userdata && t.close<texture>());
     CHECK(is_error(lua.run("t:width()"), RLUA_ERR_RUN, "texture expected"));
-    CHECK(is_error(t.close<texture>(), RLUA_STALE, "") && is_error(t.close<unit>(), RLUA_BAD_ARG, ""));
+    CHECK(is_error(t.close<texture>(), RLUA_STALE, ""));
+    CHECK(is_error(t.close<unit>(), RLUA_BAD_ARG, ""));
     CHECK(texture::alive == 1 && lua.rollback());
     CHECK(lua.eval<int>("return t:width()").value() == 4);
-    CHECK(lua.set("none", std::unique_ptr<texture>()) && lua.eval<bool>("return none == nil").value());
+    CHECK(lua.set("none", std::unique_ptr<texture>()));
+    CHECK(lua.eval<bool>("return none == nil").value());
     CHECK(lua.set("moved", texture(8)) && lua.eval<int>("return moved:width()").value() == 8);
     CHECK(lua.close() && texture::alive == 0);
 }
@@ -207,7 +211,8 @@ TEST(objects_at_any_limit_of_memory_are_not_lost) {
             continue;
         auto &lua = *opened;
         const bool fits = lua.set("t", std::make_unique<texture>(1)) && lua.set("v", vec{1, 2}) &&
-                          lua.set("u", std::make_shared<unit>()) && lua.run("v:scale(2) u.log = {1}") &&
+                          lua.set("u", std::make_shared<unit>()) &&
+                          lua.run("v:scale(2) u.log = {1}") &&
                           lua.eval<double>("return v.x + t:width()").value_or(0) == 3;
         ++(fits ? fitted : failed);
         CHECK(lua_gettop(lua.raw()) == 0 && lua.check());

@@ -253,8 +253,9 @@ template <class T> std::uint64_t kind_of() {
     return kind;
 }
 
-// A callable in the VM: the only upvalue of its function. The kind tells what the block is, whatever
-// a script did with the library `debug`. No address is in it, so that it is the same on all peers.
+// A callable in the VM: the only upvalue of its function. The kind tells what the block is,
+// whatever a script did with the library `debug`. No address is in it, so that it is the same on
+// all peers.
 template <class F> struct inline_function {
     std::uint64_t kind;
     F function;
@@ -473,7 +474,9 @@ template <class R, class... A> struct codec<std::function<R(A...)>> {
         auto held = std::make_shared<function_of<R(A...)>>();
         if (!codec<function_of<R(A...)>>::read(L, index, *held))
             return false;
-        out = [held](A... arguments) -> R { return (*held)(std::forward<A>(arguments)...).value(); };
+        out = [held](A... arguments) -> R {
+            return (*held)(std::forward<A>(arguments)...).value();
+        };
         return true;
     }
 };

@@ -1,10 +1,10 @@
 // handles.hpp: Lua values that C++ keeps: value, table, function, coroutine, and places in tables.
 //
-// A handle is a reference of the library (rlua_ref), move-only, and keeps its value alive in the VM.
-// It is good after a rollback to any snapshot that was taken later than the handle; after one to an
-// earlier snapshot it is stale, and every use answers RLUA_STALE. It may outlive its VM: then every
-// use answers RLUA_NOT_ROLLBACK. One that ends while another OS thread is inside the VM leaves its
-// value there until the VM closes.
+// A handle is a reference of the library (rlua_ref), move-only, and keeps its value alive in the
+// VM. It is good after a rollback to any snapshot that was taken later than the handle; after one
+// to an earlier snapshot it is stale, and every use answers RLUA_STALE. It may outlive its VM: then
+// every use answers RLUA_NOT_ROLLBACK. One that ends while another OS thread is inside the VM
+// leaves its value there until the VM closes.
 //
 // Cost: a handle takes one rlua_ref and, at its end, one rlua_unref; a use one rlua_getref.
 //
@@ -356,7 +356,7 @@ public:
         return equal != 0;
     }
 
-    // Ends the object of a usertype that it names, where it is one outside the VM: see usertypes.hpp.
+    // Ends the object of a usertype that it names, where it is one outside the VM (usertypes.hpp).
     // The object is deleted as soon as no snapshot can reach it; scripts find it closed at once.
     template <class T> result<void> close() const;
 
@@ -407,7 +407,9 @@ struct values : std::vector<value> {
 
 // A handle to a function.
 //
-//     lua.set_function("on", [&](std::string event, rlua::function f) { handlers[event] = std::move(f); });
+//     lua.set_function("on", [&](std::string event, rlua::function f) {
+//         handlers[event] = std::move(f);
+//     });
 //     handlers["hit"].call<int>(25)       result<int>
 //     handlers["hit"](25)                 result<void>
 class [[nodiscard]] function : public value {

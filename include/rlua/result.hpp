@@ -1,4 +1,4 @@
-// result.hpp: what can go wrong, as a value: error, result<T>, and the exception of result::value().
+// result.hpp: what can go wrong, as a value: error, result<T>, and what result::value() throws.
 //
 // Not here: where errors come from (core.hpp).
 #ifndef RLUA_RESULT_HPP

@@ -168,7 +168,7 @@ public:
     }
 
     // Memory in the VM, for plain data: `count` objects, zero-filled, which roll back with it. They
-    // live until free_block(), or a rollback to before. Pointers in it should lead into the same VM.
+    // live until free_block(), or a rollback to before. Pointers in it should lead into the VM.
     template <class T> result<T *> new_block(std::size_t count = 1) const {
         return resize_block<T>(nullptr, count);
     }

@@ -100,8 +100,8 @@ inline void release_box(lua_State *, void *object, void *) noexcept {
 template <class T> int index_member(lua_State *L, void *ud) noexcept;
 template <class T> int set_member(lua_State *L, void *ud) noexcept;
 
-// What a metatable of T has: metamethods and methods by their names. Without properties `__index` is
-// the table of methods; with them it is a function, and the methods lie in the metatable itself.
+// What a metatable of T has: metamethods and methods by their names. Without properties `__index`
+// is the table of methods; with them it is a function, and the methods lie in the metatable itself.
 template <class T> struct table_of_members {
     struct property {
         std::string_view name;
@@ -154,7 +154,8 @@ template <class T> int push_members(core *c, lua_State *L, bool all) {
         if (status == RLUA_OK)
             status = rlua_setfield(L, meta, "__index");
     }
-    for (const rlua_Method *each = members.methods.data(); status == RLUA_OK && each->name; ++each) {
+    for (const rlua_Method *each = members.methods.data(); status == RLUA_OK && each->name;
+         ++each) {
         if (!all && is_metamethod(each->name))
             continue;
         status = rlua_pushfunction(L, each->function, c, each->name);

@@ -7,7 +7,8 @@
 //   std::pair, std::tuple                     a sequence of their size; as a result, several values
 //   std::variant                              the first alternative that the value is
 //
-// Not here: handles of Lua values (handles.hpp), callables (functions.hpp), objects (usertypes.hpp).
+// Not here: handles of Lua values (handles.hpp), callables (functions.hpp), objects
+// (usertypes.hpp).
 #ifndef RLUA_VALUES_HPP
 #define RLUA_VALUES_HPP
 
