@@ -223,6 +223,42 @@ TEST(calls_return_as_many_values_as_there_are) {
     CHECK(lua_gettop(lua.raw()) == 0 && lua.check());
 }
 
+// A codec of the host's may leave values above: each of many parameters has room for them.
+struct messy {
+    int n = 0;
+};
+
+} // namespace
+
+template <> struct rlua::codec<messy> {
+    static const char *name() { return "messy"; }
+    static int push(lua_State *L, const messy &m) { return rlua_pushinteger(L, m.n); }
+    static bool read(lua_State *L, int index, messy &out) {
+        out.n = static_cast<int>(lua_tointegerx(L, index, nullptr));
+        for (int i = 0; i < 7; ++i)
+            lua_pushvalue(L, index);
+        return lua_type(L, index) == LUA_TNUMBER;
+    }
+};
+
+namespace {
+
+TEST(codecs_that_leave_values_have_room) {
+    auto lua = open();
+    CHECK(lua.set_function("sum", [](messy a, messy b, messy c, messy d, messy e, messy f, messy g,
+                                     messy h) {
+        return std::tuple(messy{a.n + b.n + c.n + d.n}, messy{e.n + f.n + g.n + h.n}, a, b, c, d,
+                          e);
+    }));
+    using seven = std::tuple<messy, messy, messy, messy, messy, messy, messy>;
+    for (int round = 0; round < 20; ++round) {
+        const auto sums = lua.call<seven>("sum", messy{1}, 2, 3, 4, 5, 6, 7, 8).value();
+        CHECK(std::get<0>(sums).n == 10 && std::get<1>(sums).n == 26 && std::get<6>(sums).n == 5);
+        CHECK(lua.run("coroutine.wrap(function() sum(1, 2, 3, 4, 5, 6, 7, 8) end)()"));
+    }
+    CHECK(lua_gettop(lua.raw()) == 0 && lua.check());
+}
+
 TEST(callbacks_go_in_as_values_and_come_out_as_functions) {
     auto lua = open();
     std::map<std::string, rlua::function> handlers;

@@ -57,6 +57,14 @@ TEST(paths_and_places_read_and_write) {
     const std::string key = "player";
     CHECK(lua["game"][key][std::string_view("hp")].get<int>().value() == 8);
     CHECK(lua["game"][true].set("yes") && lua["game"][true].get<std::string>().value() == "yes");
+    CHECK(lua["game"][std::uint64_t{3}].set("three") && lua.eval<bool>("return game[3] == 'three'")
+                                                             .value());
+    CHECK(is_error(lua["game"][UINT64_MAX].get<int>(), RLUA_BAD_ARG, "above"));
+    CHECK(is_error(lua["game"][UINT64_MAX].set(1), RLUA_BAD_ARG, "above"));
+    CHECK(is_error(lua.get<int>(std::string_view("ga\0me", 5)), RLUA_BAD_ARG, "zero byte"));
+    CHECK(is_error(lua.set(std::string_view("game.h\0p", 8), 1), RLUA_BAD_ARG, "zero byte"));
+    CHECK(lua["game"][std::string("h\0p", 3)].set(1));
+    CHECK(lua.eval<int>("return game['h\\0p']").value() == 1);
     CHECK(lua["game"][1.5].set("half") && lua.eval<bool>("return game[1.5] == 'half'").value());
     CHECK(is_error(lua.get<int>("game.enemy.hp"), RLUA_BAD_ARG,
                    "game.enemy.hp: game.enemy is nil"));

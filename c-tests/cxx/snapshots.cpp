@@ -102,6 +102,25 @@ TEST(outside_leaves_the_state_of_a_lambda_alone) {
     CHECK(lua.check());
 }
 
+TEST(outside_leaves_a_callable_that_is_a_value_alone) {
+    auto lua = open();
+    CHECK(lua.set("count", rlua::outside([n = 0]() mutable { return ++n; })));
+    CHECK(lua.call<int>("count").value() == 1 && lua.snap());
+    CHECK(lua.call<int>("count").value() == 2 && lua.rollback());
+    CHECK(lua.call<int>("count").value() == 3 && lua.check());
+}
+
+TEST(generic_lambda_that_is_mutable_rolls_back) {
+    auto lua = open();
+    CHECK(lua.set_function<int(int)>("sum", [n = 0](auto m) mutable { return n += m; }));
+    const std::vector<int> held{7};
+    CHECK(lua.set_function<int(int)>("at", [held](auto i) { return held[std::size_t(i)]; }));
+    CHECK(lua.call<int>("sum", 5).value() == 5 && lua.snap());
+    CHECK(lua.call<int>("sum", 1).value() == 6 && lua.rollback());
+    CHECK(lua.call<int>("sum", 2).value() == 7 && lua.call<int>("at", 0).value() == 7);
+    CHECK(lua.check());
+}
+
 // A counter in a nameless callable lies in the VM, and goes back with it.
 TEST(callable_that_is_a_value_rolls_back) {
     auto lua = open();

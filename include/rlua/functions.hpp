@@ -105,8 +105,9 @@ template <class S, class F> struct typed_function {
     }
     F function;
 };
-template <class S, class F> struct signature<typed_function<S, F>> : signature<S> {
-    static constexpr bool is_mutable = !std::is_invocable_v<const F &>;
+template <class R, class... A, class F>
+struct signature<typed_function<R(A...), F>> : signature<R(A...)> {
+    static constexpr bool is_mutable = !std::is_invocable_v<const F &, A...>;
 };
 
 template <class T> struct is_result : std::false_type {};
@@ -187,7 +188,7 @@ int invoke(core *c, lua_State *L, F &function, const signature<R(A...)> *,
     std::tuple<slot<typename parameter<A>::type>...> parts;
     if constexpr (sizeof...(A) > 0) {
         int wrong = -1;
-        ((wrong >= 0 || std::get<I>(parts).read(L, static_cast<int>(I) + 1 - with_view)
+        ((wrong >= 0 || read_slot(L, static_cast<int>(I) + 1 - with_view, std::get<I>(parts))
               ? void() : void(wrong = static_cast<int>(I))), ...);
         if (wrong >= 0) {
             const char *names[] = {slot<typename parameter<A>::type>::codec_type::name()...};
@@ -284,6 +285,7 @@ template <class F> struct inline_function {
 template <class F>
 constexpr bool lies_inline = std::is_trivially_copyable_v<F> &&
                              std::is_trivially_destructible_v<F> && alignof(F) <= 16;
+template <class F> constexpr bool lies_inline<outside_function<F>> = false;
 
 // A callable outside, owned by a resource: the only upvalue of its function.
 template <class F> struct held_function final : host_function {

@@ -83,7 +83,7 @@ template <class T, std::size_t... I>
 result<T> take_tuple(lua_State *L, int first, std::index_sequence<I...>) {
     std::tuple<slot<std::tuple_element_t<I, T>>...> parts;
     int wrong = -1;
-    ((wrong >= 0 || std::get<I>(parts).read(L, first + static_cast<int>(I))
+    ((wrong >= 0 || read_slot(L, first + static_cast<int>(I), std::get<I>(parts))
           ? void() : void(wrong = static_cast<int>(I))), ...);
     if (wrong < 0)
         return T{std::get<I>(parts).take()...};
@@ -139,11 +139,15 @@ result<T> call(visit &in, int handler, int status, A &&...arguments) {
     return take_results<T>(L, function);
 }
 
+template <class K>
+constexpr bool is_index = std::is_integral_v<K> && !std::is_same_v<K, bool> &&
+                          (std::is_signed_v<K> || sizeof(K) < sizeof(lua_Integer));
+
 // Keys: strings and integers have calls of their own.
 template <class K> int get_key(lua_State *L, int table, const K &key) {
     if constexpr (std::is_convertible_v<const K &, const char *>) {
         return rlua_getfield(L, table, key);
-    } else if constexpr (std::is_integral_v<K> && !std::is_same_v<K, bool>) {
+    } else if constexpr (is_index<K>) {
         return rlua_geti(L, table, static_cast<lua_Integer>(key));
     } else {
         const int place = lua_absindex(L, table), status = push(L, key);
@@ -155,7 +159,7 @@ template <class K> int get_key(lua_State *L, int table, const K &key) {
 template <class K> int set_key(lua_State *L, int table, const K &key) {
     if constexpr (std::is_convertible_v<const K &, const char *>) {
         return rlua_setfield(L, table, key);
-    } else if constexpr (std::is_integral_v<K> && !std::is_same_v<K, bool>) {
+    } else if constexpr (is_index<K>) {
         return rlua_seti(L, table, static_cast<lua_Integer>(key));
     } else {
         const int place = lua_absindex(L, table), status = push(L, key);
@@ -656,7 +660,7 @@ private:
 
     rlua::error ended(detail::visit &in, lua_State *thread, int status) const {
         if (status < RLUA_ERR_RUN)
-            return in.failed(status);
+            return detail::sentence(in.state(), status);
         rlua::error e = detail::take_raised(in.vm(), thread, status, 0);
         if (e.traceback.empty() && rlua_traceback(in.state(), thread, nullptr, 0) == RLUA_OK)
             e.traceback = detail::text_at(in.state(), -1);

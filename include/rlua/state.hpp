@@ -254,7 +254,7 @@ protected:
                 return nothing_at(L, path, path.substr(0, dot));
         }
         if (status == RLUA_OK)
-            status = with_key(path.substr(dot == path.npos ? 0 : dot + 1), [&](const char *key) {
+            status = with_key(L, path.substr(dot == path.npos ? 0 : dot + 1), [&](const char *key) {
                 lua_pushvalue(L, value);
                 return rlua_setfield(L, -2, key);
             });
@@ -278,8 +278,10 @@ private:
     }
 
     // A part of a path as C wants it.
-    template <class Body> static int with_key(std::string_view key, Body body) {
+    template <class Body> static int with_key(lua_State *L, std::string_view key, Body body) {
         char few[64];
+        if (key.find('\0') != key.npos)
+            return detail::bad_value(L, "a path with a zero byte: use operator[]");
         if (key.size() >= sizeof few)
             return body(std::string(key).c_str());
         few[key.copy(few, key.size())] = 0;
@@ -294,7 +296,7 @@ private:
         lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
         for (const int place = lua_gettop(L);; ++start) {
             const std::size_t dot = path.find('.', start);
-            status = with_key(path.substr(start, dot - start), [&](const char *key) {
+            status = with_key(L, path.substr(start, dot - start), [&](const char *key) {
                 return rlua_getfield(L, place, key);
             });
             if (status != RLUA_OK || dot == path.npos)
@@ -426,6 +428,9 @@ public:
             using held = detail::named_function<std::decay_t<F>>;
             auto made = std::make_unique<held>(std::forward<F>(function));
             made->owner = vm_;
+            auto &all = vm_->functions;
+            if (all.size() == all.capacity())
+                all.reserve(2 * all.size() + 8); // nothing throws when others have the pointer
             int status = made->attach(in.state());
             if (status != RLUA_OK)
                 return in.failed(status);
@@ -437,7 +442,7 @@ public:
                 made->detach(in.state());
                 return refused;
             }
-            vm_->functions.push_back(std::move(made));
+            all.push_back(std::move(made));
             return in.done(assign(in, path)); // on failure a __newindex may have kept it
         }
     }

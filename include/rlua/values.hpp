@@ -64,6 +64,14 @@ template <class T, class = void> struct slot {
     T &&take() { return std::move(held); }
 };
 
+// Reads what may leave values on the stack (a codec of the host's) with room for them.
+template <class T> [[nodiscard]] bool read_slot(lua_State *L, int index, slot<T> &out) {
+    if constexpr (!std::is_arithmetic_v<T> && !std::is_same_v<T, std::string_view>)
+        if (reserve(L) != RLUA_OK)
+            return false;
+    return out.read(L, index);
+}
+
 inline int size_hint(std::size_t size) noexcept {
     return size < INT_MAX ? static_cast<int>(size) : INT_MAX;
 }
