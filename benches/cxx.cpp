@@ -12,6 +12,7 @@
 // short batches, so that what else the machine does falls on all; the time is that of this thread
 // on the processor.
 // Not here: protected calls by themselves (calls.c).
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -79,7 +80,7 @@ void check(bool right) {
 }
 
 lua_State *open_vm() {
-    lua_State *L = rlua_new_rollback(std::size_t{64} << 20, 0);
+    lua_State *L = rlua_new_rollback(std::size_t{1} << 30, 0);
     if (L == nullptr) fail("no VM");
     luaL_openlibs(L);
     return L;
@@ -386,6 +387,11 @@ void add_sol2(std::vector<row> &all, sol::state_view &lua) {
 }
 #endif
 
+struct means {
+    double to_hand = 0, to_sol2 = 0;
+    int count = 0;
+} logarithms;
+
 void measure(const row &each, int rounds) {
     static double times[SUBJECTS][MAX_ROUNDS], ratios[MAX_ROUNDS];
     const int count = BATCH / each.per > 0 ? BATCH / each.per : 1;
@@ -403,6 +409,9 @@ void measure(const row &each, int rounds) {
     };
     const bool has_sol2 = static_cast<bool>(each.subjects[SOL2]);
     const double to_hand = ratio_to(HAND), to_sol2 = has_sol2 ? ratio_to(SOL2) : 0;
+    logarithms.to_hand += std::log(to_hand);
+    logarithms.to_sol2 += has_sol2 ? std::log(to_sol2) : 0;
+    ++logarithms.count;
     std::printf("%-40s %8.1f %8.1f", each.name, median(times[HAND], rounds),
                 median(times[OURS], rounds));
     if (has_sol2)
@@ -422,7 +431,7 @@ template <> struct rlua::usertype<vec> {
 int main(int argc, char **argv) {
     const int rounds = rounds_of(argc, argv);
     by_hand hand;
-    auto ours = rlua::state::open(std::size_t{64} << 20, 0).value();
+    auto ours = rlua::state::open(std::size_t{1} << 30, 0).value();
     ours.set_function("host", [](int n) { return n; }).value();
     ours.set_function("host_text", [](std::string_view s) { return s; }).value();
     ours.set_function("take", [](rlua::function) {}).value();
@@ -445,6 +454,10 @@ int main(int argc, char **argv) {
     std::printf("%-40s %8s %8s %8s %8s %8s\n", "ns", "by hand", "rlua.hpp", "sol2", "to hand",
                 "to sol2");
     for (const row &each : all) measure(each, rounds);
+    std::printf("%-40s %26s %8.2f", "geometric mean", "",
+                std::exp(logarithms.to_hand / logarithms.count));
+    if (HAS_SOL2) std::printf(" %8.2f\n", std::exp(logarithms.to_sol2 / logarithms.count));
+    else std::printf(" %8s\n", "-");
     std::fflush(stdout);
     std::_Exit(0); // the handles above are static, and end with the process
 }

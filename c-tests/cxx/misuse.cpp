@@ -111,6 +111,12 @@ TEST(moved_handles_are_empty_and_say_so) {
     auto &itself = moved;
     moved = std::move(itself);
     CHECK(moved.call<int>().value() == 1);
+    rlua::function assigned;
+    assigned = std::move(moved);
+    CHECK(moved.is_empty() && !moved() && assigned.call<int>().value() == 1);
+    auto other = lua.get<rlua::function>("f").value();
+    other = std::move(assigned);
+    CHECK(assigned.is_empty() && other.call<int>().value() == 1);
     rlua::table none;
     CHECK(!none.get<int>("x") && !none.set("x", 1) && !none.size());
     CHECK(!none["a"]["b"].get<int>() && !none.call_method("m"));
@@ -181,6 +187,25 @@ TEST(handles_made_and_dropped_in_frames_that_run_again) {
         CHECK(f.is_stale());
     }
     CHECK(lua.check());
+}
+
+// One that ends releases its value; the places of references do not grow.
+TEST(handles_that_end_keep_nothing) {
+    auto lua = open();
+    CHECK(lua.run("function f() end"));
+    std::size_t used[2] = {};
+    for (std::size_t &bytes : used) {
+        for (int round = 0; round < 3000; ++round) {
+            auto f = lua.get<rlua::function>("f").value();
+            auto t = lua.new_table(100).value();
+            auto moved = std::move(f);
+            moved = lua.get<rlua::function>("f").value();
+            CHECK(moved());
+        }
+        CHECK(lua.collect());
+        bytes = lua.info()->used_bytes;
+    }
+    CHECK(used[1] <= used[0]);
 }
 
 TEST(second_thread_is_refused_while_the_first_is_inside) {
@@ -256,6 +281,16 @@ TEST(views_find_the_vm_of_a_c_function) {
     CHECK(is_error(lua.register_function("bad name", by_hand), RLUA_BAD_ARG, ""));
     int object = 0;
     CHECK(lua.register_pointer("test.object", &object));
+    // Another VM's thread, in the middle of a call of this one.
+    auto other = open();
+    CHECK(other.set("x", 6) && lua.set_function("peek", [&](rlua::state_view vm) {
+        const int inner = rlua::state_view(other.raw()).get<int>("x").value();
+        CHECK(other.run("co = coroutine.create(function() end)"));
+        const auto co = other.get<rlua::coroutine>("co").value();
+        CHECK(other.set("again", co)); // a handle of the one that is active now
+        return inner * 10 + vm.get<int>("x").value();
+    }));
+    CHECK(lua.eval<int>("return peek()").value() == 65);
     // Lua entered without this header still finds it inside.
     CHECK(lua.set_function("inside", [](rlua::state_view vm) { return vm.get<int>("x"); }));
     lua_State *L = lua.raw();

@@ -3,6 +3,7 @@
 // over what is no object of the type.
 #include "cxx.hpp"
 
+#include <cstring>
 #include <stdexcept>
 
 namespace {
@@ -53,6 +54,10 @@ struct unit : base {
     static inline int ended = 0;
 };
 
+struct impostor { // another type of texture's name
+    std::string text;
+};
+
 struct handle_number { // trivially copyable, and yet no plain data
     int number;
 };
@@ -77,6 +82,9 @@ template <> struct rlua::usertype<unit> {
     static constexpr rlua::member members[] = {
         rlua::property<&unit::name, unit>("name"), rlua::property<&unit::log>("log"),
         rlua::property<&unit::id>("id"), rlua::method<&base::called, unit>("called")};
+};
+template <> struct rlua::usertype<impostor> {
+    static constexpr const char *name = "texture";
 };
 template <> struct rlua::usertype<handle_number> {
     static constexpr const char *name = "handle";
@@ -153,6 +161,43 @@ TEST(values_in_the_vm_cross_by_copy_reference_and_container) {
     CHECK(is_error(lua.run("debug.setmetatable(other, debug.getmetatable(v)) grow(other)"),
                    RLUA_ERR_RUN, ""));
     CHECK(lua.check());
+}
+
+// An object in the VM is one in all of size, block and metatable.
+TEST(userdata_that_look_like_an_object_are_refused) {
+    auto lua = open();
+    CHECK(lua.set("real", vec{1, 2}) && lua.set_function("grow", [](vec &v) { v.x += 1; }));
+    lua_State *L = lua.raw();
+    void *block = nullptr;
+    lua_getglobal(L, "real");
+    const std::size_t size = lua_rawlen(L, -1);
+    std::vector<char> bytes(size);
+    std::memcpy(bytes.data(), lua_touserdata(L, -1), size);
+    for (const char *name : {"bare", "foreign"}) { // the bytes of one, under other metatables
+        CHECK_OK(rlua_newuserdata(L, size, 0, &block));
+        std::memcpy(block, bytes.data(), size);
+        if (name == std::string("foreign")) {
+            CHECK_OK(rlua_newmetatable(L, "foreign", nullptr));
+            lua_setmetatable(L, -2);
+        }
+        lua_setglobal(L, name);
+        CHECK(is_error(lua.run("grow(" + std::string(name) + ")"), RLUA_ERR_RUN, "vec expected"));
+    }
+    CHECK_OK(rlua_newuserdata(L, size, 0, &block)); // the metatable of one, on other bytes
+    std::memset(block, 1, size);
+    CHECK(lua_getmetatable(L, 1));
+    lua_setmetatable(L, -2);
+    lua_setglobal(L, "empty");
+    lua_settop(L, 0);
+    CHECK(is_error(lua.run("grow(empty)"), RLUA_ERR_RUN, "vec expected"));
+    CHECK(lua.run("grow(real)") && lua.check());
+}
+
+TEST(two_types_of_one_name_are_not_mixed_up) {
+    auto lua = open();
+    CHECK(lua.set("t", std::make_unique<texture>(3)));
+    CHECK(is_error(lua.get<impostor *>("t"), RLUA_BAD_ARG, "expected texture, found userdata"));
+    CHECK(lua.get<texture *>("t") && lua.check());
 }
 
 // The type is first used in a frame that is rolled back: its metatable is made again.

@@ -594,8 +594,6 @@ public:
         const int kept = detail::result_count<T>(), wanted = kept < 0 ? count : kept;
         if constexpr (detail::is_plain<T>::value) {
             const int first = lua_gettop(thread) - count + 1;
-            if (count < kept)
-                lua_settop(thread, first); // what is missing is nil
             auto answer = detail::take_results<T>(thread, first);
             lua_settop(thread, first - 1);
             return answer;
