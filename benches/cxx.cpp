@@ -271,7 +271,7 @@ std::vector<row> rows(by_hand &hand, rlua::state &ours) {
           [](int n) {
               for (int i = 0; i < n; ++i) t["x"].set(i).value();
           }, {}}},
-        {"globals, read t.a.b.c", 1,
+        {"globals, read through four keys", 1,
          {[&, L](int n) {
               for (int i = 0; i < n; ++i) {
                   lua_settop(L, 0);

@@ -7,6 +7,9 @@ namespace {
 struct vector3 {
     double x, y, z;
 };
+struct tree {
+    std::vector<tree> below;
+};
 enum class color : std::uint8_t { red = 1, blue = 7 };
 enum plain { zero, one };
 
@@ -24,6 +27,16 @@ template <> struct rlua::codec<vector3> {
             return false;
         out = {parts[0], parts[1], parts[2]};
         return true;
+    }
+};
+
+template <> struct rlua::codec<tree> {
+    static const char *name() { return "tree"; }
+    static int push(lua_State *L, const tree &t) {
+        return codec<std::vector<tree>>::push(L, t.below);
+    }
+    static bool read(lua_State *L, int index, tree &out) {
+        return codec<std::vector<tree>>::read(L, index, out.below);
     }
 };
 
@@ -143,6 +156,26 @@ TEST(variants_take_the_first_that_fits) {
     CHECK(lua.check());
 }
 
+// Each level needs room on Lua's stack: more than a function has by itself.
+TEST(values_nest_as_deep_as_they_like) {
+    auto lua = open();
+    constexpr int depth = 1000;
+    tree root;
+    for (int i = 1; i < depth; ++i) {
+        tree next;
+        next.below.push_back(std::move(root));
+        root = std::move(next);
+    }
+    CHECK(lua.set("t", root));
+    CHECK(lua.eval<int>("local n, x = 0, t while x do n, x = n + 1, x[1] end return n").value() ==
+          depth);
+    const tree found = lua.get<tree>("t").value();
+    int levels = 1;
+    for (const tree *each = &found; !each->below.empty(); each = &each->below[0])
+        ++levels;
+    CHECK(levels == depth && lua_gettop(lua.raw()) == 0 && lua.check());
+}
+
 TEST(values_nested_deeper_than_the_stack_holds_are_errors) {
     auto lua = open();
     CHECK(lua.run("t = {} local x = t for i = 1, 300 do x[1] = {} x = x[1] end"));
@@ -158,6 +191,8 @@ TEST(metamethods_that_raise_in_a_conversion_are_errors) {
     auto lua = open();
     CHECK(lua.run("t = setmetatable({}, {__index = function(t, i) error('no ' .. i) end})"));
     CHECK(is_error(lua.get<std::vector<int>>("t"), RLUA_BAD_ARG, "sequence"));
+    CHECK(is_error(lua.get<std::vector<std::string>>("t"), RLUA_BAD_ARG, "sequence"));
+    CHECK((is_error(lua.get<std::pair<std::string, std::string>>("t"), RLUA_BAD_ARG, "tuple")));
     CHECK(is_error(lua["t"]["x"].get<int>(), RLUA_ERR_RUN, "no x"));
     CHECK(is_error(lua.get<int>("t.x"), RLUA_ERR_RUN, "no x"));
     CHECK(lua.run("u = setmetatable({}, {__newindex = function() error('frozen') end})"));
