@@ -235,6 +235,55 @@ TEST(handles_work_inside_of_coroutines) {
     CHECK(lua_gettop(lua.raw()) == 0 && lua.check());
 }
 
+// A random life of handles against a model: one is good exactly as long as no rollback went to a
+// snapshot from before it, and names what it named, whatever took its place meanwhile.
+TEST(handles_do_as_a_model_of_them_says) {
+    struct held {
+        rlua::value handle;
+        int number;     // what it names
+        int snapshots;  // how many had been taken that are still held
+        bool is_stale;
+    };
+    for (unsigned seed = 1; seed <= 20; ++seed) {
+        auto lua = rlua::state::open(mib, 1000).value();
+        std::vector<held> all;
+        unsigned state = seed;
+        int number = 0, snapshots = 0;
+        const auto draw = [&](unsigned below) {
+            state = state * 1664525 + 1013904223;
+            return (state >> 16) % below;
+        };
+        for (int step = 0; step < 300 / test_scale(); ++step) {
+            const unsigned action = draw(10);
+            if (action < 4) {
+                const std::string code = "return {" + std::to_string(++number) + "}";
+                all.push_back({lua.eval<rlua::value>(code).value(), number, snapshots, false});
+            } else if (action < 6 && !all.empty()) {
+                all.erase(all.begin() + draw(static_cast<unsigned>(all.size())));
+            } else if (action < 7 && all.size() > 1) { // over another one, in place
+                all.front() = std::move(all.back());
+                all.pop_back();
+            } else if (action < 9) {
+                CHECK(lua.snap());
+                ++snapshots;
+            } else if (snapshots > 0) {
+                const int back = 1 + static_cast<int>(draw(static_cast<unsigned>(snapshots)));
+                CHECK(lua.rollback(static_cast<std::size_t>(back)));
+                snapshots -= back - 1; // the target stays
+                for (held &each : all)
+                    each.is_stale = each.is_stale || each.snapshots >= snapshots;
+            }
+            CHECK(step % 10 != 0 || lua.collect());
+            for (const held &each : all) {
+                CHECK(each.handle.is_stale() == each.is_stale);
+                if (!each.is_stale)
+                    CHECK(each.handle.as<std::vector<int>>().value().at(0) == each.number);
+            }
+        }
+        CHECK(lua_gettop(lua.raw()) == 0 && lua.check());
+    }
+}
+
 TEST(traceback_tells_where_lua_is) {
     auto lua = open();
     CHECK(lua.set_function("where", [](rlua::state_view vm) { return vm.traceback(); }));
