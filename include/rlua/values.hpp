@@ -48,14 +48,6 @@ template <class T> [[nodiscard]] int push_element(lua_State *L, T &&value) {
     return status == RLUA_OK ? push(L, std::forward<T>(value)) : bad_value(L, "stack overflow");
 }
 
-template <class T> [[nodiscard]] bool read(lua_State *L, int index, T &out) {
-    return codec<T>::read(L, index, out);
-}
-
-template <class T> [[nodiscard]] bool read_element(lua_State *L, int index, T &out) {
-    return reserve(L) == RLUA_OK && codec<T>::read(L, index, out);
-}
-
 // How one parameter, result or element of type T is read and handed on.
 template <class T, class = void> struct slot {
     using codec_type = codec<T>;
