@@ -227,10 +227,11 @@ static void begin_sweep(lua_State *L) {
 static lu_mem sweep(lua_State *L, const rlua_Own *own) {
   global_State *g = G(L);
   l_mem before = g->GCdebt;
+  int at = g->gcstate;
   lu_mem objects = stock_singlestep(L), most = 4 * objects;
   lu_mem freed = before > g->GCdebt ? (lu_mem)(before - g->GCdebt) / 32 : 0;
   lu_mem of_16_bytes = getgcparam(g->gcstepmul) | 1; /* as incstep counts */
-  if (own->sweep_divisor == 1) return objects;
+  if (own->sweep_divisor == 1 || at != GCSswpallgc) return objects;
   if (freed > objects) objects = freed < most ? freed : most;
   return objects * (own->sweep_divisor < of_16_bytes ? own->sweep_divisor : of_16_bytes);
 }
@@ -264,8 +265,9 @@ static lu_mem rlua_singlestep(lua_State *L) {
     own->sliced = 0;
     own->rounds = 0;
   }
-  int finalizes = g->gcstate == GCScallfin;
-  lu_mem work = stock_singlestep(L);
-  /* Here, too, it must outrun the garbage: each finalizer counts for as much as a large object. */
-  return finalizes ? work / own->sweep_divisor : work;
+  /* What has a finalizer is swept three times and called once before its memory is free. Here, too,
+   * that must outrun the garbage that is made meanwhile. */
+  if (g->gcstate == GCScallfin && own->sweep_divisor != 1)
+    return stock_singlestep(L) / GCFINALIZECOST;
+  return stock_singlestep(L);
 }
