@@ -48,8 +48,11 @@ struct Entered {
     /// The byte of the highest thread that was entered.
     highest: usize,
     list: [usize; ENTERED_MAX],
+    unused: u32,
+    /// Which bits of a line's number count: all (overrides/cards.h).
+    mask: u32,
 }
-const ENTERED_MAX: usize = (PAGE_SIZE - 24) / 8;
+const ENTERED_MAX: usize = (PAGE_SIZE - 32) / 8;
 const _: () = assert!(size_of::<Entered>() == PAGE_SIZE);
 
 /// Bytes for threads, and for cards, of so many bytes of a region.
@@ -90,6 +93,7 @@ impl Cards {
         // SAFETY: inside the table, which is zero and covers a first page.
         unsafe {
             (*table.marks().entered()).threads = start.as_ptr().add(middle - 1);
+            (*table.marks().entered()).mask = u32::MAX;
             // What is being made is written to.
             table.marks().enter();
         }
