@@ -11,7 +11,7 @@
 //! Whoever writes to the region marks cards: Lua, patched (`vendor/patches`, overrides/cards.h),
 //! and the arena. What is written by those who cannot know it is suspected at each capture. The
 //! table is outside the region: it is not part of the state, and does not roll back. It grows with
-//! the region, to both sides.
+//! the region, to both sides. A few tables of closed VMs are kept, cleared, for the next one.
 //!
 //! A set card stands for its line and for the line before it: so one mark is enough for a value of
 //! 16 bytes, or a node of 24, that lies on two lines, when the line of its end is marked.
@@ -29,6 +29,7 @@ use crate::error::{Error, Result};
 use crate::sys::memory;
 use crate::units::{LINE_BYTES, PAGE_SIZE};
 use std::ptr::{self, NonNull};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Cards of a page.
 const CARDS: usize = PAGE_SIZE / LINE_BYTES;
@@ -85,6 +86,11 @@ impl Cards {
         let (threads, cards) = needs(region_bytes);
         let middle = threads.next_multiple_of(page);
         let bytes = (middle + PAGE_SIZE + cards).next_multiple_of(page);
+        if let Some(spare) = take_spare(bytes) {
+            // SAFETY: the table covers a first page.
+            unsafe { spare.marks().enter() };
+            return Ok(spare);
+        }
         let no_room = |_| Error::NoAddressSpace { wanted_bytes: bytes };
         let start = memory::map(bytes).map_err(no_room)?;
         let (low, high) = (middle, middle);
@@ -125,6 +131,19 @@ impl Cards {
         Ok(())
     }
 
+    /// Gives up the table of a closed VM, which wrote to the first `written_bytes` of its region.
+    pub fn retire(self, written_bytes: usize) {
+        if self.covered_bytes > SPARE_REGION_BYTES || spares().iter().all(Option::is_some) {
+            return;
+        }
+        // SAFETY: the table covers what was written, and the card after it. C4: nobody is left who
+        // could ask what was written.
+        unsafe { self.marks().clear(0..written_bytes.div_ceil(PAGE_SIZE) + 1) };
+        if let Some(place) = spares().iter_mut().find(|place| place.is_none()) {
+            *place = Some(self);
+        }
+    }
+
     /// Cards of a region of so many bytes.
     pub fn count(region_bytes: usize) -> usize {
         region_bytes.div_ceil(LINE_BYTES)
@@ -135,6 +154,23 @@ impl Cards {
         // SAFETY: inside the table.
         Marks { first: unsafe { self.start.as_ptr().add(self.middle + PAGE_SIZE) } }
     }
+}
+
+/// Tables of closed VMs, with nothing marked and nobody entered: a program that opens and closes VMs
+/// is spared the system calls and the page faults of a new one, as with its regions.
+static SPARES: Mutex<[Option<Cards>; 4]> = Mutex::new([const { None }; 4]);
+
+/// A table that covers more is given back.
+const SPARE_REGION_BYTES: usize = 8 << 20;
+
+fn spares() -> MutexGuard<'static, [Option<Cards>; 4]> {
+    SPARES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn take_spare(bytes: usize) -> Option<Cards> {
+    let fits =
+        |spare: &&mut Option<Cards>| spare.as_ref().is_some_and(|spare| spare.bytes == bytes);
+    spares().iter_mut().find(fits)?.take()
 }
 
 impl Drop for Cards {
@@ -327,6 +363,38 @@ mod tests {
             }
             marks.mark_range(0, 4 * PAGE_SIZE);
             assert_eq!((0..4).filter(|&page| marks.lines(page) == u64::MAX).count(), 4);
+        }
+    }
+
+    #[test]
+    fn a_retired_table_comes_back_without_a_mark() {
+        let bytes = 123 * PAGE_SIZE; // a size that no other test uses
+        let mut cards = Cards::new(bytes).unwrap();
+        cards.cover(bytes).unwrap();
+        let first = cards.marks().first();
+        // SAFETY: inside the region's size; the bytes of two threads, the second beyond the list.
+        unsafe {
+            cards.marks().mark_range(0, bytes);
+            cards.marks().first().add(bytes / LINE_BYTES).write(1);
+            let entered = cards.marks().entered();
+            (*entered).list[0] = 5 * THREAD_BYTES;
+            (*entered).count = 1;
+            (*entered).highest = 9;
+            (*entered).overflow = 1;
+            (*entered).threads.sub(5).write(1);
+            (*entered).threads.sub(9).write(1);
+        }
+        cards.retire(bytes);
+        let cards = Cards::new(bytes).unwrap();
+        assert_eq!(cards.marks().first(), first);
+        assert_eq!(cards.covered_bytes, bytes);
+        // SAFETY: as above.
+        unsafe {
+            let entered = &*cards.marks().entered();
+            assert_eq!((entered.count, entered.overflow, entered.main), (0, 0, 1));
+            assert_eq!((entered.highest, entered.mask), (0, u32::MAX));
+            assert!((0..bytes / THREAD_BYTES).all(|at| entered.threads.sub(at).read() == 0));
+            assert!((0..=bytes / LINE_BYTES).all(|at| first.add(at).read() == 0));
         }
     }
 }
