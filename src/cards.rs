@@ -244,39 +244,44 @@ impl Marks {
     }
 
     /// Hands on the pages below `end` that may have been written, but for those that are not looked
-    /// at: bits of `others`, for 64 pages each. One may come twice.
+    /// at: `others` has a bit for each page, and so has what is handed on, with the place in 64s.
     #[inline]
     pub unsafe fn each_page(
         self,
         others: impl Iterator<Item = u64>,
         end: usize,
-        mut found: impl FnMut(usize),
+        mut found: impl FnMut(usize, u64),
     ) {
         const GROUP: usize = 8;
         // SAFETY: the contract; the table has the cards of one page more.
         unsafe {
             for (at, pages) in others.enumerate() {
-                for group in 0..64 / GROUP {
-                    let first = at * 64 + group * GROUP;
-                    let mut rest = pages >> (group * GROUP) & 0xff;
-                    // Few pages are written to in a frame.
-                    if rest == 0 || rest == 0xff && !self.any::<GROUP>(first) {
+                // Those with a card, and those whose first card stands for the page before, too.
+                let (mut marked, mut before) = (0, 0);
+                for group in (0..64).step_by(GROUP) {
+                    let wanted = pages >> group & 0xff;
+                    // Few pages are written to in a frame. Which, no branch foresees.
+                    if wanted == 0 || wanted == 0xff && !self.any::<GROUP>(at * 64 + group) {
                         continue;
                     }
-                    while rest != 0 {
-                        let page = first + rest.trailing_zeros() as usize;
-                        rest &= rest - 1;
-                        if self.any::<1>(page) {
-                            found(page);
-                            if page > 0 && self.first.add(page * CARDS).read() != 0 {
-                                found(page - 1);
-                            }
-                        }
+                    let last = GROUP - (wanted as u8).leading_zeros() as usize;
+                    for bit in group..group + last {
+                        let page = at * 64 + bit;
+                        marked |= u64::from(self.any::<1>(page)) << bit;
+                        before |= u64::from(self.first.add(page * CARDS).read()) << bit;
+                    }
+                }
+                marked &= pages;
+                before &= pages;
+                if marked != 0 {
+                    found(at, marked | before >> 1);
+                    if before & 1 != 0 && at > 0 {
+                        found(at - 1, 1 << 63);
                     }
                 }
             }
             if end > 0 && self.first.add(end * CARDS).read() != 0 {
-                found(end - 1);
+                found((end - 1) / 64, 1 << ((end - 1) % 64));
             }
         }
     }
@@ -385,8 +390,8 @@ mod tests {
             marks.mark(PAGE_SIZE + 5 * LINE_BYTES + 63);
             assert_eq!(marks.lines(1), 0b110001);
             let mut pages = Vec::new();
-            marks.each_page([0xf].into_iter(), 4, |page| pages.push(page));
-            assert_eq!(pages, [1, 0]);
+            marks.each_page([0xf].into_iter(), 4, |at, found| pages.push((at, found)));
+            assert_eq!(pages, [(0, 0b11)]);
             marks.clear(0..4);
             assert_eq!((marks.lines(0), marks.lines(1)), (0, 0));
             for (offset, bytes, lines) in

@@ -128,6 +128,12 @@ impl PageSet {
         self.words[index / 64] |= 1 << (index % 64);
     }
 
+    /// Adds some of 64 pages, a bit each, for which the set was resized.
+    #[inline]
+    pub fn insert_64(&mut self, at: usize, pages: u64) {
+        self.words[at] |= pages;
+    }
+
     /// Whether a page is in the set.
     #[inline]
     pub fn contains(&self, index: usize) -> bool {

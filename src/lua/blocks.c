@@ -64,7 +64,8 @@ l_sinline int arena_serves(size_t size, int kind) {
 /* Every place here that writes to a slab's head, or hands out, resizes or takes back a block, marks
  * it first (C2). A mark stands for the line before it, too, so most take one. */
 #define arena_mark(L, place, bytes) card_mark(place, bytes, arena_mark_(L, place, bytes))
-static inline __attribute__((always_inline)) void arena_mark_(lua_State *L, const void *place, size_t bytes) {
+static inline __attribute__((always_inline)) void arena_mark_(lua_State *L, const void *place,
+                                                              size_t bytes) {
   _Bool *cards = L->cards;
   uint32_t first = (uint32_t)(uintptr_t)place, last = first + (uint32_t)bytes - 1;
   cards[last / CARD_LINE] = 1;
