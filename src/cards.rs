@@ -156,8 +156,8 @@ impl Cards {
     }
 }
 
-/// Tables of closed VMs, with nothing marked and nobody entered: a program that opens and closes VMs
-/// is spared the system calls and the page faults of a new one, as with its regions.
+/// Tables of closed VMs, with nothing marked and nobody entered: a program that opens and closes
+/// VMs is spared the system calls and the page faults of a new one, as with its regions.
 static SPARES: Mutex<[Option<Cards>; 4]> = Mutex::new([const { None }; 4]);
 
 /// A table that covers more is given back.
@@ -245,8 +245,36 @@ impl Marks {
 
     /// Hands on the pages below `end` that may have been written, but for those that are not looked
     /// at: `others` has a bit for each page, and so has what is handed on, with the place in 64s.
-    #[inline]
     pub unsafe fn each_page(
+        self,
+        others: impl Iterator<Item = u64>,
+        end: usize,
+        found: impl FnMut(usize, u64),
+    ) {
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        if std::arch::is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has it; the contract.
+            return unsafe { self.each_page_avx2(others, end, found) };
+        }
+        // SAFETY: the contract.
+        unsafe { self.each_page_anywhere(others, end, found) }
+    }
+
+    /// The same code, compiled for registers twice as wide.
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    #[target_feature(enable = "avx2")]
+    unsafe fn each_page_avx2(
+        self,
+        others: impl Iterator<Item = u64>,
+        end: usize,
+        found: impl FnMut(usize, u64),
+    ) {
+        // SAFETY: the contract.
+        unsafe { self.each_page_anywhere(others, end, found) }
+    }
+
+    #[inline(always)]
+    unsafe fn each_page_anywhere(
         self,
         others: impl Iterator<Item = u64>,
         end: usize,
