@@ -9,7 +9,7 @@
  * A mark stands for its line and for the one before it. So a value of 16 bytes is marked at its
  * tag, behind the value proper, and a node at its key's.
  *
- * Before Lua's own headers. States of a host's own allocator have no cards.
+ * Before Lua's own headers. A state of a host's own allocator has one card, which nobody reads.
  */
 #ifndef rlua_cards_h
 #define rlua_cards_h
