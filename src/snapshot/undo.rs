@@ -83,7 +83,7 @@ impl Undo {
     ///
     /// # Safety
     /// Both are whole pages, and nothing else touches them during the call.
-    #[inline]
+    #[inline(always)]
     unsafe fn exchange(
         &mut self,
         page: PageIndex,
@@ -136,6 +136,41 @@ impl Undo {
     /// # Safety
     /// As for [`exchange`](Self::exchange), for all of them.
     pub unsafe fn exchange_all(
+        &mut self,
+        pages: &PageSet,
+        end: usize,
+        lines_of: impl Fn(usize) -> Mask,
+        live: Live,
+        mirror: &mut [PagePtr],
+        store: &mut PageStore,
+    ) -> Result<()> {
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        if std::arch::is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has it; the caller's contract.
+            return unsafe { self.exchange_all_avx2(pages, end, lines_of, live, mirror, store) };
+        }
+        // SAFETY: the caller's contract.
+        unsafe { self.exchange_all_anywhere(pages, end, lines_of, live, mirror, store) }
+    }
+
+    /// The same code, compiled for registers twice as wide.
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    #[target_feature(enable = "avx2")]
+    unsafe fn exchange_all_avx2(
+        &mut self,
+        pages: &PageSet,
+        end: usize,
+        lines_of: impl Fn(usize) -> Mask,
+        live: Live,
+        mirror: &mut [PagePtr],
+        store: &mut PageStore,
+    ) -> Result<()> {
+        // SAFETY: the caller's contract.
+        unsafe { self.exchange_all_anywhere(pages, end, lines_of, live, mirror, store) }
+    }
+
+    #[inline(always)]
+    unsafe fn exchange_all_anywhere(
         &mut self,
         pages: &PageSet,
         end: usize,
