@@ -269,8 +269,6 @@ fn compile_unit(lua: &Path, math: &[PathBuf]) -> Result<(), Box<dyn Error>> {
         .flag_if_supported("-fno-gcse")
         .flag_if_supported("-fno-crossjumping")
         .flag_if_supported("--param=max-goto-duplication-insns=32")
-        // The instructions' handlers are labels: where each begins tells (docs/BENCHMARKS.md).
-        .flag_if_supported("-falign-labels=16")
         .flag_if_supported("-fno-semantic-interposition")
         .flag_if_supported("-fno-plt")
         // Fused multiply-add rounds once where the language rounds twice: a desync between CPUs.

@@ -11,7 +11,7 @@
 //! Whoever writes to the region marks cards: Lua, patched (`vendor/patches`, overrides/cards.h),
 //! and the arena. What is written by those who cannot know it is suspected at each capture. The
 //! table is outside the region: it is not part of the state, and does not roll back. It grows with
-//! the region, to both sides.
+//! the region, to both sides. A few tables of closed VMs are kept, cleared, for the next one.
 //!
 //! A set card stands for its line and for the line before it: so one mark is enough for a value of
 //! 16 bytes, or a node of 24, that lies on two lines, when the line of its end is marked.
@@ -29,6 +29,7 @@ use crate::error::{Error, Result};
 use crate::sys::memory;
 use crate::units::{LINE_BYTES, PAGE_SIZE};
 use std::ptr::{self, NonNull};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Cards of a page.
 const CARDS: usize = PAGE_SIZE / LINE_BYTES;
@@ -48,8 +49,11 @@ struct Entered {
     /// The byte of the highest thread that was entered.
     highest: usize,
     list: [usize; ENTERED_MAX],
+    unused: u32,
+    /// Which bits of a line's number count: all (overrides/cards.h).
+    mask: u32,
 }
-const ENTERED_MAX: usize = (PAGE_SIZE - 24) / 8;
+const ENTERED_MAX: usize = (PAGE_SIZE - 32) / 8;
 const _: () = assert!(size_of::<Entered>() == PAGE_SIZE);
 
 /// Bytes for threads, and for cards, of so many bytes of a region.
@@ -82,6 +86,11 @@ impl Cards {
         let (threads, cards) = needs(region_bytes);
         let middle = threads.next_multiple_of(page);
         let bytes = (middle + PAGE_SIZE + cards).next_multiple_of(page);
+        if let Some(spare) = take_spare(bytes) {
+            // SAFETY: the table covers a first page.
+            unsafe { spare.marks().enter() };
+            return Ok(spare);
+        }
         let no_room = |_| Error::NoAddressSpace { wanted_bytes: bytes };
         let start = memory::map(bytes).map_err(no_room)?;
         let (low, high) = (middle, middle);
@@ -90,6 +99,7 @@ impl Cards {
         // SAFETY: inside the table, which is zero and covers a first page.
         unsafe {
             (*table.marks().entered()).threads = start.as_ptr().add(middle - 1);
+            (*table.marks().entered()).mask = u32::MAX;
             // What is being made is written to.
             table.marks().enter();
         }
@@ -121,6 +131,19 @@ impl Cards {
         Ok(())
     }
 
+    /// Gives up the table of a closed VM, which wrote to the first `written_bytes` of its region.
+    pub fn retire(self, written_bytes: usize) {
+        if self.covered_bytes > SPARE_REGION_BYTES || spares().iter().all(Option::is_some) {
+            return;
+        }
+        // SAFETY: the table covers what was written, and the card after it. C4: nobody is left who
+        // could ask what was written.
+        unsafe { self.marks().clear(0..written_bytes.div_ceil(PAGE_SIZE) + 1) };
+        if let Some(place) = spares().iter_mut().find(|place| place.is_none()) {
+            *place = Some(self);
+        }
+    }
+
     /// Cards of a region of so many bytes.
     pub fn count(region_bytes: usize) -> usize {
         region_bytes.div_ceil(LINE_BYTES)
@@ -131,6 +154,23 @@ impl Cards {
         // SAFETY: inside the table.
         Marks { first: unsafe { self.start.as_ptr().add(self.middle + PAGE_SIZE) } }
     }
+}
+
+/// Tables of closed VMs, with nothing marked and nobody entered: a program that opens and closes
+/// VMs is spared the system calls and the page faults of a new one, as with its regions.
+static SPARES: Mutex<[Option<Cards>; 4]> = Mutex::new([const { None }; 4]);
+
+/// A table that covers more is given back.
+const SPARE_REGION_BYTES: usize = 8 << 20;
+
+fn spares() -> MutexGuard<'static, [Option<Cards>; 4]> {
+    SPARES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn take_spare(bytes: usize) -> Option<Cards> {
+    let fits =
+        |spare: &&mut Option<Cards>| spare.as_ref().is_some_and(|spare| spare.bytes == bytes);
+    spares().iter_mut().find(fits)?.take()
 }
 
 impl Drop for Cards {
@@ -193,33 +233,83 @@ impl Marks {
         unsafe { ptr::write_bytes(self.first.add(first), 1, end - first) }
     }
 
-    /// Hands on those of some pages, all below `end`, that may have been written; one may come
-    /// twice.
-    #[inline]
+    /// Whether one of the cards of `COUNT` pages is set.
+    #[inline(always)]
+    unsafe fn any<const COUNT: usize>(self, page: usize) -> bool {
+        // SAFETY: the contract. A loop that the compiler turns into wide registers.
+        unsafe {
+            let words = self.first.add(page * CARDS).cast::<u64>();
+            (0..COUNT * CARDS / 8).fold(0, |any, at| any | words.add(at).read()) != 0
+        }
+    }
+
+    /// Hands on the pages below `end` that may have been written, but for those that are not looked
+    /// at: `others` has a bit for each page, and so has what is handed on, with the place in 64s.
     pub unsafe fn each_page(
         self,
-        pages: impl Iterator<Item = usize>,
+        others: impl Iterator<Item = u64>,
         end: usize,
-        mut found: impl FnMut(usize),
+        found: impl FnMut(usize, u64),
     ) {
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        if std::arch::is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has it; the contract.
+            return unsafe { self.each_page_avx2(others, end, found) };
+        }
+        // SAFETY: the contract.
+        unsafe { self.each_page_anywhere(others, end, found) }
+    }
+
+    /// The same code, compiled for registers twice as wide.
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    #[target_feature(enable = "avx2")]
+    unsafe fn each_page_avx2(
+        self,
+        others: impl Iterator<Item = u64>,
+        end: usize,
+        found: impl FnMut(usize, u64),
+    ) {
+        // SAFETY: the contract.
+        unsafe { self.each_page_anywhere(others, end, found) }
+    }
+
+    #[inline(always)]
+    unsafe fn each_page_anywhere(
+        self,
+        others: impl Iterator<Item = u64>,
+        end: usize,
+        mut found: impl FnMut(usize, u64),
+    ) {
+        const GROUP: usize = 8;
         // SAFETY: the contract; the table has the cards of one page more.
         unsafe {
-            for page in pages {
-                let cards = self.first.add(page * CARDS);
-                let words = cards.cast::<[u64; CARDS / 8]>().read();
-                let mut any = 0;
-                for word in words {
-                    any |= word;
+            for (at, pages) in others.enumerate() {
+                // Those with a card, and those whose first card stands for the page before, too.
+                let (mut marked, mut before) = (0, 0);
+                for group in (0..64).step_by(GROUP) {
+                    let wanted = pages >> group & 0xff;
+                    // Few pages are written to in a frame. Which, no branch foresees.
+                    if wanted == 0 || wanted == 0xff && !self.any::<GROUP>(at * 64 + group) {
+                        continue;
+                    }
+                    let last = GROUP - (wanted as u8).leading_zeros() as usize;
+                    for bit in group..group + last {
+                        let page = at * 64 + bit;
+                        marked |= u64::from(self.any::<1>(page)) << bit;
+                        before |= u64::from(self.first.add(page * CARDS).read()) << bit;
+                    }
                 }
-                if any != 0 {
-                    found(page);
-                    if page > 0 && cards.read() != 0 {
-                        found(page - 1);
+                marked &= pages;
+                before &= pages;
+                if marked != 0 {
+                    found(at, marked | before >> 1);
+                    if before & 1 != 0 && at > 0 {
+                        found(at - 1, 1 << 63);
                     }
                 }
             }
             if end > 0 && self.first.add(end * CARDS).read() != 0 {
-                found(end - 1);
+                found((end - 1) / 64, 1 << ((end - 1) % 64));
             }
         }
     }
@@ -229,20 +319,41 @@ impl Marks {
     pub unsafe fn lines(self, page: usize) -> u64 {
         // SAFETY: the contract; the table has the cards of one page more.
         unsafe {
-            let cards = self.first.add(page * CARDS);
-            let words = cards.cast::<[u64; CARDS / 8]>().read();
-            let next = cards.add(CARDS).read() as u64;
-            let any = words.iter().fold(next, |any, word| any | word);
-            if any == 0 {
-                return 0;
-            }
-            let mut marked = 0;
-            for (at, word) in words.iter().enumerate() {
-                // Eight bytes, each 0 or 1, into eight bits.
-                marked |= (word.to_le().wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * at);
-            }
+            let next = self.first.add((page + 1) * CARDS).read() as u64;
+            let marked = self.marked(page);
             marked | marked >> 1 | next << 63
         }
+    }
+
+    /// A page's cards, a bit each.
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    #[inline(always)]
+    unsafe fn marked(self, page: usize) -> u64 {
+        use std::arch::x86_64::{_mm_loadu_si128, _mm_movemask_epi8, _mm_slli_epi16};
+        // SAFETY: the contract; every x86-64 has SSE2.
+        unsafe {
+            let cards = self.first.add(page * CARDS);
+            let sixteen = |at: usize| {
+                let bytes = _mm_loadu_si128(cards.add(16 * at).cast());
+                // The bit of each byte, which is 0 or 1, to where it is taken from.
+                (_mm_movemask_epi8(_mm_slli_epi16(bytes, 7)) as u64) << (16 * at)
+            };
+            sixteen(0) | sixteen(1) | sixteen(2) | sixteen(3)
+        }
+    }
+
+    /// A page's cards, a bit each.
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    #[inline(always)]
+    unsafe fn marked(self, page: usize) -> u64 {
+        let mut marked = 0;
+        // SAFETY: the contract.
+        let words = unsafe { self.first.add(page * CARDS).cast::<[u64; CARDS / 8]>().read() };
+        for (at, word) in words.iter().enumerate() {
+            // Eight bytes, each 0 or 1, into eight bits.
+            marked |= (word.to_le().wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * at);
+        }
+        marked
     }
 
     /// Whether a thread was entered since the cards were cleared: else Lua has written nothing.
@@ -307,8 +418,8 @@ mod tests {
             marks.mark(PAGE_SIZE + 5 * LINE_BYTES + 63);
             assert_eq!(marks.lines(1), 0b110001);
             let mut pages = Vec::new();
-            marks.each_page(0..4, 4, |page| pages.push(page));
-            assert_eq!(pages, [1, 0]);
+            marks.each_page([0xf].into_iter(), 4, |at, found| pages.push((at, found)));
+            assert_eq!(pages, [(0, 0b11)]);
             marks.clear(0..4);
             assert_eq!((marks.lines(0), marks.lines(1)), (0, 0));
             for (offset, bytes, lines) in
@@ -323,6 +434,38 @@ mod tests {
             }
             marks.mark_range(0, 4 * PAGE_SIZE);
             assert_eq!((0..4).filter(|&page| marks.lines(page) == u64::MAX).count(), 4);
+        }
+    }
+
+    #[test]
+    fn a_retired_table_comes_back_without_a_mark() {
+        let bytes = 123 * PAGE_SIZE; // a size that no other test uses
+        let mut cards = Cards::new(bytes).unwrap();
+        cards.cover(bytes).unwrap();
+        let first = cards.marks().first();
+        // SAFETY: inside the region's size; the bytes of two threads, the second beyond the list.
+        unsafe {
+            cards.marks().mark_range(0, bytes);
+            cards.marks().first().add(bytes / LINE_BYTES).write(1);
+            let entered = cards.marks().entered();
+            (*entered).list[0] = 5 * THREAD_BYTES;
+            (*entered).count = 1;
+            (*entered).highest = 9;
+            (*entered).overflow = 1;
+            (*entered).threads.sub(5).write(1);
+            (*entered).threads.sub(9).write(1);
+        }
+        cards.retire(bytes);
+        let cards = Cards::new(bytes).unwrap();
+        assert_eq!(cards.marks().first(), first);
+        assert_eq!(cards.covered_bytes, bytes);
+        // SAFETY: as above.
+        unsafe {
+            let entered = &*cards.marks().entered();
+            assert_eq!((entered.count, entered.overflow, entered.main), (0, 0, 1));
+            assert_eq!((entered.highest, entered.mask), (0, u32::MAX));
+            assert!((0..bytes / THREAD_BYTES).all(|at| entered.threads.sub(at).read() == 0));
+            assert!((0..=bytes / LINE_BYTES).all(|at| first.add(at).read() == 0));
         }
     }
 }

@@ -112,17 +112,12 @@ impl PageSet {
         Ok(())
     }
 
-    /// The pages below `end` that are not in the set, rising.
-    pub fn others(&self, end: usize) -> impl Iterator<Item = usize> + '_ {
-        (0..end.div_ceil(64)).flat_map(move |at| {
+    /// The pages below `end` that are not in the set: 64 at a time, a bit each.
+    pub fn others(&self, end: usize) -> impl Iterator<Item = u64> + '_ {
+        (0..end.div_ceil(64)).map(move |at| {
             let below = (end - at * 64).min(64);
             let held = self.words.get(at).copied().unwrap_or(0);
-            let mut rest = !held & u64::MAX >> (64 - below);
-            std::iter::from_fn(move || {
-                let bit = rest.trailing_zeros() as usize;
-                rest &= rest.wrapping_sub(1);
-                (bit < 64).then_some(at * 64 + bit)
-            })
+            !held & u64::MAX >> (64 - below)
         })
     }
 
@@ -131,6 +126,12 @@ impl PageSet {
     pub fn insert(&mut self, index: usize) {
         debug_assert!(index / 64 < self.words.len(), "page {index}: the set has no room");
         self.words[index / 64] |= 1 << (index % 64);
+    }
+
+    /// Adds some of 64 pages, a bit each, for which the set was resized.
+    #[inline]
+    pub fn insert_64(&mut self, at: usize, pages: u64) {
+        self.words[at] |= pages;
     }
 
     /// Whether a page is in the set.
@@ -234,8 +235,10 @@ mod tests {
                 let pages = |set: &PageSet| set.iter().map(PageIndex::get).collect::<Vec<_>>();
                 let wanted: Vec<_> = (first..end).filter(|&page| page < below).collect();
                 assert_eq!(pages(&all), wanted, "{first} to {end} below {below}");
-                let others: Vec<_> = (0..below).filter(|&page| !set.contains(page)).collect();
-                assert_eq!(set.others(below).collect::<Vec<_>>(), others, "not {first} to {end}");
+                let mut others = PageSet { words: set.others(below).collect() };
+                assert!(others.iter().all(|page| page.get() < below && !set.contains(page.get())));
+                others.insert_all(&set, below);
+                assert_eq!(others.count(), below, "not {first} to {end}");
             }
         }
     }

@@ -66,15 +66,19 @@ pub struct Arena {
     /// The most that `used_bytes` has been. Outside the region, since it must not fall in a
     /// restore: bytes beyond it were never written (Z1).
     peak_bytes: usize,
-    table: Cards,
+    /// Retired, too.
+    table: ManuallyDrop<Cards>,
 }
 
 const _: () = assert!(offset_of!(Arena, base) == 0);
 
 impl Drop for Arena {
     fn drop(&mut self) {
-        // SAFETY: taken once, here.
-        region::retire(unsafe { ManuallyDrop::take(&mut self.region) }, self.peak_bytes);
+        // SAFETY: each is taken once, here.
+        unsafe {
+            ManuallyDrop::take(&mut self.table).retire(self.peak_bytes);
+            region::retire(ManuallyDrop::take(&mut self.region), self.peak_bytes);
+        }
     }
 }
 
@@ -94,7 +98,7 @@ impl Arena {
         let mut table = Cards::new(region.reserved_bytes())?;
         table.cover(region.committed_bytes())?;
         let cards = table.marks();
-        let region = ManuallyDrop::new(region);
+        let (region, table) = (ManuallyDrop::new(region), ManuallyDrop::new(table));
         let mut arena = Arena { base, cards, region, peak_bytes: FIRST, table };
         // SAFETY: the header's bytes are committed and zero, which is a valid Header.
         unsafe {

@@ -194,20 +194,37 @@ impl Arena {
         const SAID: u64 = u64::from_ne_bytes([ANNOUNCED; 8]);
         const HALF: usize = PAGE_SIZE / UNIT;
         const _: () = assert!(2 * HALF == 8);
+        const MANY: usize = 64;
         opaque.lines.clear();
         opaque.whole_pages = 0;
         // SAFETY: the map has `map_units` bytes; units lie in the region.
         unsafe {
             let header = self.header();
-            let (map, end) = ((*header).map as usize, (*header).map_units as usize);
-            for first in (0..end).step_by(2 * HALF) {
+            let end = ((*header).map_units as usize).min(self.used_bytes().div_ceil(UNIT));
+            let map = self.base.add((*header).map as usize);
+            let mut first = 0;
+            while first < end {
+                // Most of a map says that nothing is opaque.
+                if first % MANY == 0 && first + MANY <= end {
+                    let many = map.add(first).cast::<u64>();
+                    let any = (0..MANY / 8).fold(0, |any, at| any | many.add(at).read());
+                    if any & ALL == 0 {
+                        first += MANY;
+                        continue;
+                    }
+                }
                 let mut bytes = [0; 2 * HALF];
-                let left = bytes.len().min(end - first);
-                ptr::copy_nonoverlapping(self.base.add(map + first), bytes.as_mut_ptr(), left);
-                let word = u64::from_ne_bytes(bytes);
+                if first + bytes.len() <= end {
+                    bytes = map.add(first).cast::<[u8; 2 * HALF]>().read();
+                } else {
+                    ptr::copy_nonoverlapping(map.add(first), bytes.as_mut_ptr(), end - first);
+                }
+                let (word, at) = (u64::from_ne_bytes(bytes), first);
+                first += 2 * HALF;
                 if word & ALL == 0 {
                     continue;
                 }
+                let first = at;
                 if word & (ALL | SAID) == ALL && opaque.noted {
                     opaque.whole_pages += 2;
                     opaque.lines.give_up();

@@ -42,13 +42,14 @@ _Static_assert(LUA_TUSERDATA == ARENA_TAG_USERDATA && LUA_TTHREAD == LUA_TUSERDA
  * compiler must not take for something else. */
 typedef uint16_t __attribute__((may_alias)) ArenaLink;
 
-/* Whether the state's blocks come from an arena; then its handle begins with the base. */
+/* Whether the state's blocks come from an arena; then the state itself lies there. */
 l_sinline int in_arena(const global_State *g) {
   return l_likely(g->frealloc == hooks.allocate);
 }
 
-l_sinline ArenaHeader *arena_of(const global_State *g) {
-  return *(ArenaHeader **)g->ud;
+/* The arena begins where its region does (R1). */
+l_sinline ArenaHeader *arena_of(const lua_State *L) {
+  return (ArenaHeader *)((size_t)L & ~(size_t)UINT32_MAX);
 }
 
 l_sinline const ArenaShape *arena_shape(const ArenaSlab *slab) {
@@ -70,17 +71,20 @@ l_sinline unsigned int arena_kind(int tag) {
 /* Every place here that writes to a slab's head, or hands out, resizes or takes back a block, marks
  * it first (C2). A mark stands for the line before it, too, so most take one. */
 #define arena_mark(L, place, bytes) card_mark(place, bytes, arena_mark_(L, place, bytes))
-l_sinline void arena_mark_(lua_State *L, const void *place, size_t bytes) {
+static inline __attribute__((always_inline)) void arena_mark_(lua_State *L, const void *place,
+                                                              size_t bytes) {
   _Bool *cards = L->cards;
   uint32_t first = (uint32_t)(uintptr_t)place, last = first + (uint32_t)bytes - 1;
   cards[last / CARD_LINE] = 1;
+  /* No call, for which the functions below would save registers. */
   if (l_unlikely(bytes > CARD_LINE))
-    memset(cards + first / CARD_LINE, 1, last / CARD_LINE - first / CARD_LINE);
+    for (first /= CARD_LINE, last /= CARD_LINE; last > first + 1;) cards[last -= 2] = 1;
 }
 
 /* Notes what the block is for. Mostly it is what was there before. */
-l_sinline void arena_set_kind(lua_State *L, ArenaSlab *slab, const ArenaShape *shape,
-                              const void *block, unsigned int kind) {
+l_sinline void arena_set_kind(lua_State *L, ArenaSlab *slab, const void *block,
+                              unsigned int kind) {
+  const ArenaShape *shape = arena_shape(slab);
   size_t place = (size_t)block - (size_t)slab;
   size_t index = (place - shape->first) * shape->reciprocal >> 16;
   unsigned char *kinds = (unsigned char *)slab + ARENA_SLAB_KINDS + index / 2;
@@ -92,41 +96,43 @@ l_sinline void arena_set_kind(lua_State *L, ArenaSlab *slab, const ArenaShape *s
 }
 
 /* What a vector's block has behind what was asked for is zero (K2). */
-l_sinline void arena_clear_slack(void *block, size_t size, size_t held, unsigned int kind) {
-  if (kind > KIND_HOST && l_unlikely(size < held)) memset((char *)block + size, 0, held - size);
+l_sinline void arena_clear_slack(lua_State *L, const ArenaSlab *slab, void *block, size_t size,
+                                 unsigned int kind) {
+  size_t held = arena_shape(slab)->size;
+  if (kind <= KIND_HOST || l_likely(size == held)) return;
+  arena_mark(L, block, held);
+  memset((char *)block + size, 0, held - size);
 }
 
 /* A block of 1 to ARENA_MAX_SMALL bytes, or NULL where Rust has to see to it. */
-l_sinline void *arena_take(lua_State *L, size_t size, unsigned int kind) {
-  ArenaHeader *arena = arena_of(G(L));
+static inline __attribute__((always_inline)) void *arena_take(lua_State *L, size_t size,
+                                                              unsigned int kind) {
+  ArenaHeader *arena = arena_of(L);
   uint32_t *first = &arena->slabs[ARENA_CLASS_OF[(size + 7) / 8]];
   if (l_unlikely(*first == 0)) return NULL;
   ArenaSlab *slab = (ArenaSlab *)((char *)arena + *first);
-  const ArenaShape *shape = arena_shape(slab);
-  unsigned int fresh = slab->fresh, at = slab->free;
-  void *block;
   arena_mark(L, slab, sizeof *slab);
   slab->used++;
-  if (at != 0) {
-    block = (char *)slab + at;
-    at = *(ArenaLink *)block;
-    slab->free = (uint16_t)at;
+  unsigned int at = slab->free, next = 0;
+  if (l_likely(at != 0)) {
+    next = *(ArenaLink *)((char *)slab + at);
+    slab->free = (uint16_t)next;
   } else {
-    block = (char *)slab + fresh;
-    fresh += shape->size;
-    slab->fresh = (uint16_t)fresh;
+    at = slab->fresh;
+    slab->fresh = (uint16_t)(at + arena_shape(slab)->size);
   }
-  arena_mark(L, block, shape->size);
-  arena_set_kind(L, slab, shape, block, kind);
-  arena_clear_slack(block, size, shape->size, kind);
-  if (l_unlikely(at == 0 && fresh == shape->end)) *first = slab->next;
+  void *block = (char *)slab + at;
+  arena_mark(L, block, size);
+  arena_set_kind(L, slab, block, kind);
+  arena_clear_slack(L, slab, block, size, kind);
+  if (l_unlikely(next == 0) && slab->fresh == arena_shape(slab)->end) *first = slab->next;
   return block;
 }
 
 /* The slab that the block lies in, or NULL where Rust has to see to it: a block by itself, none, or
  * whatever else than a unit's place in a slab the map says. */
 l_sinline ArenaSlab *arena_slab(lua_State *L, const void *block) {
-  ArenaHeader *arena = arena_of(G(L));
+  ArenaHeader *arena = arena_of(L);
   size_t unit = ((size_t)block - (size_t)arena) / ARENA_UNIT;
   if (l_unlikely(unit >= arena->map_units)) return NULL;
   size_t place = ((unsigned char *)arena)[arena->map + unit];
@@ -141,12 +147,13 @@ l_sinline unsigned int arena_kind_of(const ArenaSlab *slab, const void *block) {
   return ((const unsigned char *)slab)[ARENA_SLAB_KINDS + index / 2] >> index % 2 * 4 & 15;
 }
 
-/* Takes a block of the slab back; 0 where Rust has to see to it. */
-l_sinline int arena_give(lua_State *L, ArenaSlab *slab, void *block) {
+/* Takes a block of the slab back, of which `size` bytes were in use; 0 where Rust has to see to
+ * it. */
+l_sinline int arena_give(lua_State *L, ArenaSlab *slab, void *block, size_t size) {
   if (l_unlikely(slab->used == 1)) return 0;
   if (slab->free == 0 && slab->fresh == arena_shape(slab)->end) return 0;
   arena_mark(L, slab, sizeof *slab);
-  arena_mark(L, block, arena_shape(slab)->size);
+  arena_mark(L, block, size);
   *(ArenaLink *)block = slab->free;
   slab->free = (uint16_t)((char *)block - (char *)slab);
   slab->used--;
@@ -186,13 +193,13 @@ static void *arena_resize(lua_State *L, void *block, size_t old_size, size_t siz
   size_t held = arena_shape(slab)->size;
   if (slab->shape % ARENA_CLASSES == ARENA_CLASS_OF[(size + 7) / 8]) {
     arena_mark(L, block, held);
-    arena_clear_slack(block, size, held, arena_kind_of(slab, block));
+    arena_clear_slack(L, slab, block, size, arena_kind_of(slab, block));
     return block;
   }
   void *moved = arena_take(L, size, arena_kind_of(slab, block));
   if (l_unlikely(moved == NULL)) return NULL;
   memcpy(moved, block, held < size ? held : size);
-  if (!arena_give(L, slab, block)) G(L)->frealloc(G(L)->ud, block, old_size, 0);
+  if (!arena_give(L, slab, block, old_size)) G(L)->frealloc(G(L)->ud, block, old_size, 0);
   return moved;
 }
 
@@ -214,7 +221,7 @@ static void block_free(lua_State *L, void *block, size_t size) {
   global_State *g = G(L);
   if (l_likely(in_arena(g))) {
     ArenaSlab *slab = arena_slab(L, block);
-    if (l_likely(slab != NULL && arena_give(L, slab, block))) {
+    if (l_likely(slab != NULL && arena_give(L, slab, block, size))) {
       g->GCdebt -= size;
       return;
     }

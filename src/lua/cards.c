@@ -13,7 +13,8 @@ typedef struct rlua_Entered {
   unsigned char overflow; /* more were entered than the list has room for */
   unsigned char main;     /* the main thread's byte */
   size_t highest;         /* of the bytes that are set */
-  lua_State *list[509];
+  lua_State *list[508];
+  uint32_t unused, mask; /* all bits (cards.h) */
 } rlua_Entered;
 _Static_assert(sizeof(rlua_Entered) == 4096, "as src/cards.rs has it");
 _Static_assert(sizeof(LX) > CARD_THREAD, "at most one thread begins in so many bytes");
@@ -53,10 +54,12 @@ static void rlua_card_enter(lua_State *L) {
 
 /* A thread of a state without cards is entered for good. */
 static unsigned char always_entered = 1;
+_Static_assert(offsetof(rlua_Own, no_card) == offsetof(rlua_Own, card_mask) + sizeof(uint32_t),
+               "card_in_ finds one before the other");
 
 static void card_thread(lua_State *L, _Bool *cards, int is_main) {
-  L->cards = cards;
-  if (cards == NULL) L->entered = &always_entered;
+  L->cards = cards != NULL ? cards : &G(L)->own.no_card;
+  if (L->cards == &G(L)->own.no_card) L->entered = &always_entered;
   else if (is_main) L->entered = &rlua_entered(L)->main;
   else L->entered = rlua_entered(L)->threads - (uint32_t)(uintptr_t)L / CARD_THREAD;
 }
@@ -67,7 +70,7 @@ static void rlua_card_birth(lua_State *from, lua_State *L) {
 
 /* Its memory may be another thread's next. */
 static void rlua_card_death(lua_State *L) {
-  if (L->cards != NULL) *L->entered = 0;
+  if (L->entered != &always_entered) *L->entered = 0;
 }
 
 static void suspect_thread(lua_State *L) {

@@ -184,7 +184,7 @@ static int mark_node(global_State *g, Node *n) {
 static void put_off(global_State *g) {
   GCObject *o = g->gray, **next = getgclist(o);
   g->gray = *next;
-  card_at(next);
+  card_in(g->mainthread, next);
   *next = g->grayagain;
   g->grayagain = o;
 }

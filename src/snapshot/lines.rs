@@ -41,7 +41,7 @@ pub unsafe fn differing(one: *const u8, other: *const u8) -> Mask {
 ///
 /// # Safety
 /// As for [`differing`].
-#[inline]
+#[inline(always)]
 pub unsafe fn differing_in(lines: Mask, one: *const u8, other: *const u8) -> Mask {
     if lines.count_ones() > LINES_PER_PAGE as u32 / 2 {
         // SAFETY: the caller's contract.

@@ -85,7 +85,7 @@ impl Tracker for ByCards {
             // Whatever Lua has marked of noted pages says less, and stays.
             let others = self.opaque.pages.others(live.used_pages);
             let found = &mut self.found;
-            self.marks.each_page(others, live.used_pages, |page| found.insert(page));
+            self.marks.each_page(others, live.used_pages, |at, pages| found.insert_64(at, pages));
         }
         suspects.insert_all(&self.found, live.used_pages);
         suspects.insert_all(&self.whole, live.used_pages);

@@ -28,7 +28,7 @@ use crate::error::{Busy, Error, Result, Sentence, Status, Text};
 use crate::lua::{self, lua_State};
 use crate::sys;
 use std::cell::RefCell;
-use std::ffi::{c_char, c_int};
+use std::ffi::{c_char, c_int, c_void};
 use std::fmt;
 use std::mem::{self, offset_of};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -308,8 +308,8 @@ pub unsafe fn call(thread: *mut lua_State, job: impl FnOnce(*mut Vm) -> Result<(
 pub unsafe fn work(thread: *mut lua_State, job: impl FnOnce(*mut Vm) -> Result<()>) -> c_int {
     // SAFETY: the contract above.
     unsafe {
+        warm(thread);
         enter(thread, |vm| {
-            warm(vm);
             see_sound(vm)?;
             let _working = Working::begin(vm)?;
             let outcome = job(vm);
@@ -368,14 +368,23 @@ pub unsafe fn glance(thread: *mut lua_State) -> bool {
 }
 
 /// Asks the cache for all of a VM but its sentence. Of 10,000 idle VMs each is cold when its turn
-/// comes: its lines come at once then, while the kernel is asked, instead of one by one.
+/// comes: its lines come at once then, instead of one by one. Before anything else: an atomic
+/// operation waits for what it needs, and nothing overtakes it.
 #[inline]
-fn warm(vm: *const Vm) {
+fn warm(thread: *mut lua_State) {
+    let vm = registry::hint(thread);
     #[cfg(target_arch = "x86_64")]
-    for line in (0..offset_of!(Vm, last_error)).step_by(64) {
+    {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a hint, at any address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(vm.byte_add(line).cast()) }
+        let ask = |address: *const c_void| {
+            // SAFETY: a hint, at any address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+        };
+        // Each region has page tables of its own, which take longest.
+        ask(thread.wrapping_byte_sub(size_of::<usize>()).cast());
+        for line in (0..offset_of!(Vm, last_error)).step_by(64) {
+            ask(vm.wrapping_byte_add(line).cast());
+        }
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (vm, offset_of!(Vm, last_error));

@@ -37,6 +37,12 @@ fn slot(address: usize) -> Option<&'static AtomicPtr<Vm>> {
     VMS.get(address / sys::REGION_ALIGNMENT)
 }
 
+/// Where the VM of a thread lies, if it has one: for the cache, to which any address may be given.
+#[inline]
+pub fn hint(thread: *mut lua_State) -> *const Vm {
+    slot(thread as usize).map_or(ptr::null(), |slot| slot.load(Ordering::Relaxed))
+}
+
 /// Finds the owner of a thread's address.
 #[inline]
 pub fn find(thread: *mut lua_State) -> Owner {

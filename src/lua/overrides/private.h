@@ -35,6 +35,8 @@ typedef struct rlua_Own {
   unsigned int pointer_count;
   unsigned int pointer_capacity;
   uint64_t host_fp; /* the host's floating-point control word while Lua has its own (fpenv.h) */
+  unsigned int card_mask; /* 0; before `no_card`, as a VM's mask is before its cards (cards.h) */
+  _Bool no_card;          /* all marks of a state that has no cards */
   unsigned char budgeted;      /* 1 while the host has set a budget (budget.c) */
   int64_t fuel; /* units left; below 0 they are used up. Counted without a budget too (budget.h) */
 } rlua_Own;
