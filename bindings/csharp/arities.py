@@ -6,6 +6,7 @@
 """
 
 import difflib
+import re
 import sys
 import textwrap
 from pathlib import Path
@@ -44,6 +45,8 @@ internal sealed class Shape<@GENERIC@> : IShape
     internal sealed class OfFunc : HostFunction
     {
         private readonly @FUNC@ function;
+@CONVERTERS@
+        private readonly Converter<R> result = Converter<R>.Instance;
 
         internal OfFunc(@FUNC@ function) { this.function = function; }
 
@@ -51,13 +54,14 @@ internal sealed class Shape<@GENERIC@> : IShape
 
         internal override int Run(Lua lua, IntPtr L)
         {
-            return lua.Return(L, function(@READ@));
+            return result.Return(lua, L, function(@READ@));
         }
     }
 
     internal sealed class OfAction : HostFunction
     {
         private readonly @ACTION@ function;
+@CONVERTERS@
 
         internal OfAction(@ACTION@ function) { this.function = function; }
 
@@ -73,6 +77,8 @@ internal sealed class Shape<@GENERIC@> : IShape
     private sealed class OfScript
     {
         private readonly Function function;
+@CONVERTERS@
+        private readonly Converter<R> result = Converter<R>.Instance;
 
         internal OfScript(Function function) { this.function = function; }
 
@@ -83,7 +89,7 @@ internal sealed class Shape<@GENERIC@> : IShape
             {
                 int handler = lua.BeginCall(frame, function);
 @PUSH@
-                return lua.EndCall<R>(frame, @COUNT@, handler);
+                return lua.EndCall(frame, @COUNT@, handler, result);
             }
         }
 
@@ -127,21 +133,21 @@ def action(types):
 def shape(count):
     types = names(count)
     generic = ", ".join([*types, "R"])
-    push = "\n".join(f"                Converter<T{each}>.Instance.Push(lua, frame.L, a{each});"
+    push = "\n".join(f"                c{each}.Push(lua, frame.L, a{each});"
                      for each in range(1, count + 1))
-    read = ", ".join(f"lua.Argument<T{each}>(L, {each})" for each in range(1, count + 1))
+    read = ", ".join(f"c{each}.Argument(lua, L, {each})" for each in range(1, count + 1))
+    converters = "\n".join(f"        private readonly Converter<T{each}> c{each} = "
+                           f"Converter<T{each}>.Instance;" for each in range(1, count + 1))
     pushed = str(count)
     if count == 1:      # an object[] alone is all arguments
-        push, read = "                int count = lua.PushOnly(frame.L, a1);", "lua.Only<T1>(L)"
+        push = "                int count = c1.Return(lua, frame.L, a1);"
+        converters = converters.replace("Converter<T1>.Instance", "Converters.Only<T1>()")
         pushed = "count"
-    read = textwrap.fill(read, 70, subsequent_indent=" " * 16)
     found = fill(SHAPE, GENERIC=generic, FUNC=f"Func<{generic}>", ACTION=action(types), READ=read,
                  PARAMETERS=", ".join(f"T{each} a{each}" for each in range(1, count + 1)),
                  ARGUMENTS=", ".join(f"a{each}" for each in range(1, count + 1)), PUSH=push,
-                 COUNT=pushed)
-    return "\n".join(line for line in found.splitlines() if line.strip() or not push or not line
-                     ).replace("handler = lua.BeginCall(frame, function);\n\n",
-                               "handler = lua.BeginCall(frame, function);\n")
+                 COUNT=pushed, CONVERTERS=converters)
+    return re.sub(r"(;|\{)\n\n(?= *(return|private readonly Converter))", r"\1\n", found)
 
 
 def overloads(template, least, doc, first):
@@ -170,7 +176,7 @@ def text():
           for name, value in (("Forms", funcs), ("Funcs", kinds), ("Actions", actions))),
         "}", ""])
     parts.append(textwrap.indent(table, "    "))
-    parts += [shape(count) + "\n" for count in range(MOST + 1)]
+    parts += [shape(count) for count in range(MOST + 1)]
     parts.append("    public sealed partial class Lua\n    {\n")
     doc = "Makes the global, or the field at a path, a function of the host."
     parts.append("\n".join(textwrap.indent(each, "    ") for each in overloads(SET, 0, doc, [])))

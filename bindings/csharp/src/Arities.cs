@@ -38,6 +38,7 @@ namespace Rlua
         internal sealed class OfFunc : HostFunction
         {
             private readonly Func<R> function;
+            private readonly Converter<R> result = Converter<R>.Instance;
 
             internal OfFunc(Func<R> function) { this.function = function; }
 
@@ -45,13 +46,14 @@ namespace Rlua
 
             internal override int Run(Lua lua, IntPtr L)
             {
-                return lua.Return(L, function());
+                return result.Return(lua, L, function());
             }
         }
 
         internal sealed class OfAction : HostFunction
         {
             private readonly Action function;
+
 
             internal OfAction(Action function) { this.function = function; }
 
@@ -67,6 +69,7 @@ namespace Rlua
         private sealed class OfScript
         {
             private readonly Function function;
+            private readonly Converter<R> result = Converter<R>.Instance;
 
             internal OfScript(Function function) { this.function = function; }
 
@@ -76,7 +79,7 @@ namespace Rlua
                 using (var frame = new Lua.Frame(lua))
                 {
                     int handler = lua.BeginCall(frame, function);
-                    return lua.EndCall<R>(frame, 0, handler);
+                    return lua.EndCall(frame, 0, handler, result);
                 }
             }
 
@@ -105,6 +108,8 @@ namespace Rlua
         internal sealed class OfFunc : HostFunction
         {
             private readonly Func<T1, R> function;
+            private readonly Converter<T1> c1 = Converters.Only<T1>();
+            private readonly Converter<R> result = Converter<R>.Instance;
 
             internal OfFunc(Func<T1, R> function) { this.function = function; }
 
@@ -112,13 +117,14 @@ namespace Rlua
 
             internal override int Run(Lua lua, IntPtr L)
             {
-                return lua.Return(L, function(lua.Only<T1>(L)));
+                return result.Return(lua, L, function(c1.Argument(lua, L, 1)));
             }
         }
 
         internal sealed class OfAction : HostFunction
         {
             private readonly Action<T1> function;
+            private readonly Converter<T1> c1 = Converters.Only<T1>();
 
             internal OfAction(Action<T1> function) { this.function = function; }
 
@@ -126,7 +132,7 @@ namespace Rlua
 
             internal override int Run(Lua lua, IntPtr L)
             {
-                function(lua.Only<T1>(L));
+                function(c1.Argument(lua, L, 1));
                 return 0;
             }
         }
@@ -134,6 +140,8 @@ namespace Rlua
         private sealed class OfScript
         {
             private readonly Function function;
+            private readonly Converter<T1> c1 = Converters.Only<T1>();
+            private readonly Converter<R> result = Converter<R>.Instance;
 
             internal OfScript(Function function) { this.function = function; }
 
@@ -143,8 +151,8 @@ namespace Rlua
                 using (var frame = new Lua.Frame(lua))
                 {
                     int handler = lua.BeginCall(frame, function);
-                    int count = lua.PushOnly(frame.L, a1);
-                    return lua.EndCall<R>(frame, count, handler);
+                    int count = c1.Return(lua, frame.L, a1);
+                    return lua.EndCall(frame, count, handler, result);
                 }
             }
 
@@ -174,6 +182,9 @@ namespace Rlua
         internal sealed class OfFunc : HostFunction
         {
             private readonly Func<T1, T2, R> function;
+            private readonly Converter<T1> c1 = Converter<T1>.Instance;
+            private readonly Converter<T2> c2 = Converter<T2>.Instance;
+            private readonly Converter<R> result = Converter<R>.Instance;
 
             internal OfFunc(Func<T1, T2, R> function) { this.function = function; }
 
@@ -181,13 +192,16 @@ namespace Rlua
 
             internal override int Run(Lua lua, IntPtr L)
             {
-                return lua.Return(L, function(lua.Argument<T1>(L, 1), lua.Argument<T2>(L, 2)));
+                return result.Return(lua, L, function(c1.Argument(lua, L, 1), c2.Argument(lua, L,
+                    2)));
             }
         }
 
         internal sealed class OfAction : HostFunction
         {
             private readonly Action<T1, T2> function;
+            private readonly Converter<T1> c1 = Converter<T1>.Instance;
+            private readonly Converter<T2> c2 = Converter<T2>.Instance;
 
             internal OfAction(Action<T1, T2> function) { this.function = function; }
 
@@ -195,7 +209,7 @@ namespace Rlua
 
             internal override int Run(Lua lua, IntPtr L)
             {
-                function(lua.Argument<T1>(L, 1), lua.Argument<T2>(L, 2));
+                function(c1.Argument(lua, L, 1), c2.Argument(lua, L, 2));
                 return 0;
             }
         }
@@ -203,6 +217,9 @@ namespace Rlua
         private sealed class OfScript
         {
             private readonly Function function;
+            private readonly Converter<T1> c1 = Converter<T1>.Instance;
+            private readonly Converter<T2> c2 = Converter<T2>.Instance;
+            private readonly Converter<R> result = Converter<R>.Instance;
 
             internal OfScript(Function function) { this.function = function; }
 
@@ -212,9 +229,9 @@ namespace Rlua
                 using (var frame = new Lua.Frame(lua))
                 {
                     int handler = lua.BeginCall(frame, function);
-                    Converter<T1>.Instance.Push(lua, frame.L, a1);
-                    Converter<T2>.Instance.Push(lua, frame.L, a2);
-                    return lua.EndCall<R>(frame, 2, handler);
+                    c1.Push(lua, frame.L, a1);
+                    c2.Push(lua, frame.L, a2);
+                    return lua.EndCall(frame, 2, handler, result);
                 }
             }
 
@@ -244,6 +261,10 @@ namespace Rlua
         internal sealed class OfFunc : HostFunction
         {
             private readonly Func<T1, T2, T3, R> function;
+            private readonly Converter<T1> c1 = Converter<T1>.Instance;
+            private readonly Converter<T2> c2 = Converter<T2>.Instance;
+            private readonly Converter<T3> c3 = Converter<T3>.Instance;
+            private readonly Converter<R> result = Converter<R>.Instance;
 
             internal OfFunc(Func<T1, T2, T3, R> function) { this.function = function; }
 
@@ -251,14 +272,17 @@ namespace Rlua
 
             internal override int Run(Lua lua, IntPtr L)
             {
-                return lua.Return(L, function(lua.Argument<T1>(L, 1), lua.Argument<T2>(L, 2),
-                    lua.Argument<T3>(L, 3)));
+                return result.Return(lua, L, function(c1.Argument(lua, L, 1), c2.Argument(lua, L,
+                    2), c3.Argument(lua, L, 3)));
             }
         }
 
         internal sealed class OfAction : HostFunction
         {
             private readonly Action<T1, T2, T3> function;
+            private readonly Converter<T1> c1 = Converter<T1>.Instance;
+            private readonly Converter<T2> c2 = Converter<T2>.Instance;
+            private readonly Converter<T3> c3 = Converter<T3>.Instance;
 
             internal OfAction(Action<T1, T2, T3> function) { this.function = function; }
 
@@ -266,7 +290,7 @@ namespace Rlua
 
             internal override int Run(Lua lua, IntPtr L)
             {
-                function(lua.Argument<T1>(L, 1), lua.Argument<T2>(L, 2), lua.Argument<T3>(L, 3));
+                function(c1.Argument(lua, L, 1), c2.Argument(lua, L, 2), c3.Argument(lua, L, 3));
                 return 0;
             }
         }
@@ -274,6 +298,10 @@ namespace Rlua
         private sealed class OfScript
         {
             private readonly Function function;
+            private readonly Converter<T1> c1 = Converter<T1>.Instance;
+            private readonly Converter<T2> c2 = Converter<T2>.Instance;
+            private readonly Converter<T3> c3 = Converter<T3>.Instance;
+            private readonly Converter<R> result = Converter<R>.Instance;
 
             internal OfScript(Function function) { this.function = function; }
 
@@ -283,10 +311,10 @@ namespace Rlua
                 using (var frame = new Lua.Frame(lua))
                 {
                     int handler = lua.BeginCall(frame, function);
-                    Converter<T1>.Instance.Push(lua, frame.L, a1);
-                    Converter<T2>.Instance.Push(lua, frame.L, a2);
-                    Converter<T3>.Instance.Push(lua, frame.L, a3);
-                    return lua.EndCall<R>(frame, 3, handler);
+                    c1.Push(lua, frame.L, a1);
+                    c2.Push(lua, frame.L, a2);
+                    c3.Push(lua, frame.L, a3);
+                    return lua.EndCall(frame, 3, handler, result);
                 }
             }
 
@@ -316,6 +344,11 @@ namespace Rlua
         internal sealed class OfFunc : HostFunction
         {
             private readonly Func<T1, T2, T3, T4, R> function;
+            private readonly Converter<T1> c1 = Converter<T1>.Instance;
+            private readonly Converter<T2> c2 = Converter<T2>.Instance;
+            private readonly Converter<T3> c3 = Converter<T3>.Instance;
+            private readonly Converter<T4> c4 = Converter<T4>.Instance;
+            private readonly Converter<R> result = Converter<R>.Instance;
 
             internal OfFunc(Func<T1, T2, T3, T4, R> function) { this.function = function; }
 
@@ -323,15 +356,18 @@ namespace Rlua
 
             internal override int Run(Lua lua, IntPtr L)
             {
-                return lua.Return(L, function(lua.Argument<T1>(L, 1), lua.Argument<T2>(L, 2),
-                    lua.Argument<T3>(L,
-                    3), lua.Argument<T4>(L, 4)));
+                return result.Return(lua, L, function(c1.Argument(lua, L, 1), c2.Argument(lua, L,
+                    2), c3.Argument(lua, L, 3), c4.Argument(lua, L, 4)));
             }
         }
 
         internal sealed class OfAction : HostFunction
         {
             private readonly Action<T1, T2, T3, T4> function;
+            private readonly Converter<T1> c1 = Converter<T1>.Instance;
+            private readonly Converter<T2> c2 = Converter<T2>.Instance;
+            private readonly Converter<T3> c3 = Converter<T3>.Instance;
+            private readonly Converter<T4> c4 = Converter<T4>.Instance;
 
             internal OfAction(Action<T1, T2, T3, T4> function) { this.function = function; }
 
@@ -339,8 +375,8 @@ namespace Rlua
 
             internal override int Run(Lua lua, IntPtr L)
             {
-                function(lua.Argument<T1>(L, 1), lua.Argument<T2>(L, 2), lua.Argument<T3>(L,
-                    3), lua.Argument<T4>(L, 4));
+                function(c1.Argument(lua, L, 1), c2.Argument(lua, L, 2), c3.Argument(lua, L, 3),
+                    c4.Argument(lua, L, 4));
                 return 0;
             }
         }
@@ -348,6 +384,11 @@ namespace Rlua
         private sealed class OfScript
         {
             private readonly Function function;
+            private readonly Converter<T1> c1 = Converter<T1>.Instance;
+            private readonly Converter<T2> c2 = Converter<T2>.Instance;
+            private readonly Converter<T3> c3 = Converter<T3>.Instance;
+            private readonly Converter<T4> c4 = Converter<T4>.Instance;
+            private readonly Converter<R> result = Converter<R>.Instance;
 
             internal OfScript(Function function) { this.function = function; }
 
@@ -357,11 +398,11 @@ namespace Rlua
                 using (var frame = new Lua.Frame(lua))
                 {
                     int handler = lua.BeginCall(frame, function);
-                    Converter<T1>.Instance.Push(lua, frame.L, a1);
-                    Converter<T2>.Instance.Push(lua, frame.L, a2);
-                    Converter<T3>.Instance.Push(lua, frame.L, a3);
-                    Converter<T4>.Instance.Push(lua, frame.L, a4);
-                    return lua.EndCall<R>(frame, 4, handler);
+                    c1.Push(lua, frame.L, a1);
+                    c2.Push(lua, frame.L, a2);
+                    c3.Push(lua, frame.L, a3);
+                    c4.Push(lua, frame.L, a4);
+                    return lua.EndCall(frame, 4, handler, result);
                 }
             }
 
@@ -391,6 +432,12 @@ namespace Rlua
         internal sealed class OfFunc : HostFunction
         {
             private readonly Func<T1, T2, T3, T4, T5, R> function;
+            private readonly Converter<T1> c1 = Converter<T1>.Instance;
+            private readonly Converter<T2> c2 = Converter<T2>.Instance;
+            private readonly Converter<T3> c3 = Converter<T3>.Instance;
+            private readonly Converter<T4> c4 = Converter<T4>.Instance;
+            private readonly Converter<T5> c5 = Converter<T5>.Instance;
+            private readonly Converter<R> result = Converter<R>.Instance;
 
             internal OfFunc(Func<T1, T2, T3, T4, T5, R> function) { this.function = function; }
 
@@ -398,15 +445,19 @@ namespace Rlua
 
             internal override int Run(Lua lua, IntPtr L)
             {
-                return lua.Return(L, function(lua.Argument<T1>(L, 1), lua.Argument<T2>(L, 2),
-                    lua.Argument<T3>(L,
-                    3), lua.Argument<T4>(L, 4), lua.Argument<T5>(L, 5)));
+                return result.Return(lua, L, function(c1.Argument(lua, L, 1), c2.Argument(lua, L,
+                    2), c3.Argument(lua, L, 3), c4.Argument(lua, L, 4), c5.Argument(lua, L, 5)));
             }
         }
 
         internal sealed class OfAction : HostFunction
         {
             private readonly Action<T1, T2, T3, T4, T5> function;
+            private readonly Converter<T1> c1 = Converter<T1>.Instance;
+            private readonly Converter<T2> c2 = Converter<T2>.Instance;
+            private readonly Converter<T3> c3 = Converter<T3>.Instance;
+            private readonly Converter<T4> c4 = Converter<T4>.Instance;
+            private readonly Converter<T5> c5 = Converter<T5>.Instance;
 
             internal OfAction(Action<T1, T2, T3, T4, T5> function) { this.function = function; }
 
@@ -414,8 +465,8 @@ namespace Rlua
 
             internal override int Run(Lua lua, IntPtr L)
             {
-                function(lua.Argument<T1>(L, 1), lua.Argument<T2>(L, 2), lua.Argument<T3>(L,
-                    3), lua.Argument<T4>(L, 4), lua.Argument<T5>(L, 5));
+                function(c1.Argument(lua, L, 1), c2.Argument(lua, L, 2), c3.Argument(lua, L, 3),
+                    c4.Argument(lua, L, 4), c5.Argument(lua, L, 5));
                 return 0;
             }
         }
@@ -423,6 +474,12 @@ namespace Rlua
         private sealed class OfScript
         {
             private readonly Function function;
+            private readonly Converter<T1> c1 = Converter<T1>.Instance;
+            private readonly Converter<T2> c2 = Converter<T2>.Instance;
+            private readonly Converter<T3> c3 = Converter<T3>.Instance;
+            private readonly Converter<T4> c4 = Converter<T4>.Instance;
+            private readonly Converter<T5> c5 = Converter<T5>.Instance;
+            private readonly Converter<R> result = Converter<R>.Instance;
 
             internal OfScript(Function function) { this.function = function; }
 
@@ -432,12 +489,12 @@ namespace Rlua
                 using (var frame = new Lua.Frame(lua))
                 {
                     int handler = lua.BeginCall(frame, function);
-                    Converter<T1>.Instance.Push(lua, frame.L, a1);
-                    Converter<T2>.Instance.Push(lua, frame.L, a2);
-                    Converter<T3>.Instance.Push(lua, frame.L, a3);
-                    Converter<T4>.Instance.Push(lua, frame.L, a4);
-                    Converter<T5>.Instance.Push(lua, frame.L, a5);
-                    return lua.EndCall<R>(frame, 5, handler);
+                    c1.Push(lua, frame.L, a1);
+                    c2.Push(lua, frame.L, a2);
+                    c3.Push(lua, frame.L, a3);
+                    c4.Push(lua, frame.L, a4);
+                    c5.Push(lua, frame.L, a5);
+                    return lua.EndCall(frame, 5, handler, result);
                 }
             }
 
@@ -467,6 +524,13 @@ namespace Rlua
         internal sealed class OfFunc : HostFunction
         {
             private readonly Func<T1, T2, T3, T4, T5, T6, R> function;
+            private readonly Converter<T1> c1 = Converter<T1>.Instance;
+            private readonly Converter<T2> c2 = Converter<T2>.Instance;
+            private readonly Converter<T3> c3 = Converter<T3>.Instance;
+            private readonly Converter<T4> c4 = Converter<T4>.Instance;
+            private readonly Converter<T5> c5 = Converter<T5>.Instance;
+            private readonly Converter<T6> c6 = Converter<T6>.Instance;
+            private readonly Converter<R> result = Converter<R>.Instance;
 
             internal OfFunc(Func<T1, T2, T3, T4, T5, T6, R> function) { this.function = function; }
 
@@ -474,16 +538,21 @@ namespace Rlua
 
             internal override int Run(Lua lua, IntPtr L)
             {
-                return lua.Return(L, function(lua.Argument<T1>(L, 1), lua.Argument<T2>(L, 2),
-                    lua.Argument<T3>(L,
-                    3), lua.Argument<T4>(L, 4), lua.Argument<T5>(L, 5),
-                    lua.Argument<T6>(L, 6)));
+                return result.Return(lua, L, function(c1.Argument(lua, L, 1), c2.Argument(lua, L,
+                    2), c3.Argument(lua, L, 3), c4.Argument(lua, L, 4), c5.Argument(lua, L, 5),
+                    c6.Argument(lua, L, 6)));
             }
         }
 
         internal sealed class OfAction : HostFunction
         {
             private readonly Action<T1, T2, T3, T4, T5, T6> function;
+            private readonly Converter<T1> c1 = Converter<T1>.Instance;
+            private readonly Converter<T2> c2 = Converter<T2>.Instance;
+            private readonly Converter<T3> c3 = Converter<T3>.Instance;
+            private readonly Converter<T4> c4 = Converter<T4>.Instance;
+            private readonly Converter<T5> c5 = Converter<T5>.Instance;
+            private readonly Converter<T6> c6 = Converter<T6>.Instance;
 
             internal OfAction(Action<T1, T2, T3, T4, T5, T6> function) { this.function = function; }
 
@@ -491,9 +560,8 @@ namespace Rlua
 
             internal override int Run(Lua lua, IntPtr L)
             {
-                function(lua.Argument<T1>(L, 1), lua.Argument<T2>(L, 2), lua.Argument<T3>(L,
-                    3), lua.Argument<T4>(L, 4), lua.Argument<T5>(L, 5),
-                    lua.Argument<T6>(L, 6));
+                function(c1.Argument(lua, L, 1), c2.Argument(lua, L, 2), c3.Argument(lua, L, 3),
+                    c4.Argument(lua, L, 4), c5.Argument(lua, L, 5), c6.Argument(lua, L, 6));
                 return 0;
             }
         }
@@ -501,6 +569,13 @@ namespace Rlua
         private sealed class OfScript
         {
             private readonly Function function;
+            private readonly Converter<T1> c1 = Converter<T1>.Instance;
+            private readonly Converter<T2> c2 = Converter<T2>.Instance;
+            private readonly Converter<T3> c3 = Converter<T3>.Instance;
+            private readonly Converter<T4> c4 = Converter<T4>.Instance;
+            private readonly Converter<T5> c5 = Converter<T5>.Instance;
+            private readonly Converter<T6> c6 = Converter<T6>.Instance;
+            private readonly Converter<R> result = Converter<R>.Instance;
 
             internal OfScript(Function function) { this.function = function; }
 
@@ -510,13 +585,13 @@ namespace Rlua
                 using (var frame = new Lua.Frame(lua))
                 {
                     int handler = lua.BeginCall(frame, function);
-                    Converter<T1>.Instance.Push(lua, frame.L, a1);
-                    Converter<T2>.Instance.Push(lua, frame.L, a2);
-                    Converter<T3>.Instance.Push(lua, frame.L, a3);
-                    Converter<T4>.Instance.Push(lua, frame.L, a4);
-                    Converter<T5>.Instance.Push(lua, frame.L, a5);
-                    Converter<T6>.Instance.Push(lua, frame.L, a6);
-                    return lua.EndCall<R>(frame, 6, handler);
+                    c1.Push(lua, frame.L, a1);
+                    c2.Push(lua, frame.L, a2);
+                    c3.Push(lua, frame.L, a3);
+                    c4.Push(lua, frame.L, a4);
+                    c5.Push(lua, frame.L, a5);
+                    c6.Push(lua, frame.L, a6);
+                    return lua.EndCall(frame, 6, handler, result);
                 }
             }
 

@@ -10,12 +10,7 @@ namespace Rlua
 {
     internal abstract class Converter<T>
     {
-        private static Converter<T> instance;
-
-        internal static Converter<T> Instance
-        {
-            get { return instance ?? (instance = (Converter<T>)Converters.For(typeof(T))); }
-        }
+        internal static readonly Converter<T> Instance = (Converter<T>)Converters.For(typeof(T));
 
         /// <summary>Values on the stack.</summary>
         internal virtual int Count { get { return 1; } }
@@ -34,6 +29,13 @@ namespace Rlua
 
         internal abstract bool TryRead(Lua lua, IntPtr L, int index, out T value);
 
+        internal T Argument(Lua lua, IntPtr L, int index)
+        {
+            if (TryRead(lua, L, index, out T value))
+                return value;
+            throw lua.WrongArgument(L, index, Wanted);
+        }
+
         /// <summary>A result, or an element: nil is the null of a type that has one.</summary>
         internal T Read(Lua lua, IntPtr L, int index, string what)
         {
@@ -48,6 +50,13 @@ namespace Rlua
 
     internal static class Converters
     {
+        /// <summary>Of the one parameter of a function: an object[] is all arguments.</summary>
+        internal static Converter<T> Only<T>()
+        {
+            return typeof(T) == typeof(object[]) ? (Converter<T>)(object)new AllConverter()
+                                                 : Converter<T>.Instance;
+        }
+
         internal static object For(Type type)
         {
             object known = Integer(type) ?? Plain(type);
@@ -417,7 +426,26 @@ namespace Rlua
         }
     }
 
-    // Several results
+    // Several values
+
+    internal sealed class AllConverter : Converter<object[]>
+    {
+        internal override string Wanted { get { return "values"; } }
+        internal override void Push(Lua lua, IntPtr L, object[] value)
+        {
+            lua.PushAll(L, value);
+        }
+        internal override int Return(Lua lua, IntPtr L, object[] value)
+        {
+            lua.PushAll(L, value);
+            return value.Length;
+        }
+        internal override bool TryRead(Lua lua, IntPtr L, int index, out object[] value)
+        {
+            value = lua.ReadAll(L, 0);
+            return true;
+        }
+    }
 
     internal sealed class ResultsConverter : Converter<Results>
     {

@@ -128,24 +128,24 @@ namespace Rlua
             }
         }
 
+        private bool Next<T>(out T value)
+        {
+            using (var frame = new Lua.Frame(Lua))
+            {
+                Push(frame.L);
+                IntPtr thread = Native.lua_tothread(frame.L, -1);
+                if (Lua.Resume(frame.L, thread, out value, out object[] returned))
+                    return true;
+                Returned = returned ?? Returned;
+                return false;
+            }
+        }
+
         /// <summary>What it yields, as Ts: tuples where it yields several values.</summary>
         public IEnumerable<T> As<T>()
         {
-            while (!IsDead)
-            {
-                T value;
-                using (var frame = new Lua.Frame(Lua))
-                {
-                    Push(frame.L);
-                    IntPtr thread = Native.lua_tothread(frame.L, -1);
-                    if (!Lua.Resume(frame.L, thread, out value, out object[] returned))
-                    {
-                        Returned = returned;
-                        yield break;
-                    }
-                }
+            while (Next(out T value))
                 yield return value;
-            }
         }
 
         /// <summary>What it yields, the first value of each.</summary>

@@ -92,46 +92,13 @@ namespace Rlua
                 new ResourceType("rlua.csharp.function");
         }
 
-        internal T Argument<T>(IntPtr L, int index)
+        internal ScriptArgumentException WrongArgument(IntPtr L, int index, string wanted)
         {
-            if (Converter<T>.Instance.TryRead(this, L, index, out T value))
-                return value;
             int type = Native.lua_type(L, index);
             string found = type < 0 ? "no value" : TypeName(L, index);
             if (type == Native.UserData && FindResource(L, index, out Slot slot) == Status.Stale)
                 found = "a resource that was closed";
-            throw new ScriptArgumentException(index, Converter<T>.Instance.Wanted
-                                                     + " expected, got " + found);
-        }
-
-        /// <summary>The argument of a function that has one parameter; all, where that is an
-        /// object[].</summary>
-        internal T Only<T>(IntPtr L)
-        {
-            if (typeof(T) != typeof(object[]))
-                return Argument<T>(L, 1);
-            var all = new object[Native.lua_gettop(L)];
-            for (int i = 0; i < all.Length; i++)
-                all[i] = Read(L, i + 1);
-            return (T)(object)all;
-        }
-
-        /// <summary>The same for a script's function. Returns how many were pushed.</summary>
-        internal int PushOnly<T>(IntPtr L, T argument)
-        {
-            if (typeof(T) == typeof(object[]) && argument != null)
-            {
-                var all = (object[])(object)argument;
-                PushAll(L, all);
-                return all.Length;
-            }
-            PushOne(L, argument);
-            return 1;
-        }
-
-        internal int Return<T>(IntPtr L, T result)
-        {
-            return Converter<T>.Instance.Return(this, L, result);
+            return new ScriptArgumentException(index, wanted + " expected, got " + found);
         }
 
         internal int ReturnSeveral(IntPtr L, Results several)
@@ -216,11 +183,11 @@ namespace Rlua
             {
                 internal override object Argument(Lua lua, IntPtr L, int index)
                 {
-                    return lua.Argument<T>(L, index);
+                    return Converter<T>.Instance.Argument(lua, L, index);
                 }
                 internal override int Return(Lua lua, IntPtr L, object result)
                 {
-                    return lua.Return(L, (T)result);
+                    return Converter<T>.Instance.Return(lua, L, (T)result);
                 }
             }
         }

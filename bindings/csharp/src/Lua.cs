@@ -42,7 +42,14 @@ namespace Rlua
         private static volatile Cell[] cells = new Cell[16];
         private static int cellCount;
 
-        [ThreadStatic] private static object here;      // stands for this thread
+        /// <summary>Stands for a thread. A class of its own has no initializer, whose check would
+        /// be part of each access.</summary>
+        private static class Here
+        {
+            [ThreadStatic] internal static object Mark;
+
+            internal static object Made() { return Mark ?? (Mark = new object()); }
+        }
 
         private readonly Cell cell;
         private object owner;
@@ -118,7 +125,7 @@ namespace Rlua
         {
             *(IntPtr*)((byte*)L - IntPtr.Size) = (IntPtr)(cell.Index + 1);
             main = current = L;
-            owner = Here();
+            owner = Here.Made();
             ownerId = Environment.CurrentManagedThreadId;
             Enter();
             try
@@ -140,7 +147,7 @@ namespace Rlua
         {
             if (main == IntPtr.Zero)
                 return;
-            if (here == null || here != owner)
+            if (Here.Mark != owner)
                 throw Refusal();
             if (depth > 0)
                 throw new BusyException("Dispose: a call on this Lua is under way; dispose of it"
@@ -175,11 +182,9 @@ namespace Rlua
                 throw Refusal();
             if (depth > 0)
                 throw new BusyException("MoveToThisThread: a call on this Lua is under way");
-            owner = Here();
+            owner = Here.Made();
             ownerId = Environment.CurrentManagedThreadId;
         }
-
-        private static object Here() { return here ?? (here = new object()); }
 
         /// <summary>Runs on the finalizer's thread, so it closes nothing.</summary>
         ~Lua()
@@ -197,8 +202,8 @@ namespace Rlua
             List<Lua> mine;
             lock (Gate)
             {
-                mine = Forgotten.FindAll(each => each.owner == here);
-                Forgotten.RemoveAll(each => each.owner == here);
+                mine = Forgotten.FindAll(each => each.owner == Here.Mark);
+                Forgotten.RemoveAll(each => each.owner == Here.Mark);
             }
             foreach (Lua lua in mine)
                 lua.Close();
@@ -246,7 +251,7 @@ namespace Rlua
 
         internal IntPtr Enter()
         {
-            if (here == null || here != owner || main == IntPtr.Zero)
+            if (Here.Mark != owner || main == IntPtr.Zero)
                 throw Refusal();
             if (depth++ == 0)
             {
@@ -261,7 +266,7 @@ namespace Rlua
         {
             if (--depth == 0)
             {
-                if (raised.Count + passing.Count > 0)
+                if (errorsNoted)
                     ForgetErrors();
                 cell.Active = null;
             }

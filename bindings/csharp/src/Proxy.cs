@@ -97,10 +97,48 @@ namespace Rlua
         // Access through metamethods
 
         /// <summary>`value[key]`. An absent one is null, and null removes it.</summary>
+        public object this[string key]
+        {
+            get { return Get<object>(key); }
+            set { Set(key, value); }
+        }
+
+        /// <summary>`value[key]`. An absent one is null, and null removes it.</summary>
+        public object this[long key]
+        {
+            get { return Get<object>(key); }
+            set { Set(key, value); }
+        }
+
+        /// <summary>`value[key]`. An absent one is null, and null removes it.</summary>
         public object this[object key]
         {
             get { return Get<object>(key); }
             set { Set(key, value); }
+        }
+
+        /// <summary>`value[key]` as a T.</summary>
+        public T Get<T>(string key)
+        {
+            if (key == null || key.IndexOf('\0') >= 0)      // no name to C
+                return Get<T>((object)key);
+            using (var frame = new Lua.Frame(Lua))
+            {
+                Push(frame.L);
+                Lua.GetField(frame.L, key);
+                return Converter<T>.Instance.Read(Lua, frame.L, -1, key);
+            }
+        }
+
+        /// <summary>`value[key]` as a T.</summary>
+        public T Get<T>(long key)
+        {
+            using (var frame = new Lua.Frame(Lua))
+            {
+                Push(frame.L);
+                Lua.Check(frame.L, Native.rlua_geti(frame.L, -1, key));
+                return Converter<T>.Instance.Read(Lua, frame.L, -1, "the element");
+            }
         }
 
         /// <summary>`value[key]` as a T.</summary>
@@ -109,14 +147,36 @@ namespace Rlua
             using (var frame = new Lua.Frame(Lua))
             {
                 Push(frame.L);
-                if (key is string name && name.IndexOf('\0') < 0)
-                    Lua.GetField(frame.L, -1, name);
-                else
-                {
-                    Lua.Push(frame.L, key);
-                    Lua.Check(frame.L, Native.rlua_gettable(frame.L, -2));
-                }
-                return Converter<T>.Instance.Read(Lua, frame.L, -1, "[" + key + "]");
+                Lua.Push(frame.L, key);
+                Lua.Check(frame.L, Native.rlua_gettable(frame.L, -2));
+                return Converter<T>.Instance.Read(Lua, frame.L, -1, "the element");
+            }
+        }
+
+        /// <summary>Does `value[key] = element`.</summary>
+        public void Set<T>(string key, T element)
+        {
+            if (key == null || key.IndexOf('\0') >= 0)
+            {
+                Set((object)key, element);
+                return;
+            }
+            using (var frame = new Lua.Frame(Lua))
+            {
+                Push(frame.L);
+                Lua.PushOne(frame.L, element);
+                Lua.SetField(frame.L, frame.Top + 1, key);
+            }
+        }
+
+        /// <summary>Does `value[key] = element`.</summary>
+        public void Set<T>(long key, T element)
+        {
+            using (var frame = new Lua.Frame(Lua))
+            {
+                Push(frame.L);
+                Lua.PushOne(frame.L, element);
+                Lua.Check(frame.L, Native.rlua_seti(frame.L, frame.Top + 1, key));
             }
         }
 
@@ -260,7 +320,7 @@ namespace Rlua
         public void ReleaseForgotten()
         {
             IntPtr L = depth > 0 ? current : main;
-            if (here == null || here != owner || main == IntPtr.Zero)
+            if (Here.Mark != owner || main == IntPtr.Zero)
                 throw Refusal();
             while (waiting.TryDequeue(out Dropped dropped))
             {
@@ -271,6 +331,7 @@ namespace Rlua
 
         private Proxy NewProxy(IntPtr L, int index, int type)
         {
+            Reserve(L, Room);
             switch (type)
             {
                 case Native.Table: return new Table(this, L, index);
@@ -282,10 +343,17 @@ namespace Rlua
             return new Resource(this, L, index);
         }
 
-        internal void GetField(IntPtr L, int index, string name)
+        /// <summary>Of the value on top.</summary>
+        internal void GetField(IntPtr L, string name)
         {
             fixed (byte* text = Names.Of(name))
-                Check(L, Native.rlua_getfield(L, index, text));
+                Check(L, Native.rlua_getfield(L, -1, text));
+        }
+
+        internal void SetField(IntPtr L, int index, string name)
+        {
+            fixed (byte* text = Names.Of(name))
+                Check(L, Native.rlua_setfield(L, index, text));
         }
 
         /// <summary>A value by its static type; a tuple is none.</summary>

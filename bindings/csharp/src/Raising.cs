@@ -31,6 +31,7 @@ namespace Rlua
 
         private readonly List<Raised> raised = new List<Raised>();
         private readonly List<ulong> passing = new List<ulong>();
+        private bool errorsNoted;           // any of these is not empty
         private ScriptException noted;      // on its way out through several layers
         private string traceback;           // Lua's, of the error on its way out
 
@@ -101,6 +102,7 @@ namespace Rlua
             {
                 Native.lua_pushvalue(L, -1);
                 error.Passing = Native.rlua_ref(L);
+                errorsNoted = true;
                 if (error.Passing != 0)
                     passing.Add(error.Passing);
                 else
@@ -160,6 +162,7 @@ namespace Rlua
                 Native.rlua_unref(main, reference);
             passing.Clear();
             noted = null;
+            errorsNoted = false;
         }
 
         /// <summary>The message handler of each call: keeps the traceback beside the error value,
@@ -187,6 +190,7 @@ namespace Rlua
         {
             try
             {
+                errorsNoted = true;
                 Native.lua_settop(L, 0);
                 var script = e as ScriptException;
                 if (script != null && script.Passing != 0 && passing.Contains(script.Passing)

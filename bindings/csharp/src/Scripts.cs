@@ -297,7 +297,11 @@ namespace Rlua
 
         internal T EndCall<T>(Frame frame, int arguments, int handlerAt)
         {
-            Converter<T> converter = Converter<T>.Instance;
+            return EndCall(frame, arguments, handlerAt, Converter<T>.Instance);
+        }
+
+        internal T EndCall<T>(Frame frame, int arguments, int handlerAt, Converter<T> converter)
+        {
             Status status = Native.rlua_call(frame.L, arguments, converter.Count, handlerAt);
             if (status != Status.Ok)
                 throw Error(frame.L, status);
@@ -321,7 +325,8 @@ namespace Rlua
             int count;
             try
             {
-                Reserve(thread, Room);
+                if (arguments.Length > 0)
+                    Reserve(thread, Room);
                 PushAll(thread, arguments);
             }
             catch
@@ -355,24 +360,28 @@ namespace Rlua
             return status == Status.Yield;
         }
 
-        /// <summary>The same, with what it yielded as a T.</summary>
+        /// <summary>The same, with what it yielded as a T. One that is dead has ended.</summary>
         internal bool Resume<T>(IntPtr L, IntPtr thread, out T value, out object[] returned)
         {
+            const int yielded = 1;
             value = default(T);
             returned = null;
-            int bottom = Native.lua_gettop(thread);
+            int bottom = Native.lua_gettop(thread), state = Native.lua_status(thread);
+            if (state != yielded && (state != 0 || bottom == 0))
+                return false;
             ResumePushed(L, thread, bottom, None, out Status status, out int results);
-            int first = Native.lua_gettop(thread) - results;
-            try
+            if (status == Status.Yield)
             {
-                Reserve(thread, Room);
-                if (status == Status.Yield)
-                    value = Converter<T>.Instance.Read(this, thread, first + 1, "what was yielded");
-                else
-                    returned = ReadAll(thread, first);
+                Converter<T> converter = Converter<T>.Instance;
+                int first = converter.Count <= results
+                    ? -results : Native.lua_gettop(thread) - results + 1;
+                try { value = converter.Read(this, thread, first, "what was yielded"); }
+                finally { Native.lua_settop(thread, -results - 1); }
+                return true;
             }
-            finally { Native.lua_settop(thread, first); }
-            return status == Status.Yield;
+            try { returned = ReadAll(thread, Native.lua_gettop(thread) - results); }
+            finally { Native.lua_settop(thread, -results - 1); }
+            return false;
         }
 
         internal static string StateOf(IntPtr L, IntPtr thread)

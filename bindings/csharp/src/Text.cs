@@ -12,7 +12,7 @@ namespace Rlua
     {
         private const int Short = 256;      // bytes that fit on the stack
         private static readonly Encoding Strict = new UTF8Encoding(false, true);
-        private static readonly Encoding Lenient = new UTF8Encoding(false, false);
+        private static readonly Encoding Lenient = Encoding.UTF8;
 
         /// <summary>For C, which ends a text at a zero: one inside is refused.</summary>
         internal static byte[] Terminated(string text)
@@ -33,16 +33,18 @@ namespace Rlua
 
         internal static Status Push(IntPtr L, string text)
         {
+            if (text.Length > Short / 3)
+                return Push(L, Strict.GetBytes(text), 0, -1);
+            byte* bytes = stackalloc byte[Short];
             fixed (char* chars = text)
             {
-                if (text.Length <= Short / 3)
-                {
-                    byte* bytes = stackalloc byte[Short];
-                    int length = Strict.GetBytes(chars, text.Length, bytes, Short);
-                    return Native.rlua_pushlstring(L, bytes, (UIntPtr)(uint)length);
-                }
+                int length = 0;
+                for (; length < text.Length && chars[length] < 0x80; length++)
+                    bytes[length] = (byte)chars[length];
+                if (length < text.Length)
+                    length = Strict.GetBytes(chars, text.Length, bytes, Short);
+                return Native.rlua_pushlstring(L, bytes, (UIntPtr)(uint)length);
             }
-            return Push(L, Strict.GetBytes(text), 0, -1);
         }
 
         /// <summary>Pushes `count` bytes from `start` on, -1 for all.</summary>

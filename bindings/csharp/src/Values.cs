@@ -137,8 +137,6 @@ namespace Rlua
             int count = Native.lua_gettop(L) - top;
             if (count == 0)
                 return None;
-            if (count > 1)
-                Reserve(L, Room);
             var values = new object[count];
             for (int i = 0; i < count; i++)
                 values[i] = Read(L, top + 1 + i);

@@ -39,7 +39,6 @@ LEFT_OUT = {
     "rlua_snapshot_count": "rlua_info tells", "rlua_newest_frame": "rlua_info tells",
     "rlua_dostring": "Lua.Execute loads and calls", "rlua_dofile": "Lua.LoadFile, and a call",
     "rlua_tolstring": "lua_tolstring of a string raises nothing",
-    "rlua_geti": "proxy[key]: rlua_gettable", "rlua_seti": "proxy[key] = value: rlua_settable",
     "rlua_pushinteger": "lua_pushinteger raises nothing", "rlua_pushnumber": "the same",
     "rlua_pushboolean": "the same", "rlua_pushnil": "the same", "rlua_pushvalue": "the same",
     "rlua_recover": "no exception unwinds through Lua's frames",
