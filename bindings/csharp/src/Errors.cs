@@ -21,7 +21,8 @@ namespace Rlua
     /// led to it.</summary>
     public class ScriptException : RluaException
     {
-        /// <summary>The error value; tables as copies; null where it has no counterpart.</summary>
+        /// <summary>The error value; small tables as copies; null where it has no counterpart.
+        /// </summary>
         public object Value { get; }
 
         /// <summary>Lua's traceback, or null.</summary>

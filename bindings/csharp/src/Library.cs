@@ -18,7 +18,8 @@ namespace Rlua
     {
         private const int Now = 2, Global = 0x100;      // of dlopen, on Linux
         private static readonly object Gate = new object();
-        private static string path, loaded;
+        private static string path;
+        private static volatile string loaded;
         private static IntPtr handle;
 
         /// <summary>The file to load. Set it before the first Lua is made; by default the

@@ -271,6 +271,7 @@ namespace Rlua
 
         private readonly ConcurrentQueue<Dropped> waiting = new ConcurrentQueue<Dropped>();
         private int waitingCount;
+        private long forgottenCount;
         private readonly List<Dropped> graves = new List<Dropped>();
 
         /// <summary>Whether proxies that were not disposed of, and that nobody has any more, are
@@ -279,6 +280,10 @@ namespace Rlua
         /// moment of a finalizer, may follow from it. Peers that must agree in every byte dispose
         /// of what they make, and set this to false.</summary>
         public bool ReleasesForgotten { get; set; } = true;
+
+        /// <summary>How many proxies the runtime has found so far that nobody disposed of. A host
+        /// that wants no chance in its state looks whether this stays 0.</summary>
+        public long ForgottenCount { get { return Interlocked.Read(ref forgottenCount); } }
 
         /// <summary>Pops the value on top and keeps it.</summary>
         internal ulong Keep(IntPtr L)
@@ -313,6 +318,7 @@ namespace Rlua
         {
             waiting.Enqueue(new Dropped { Reference = reference, Born = born });
             Interlocked.Increment(ref waitingCount);
+            Interlocked.Increment(ref forgottenCount);
         }
 
         /// <summary>Releases what proxies kept that were not disposed of, as far as the runtime has

@@ -94,7 +94,7 @@ namespace Rlua
             if (Native.lua_checkstack(L, Room) == 0)
                 return StackFull();
             object value = null;
-            try { value = Copied(L, -1); }
+            try { value = CopiedError(L); }
             catch (Exception e) when (e is NotSupportedException || e is RluaException) { }
             string text = value as string ?? Describe(L, Native.lua_gettop(L));
             ScriptException error = Made(status, text, value, trace);

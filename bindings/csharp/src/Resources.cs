@@ -6,6 +6,7 @@
 using System;
 using System.Collections.Generic;
 using System.Runtime.InteropServices;
+using System.Threading;
 
 namespace Rlua
 {
@@ -20,6 +21,8 @@ namespace Rlua
         internal readonly List<KeyValuePair<string, HostFunction>> Methods =
             new List<KeyValuePair<string, HostFunction>>();
 
+        private static int made;
+
         internal ResourceType(string name)
         {
             Name = name;
@@ -28,7 +31,8 @@ namespace Rlua
             Marshal.Copy(text, 0, (IntPtr)label, text.Length);
             Raw = (RawResourceType*)Marshal.AllocHGlobal(sizeof(RawResourceType));
             *Raw = new RawResourceType { Size = (UIntPtr)sizeof(RawResourceType), Name = label,
-                                         Release = Lua.ReleasePointer };
+                                         Release = Lua.ReleasePointer,
+                                         Ud = (IntPtr)Interlocked.Increment(ref made) };
         }
 
         internal virtual void Release(object value) { }
@@ -36,7 +40,7 @@ namespace Rlua
 
     /// <summary>A kind of object that scripts hold and Lua owns from then on: a texture, a socket,
     /// a sound. Make one per kind, with all its methods, and keep it: it lives as long as the
-    /// program, and may be shared by Luas of one thread.</summary>
+    /// program, and may be shared by Luas. In one Lua no two kinds have one name.</summary>
     public sealed partial class ResourceType<T> : ResourceType where T : class
     {
         private readonly Action<T> release;

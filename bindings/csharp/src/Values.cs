@@ -12,6 +12,9 @@ namespace Rlua
     public sealed unsafe partial class Lua
     {
         private const int MaxDepth = 100;   // of nested containers
+        private const int MaxOfError = 1000;    // elements of an error value that are copied
+
+        private int copyLeft;               // elements
 
         // In
 
@@ -147,14 +150,26 @@ namespace Rlua
 
         // Copies
 
+        /// <summary>As Copied, of an error value: one that leads to the whole world is not.
+        /// </summary>
+        private object CopiedError(IntPtr L)
+        {
+            copyLeft = MaxOfError;
+            return Copied(L, -1, new List<IntPtr>());
+        }
+
         /// <summary>The value, tables as dictionaries, or as arrays where their keys are exactly
         /// 1..n, all the way down. What has no counterpart is refused.</summary>
         internal object Copied(IntPtr L, int index, List<IntPtr> outer = null)
         {
             int type = Native.lua_type(L, index);
             if (type == Native.Table)
+            {
+                if (outer == null)
+                    copyLeft = int.MaxValue;
                 return CopiedTable(L, index < 0 ? Native.lua_gettop(L) + 1 + index : index,
                                    outer ?? new List<IntPtr>());
+            }
             if (type == Native.UserData && FindResource(L, index, out Slot slot) == Status.Ok)
                 return slot.Value;
             if (type > Native.Table)
@@ -174,6 +189,8 @@ namespace Rlua
             Native.lua_pushnil(L);
             while (Next(L, index))
             {
+                if (--copyLeft < 0)
+                    throw new NotSupportedException("the table is too large");
                 object key = Copied(L, -2, outer);
                 if (key is byte[] || key is object[] || key is Dictionary<object, object>)
                     throw new NotSupportedException("a table key with no C# counterpart");

@@ -134,6 +134,11 @@ internal static class FunctionTests
             e = Throws<ScriptException>(() => lua.Execute(
                 "error(setmetatable({}, {__tostring = function() return 'mine' end}))"));
             Equal("mine", e.Message);
+            e = Throws<ScriptException>(() => lua.Execute(
+                "local t = {} for i = 1, 5000 do t[i] = i end error(t)"));
+            Equal(null, e.Value);
+            Equal(5000, lua.Eval<Table>("(function() local t = {} for i = 1, 5000 do t[i] = i end "
+                                        + "return t end)()").Copy<object[]>().Length);
             e = Throws<ScriptException>(() => lua.Execute("error(print)"));
             Contains("function: builtin: print", e.Message);
             Equal(null, e.Value);
@@ -268,6 +273,35 @@ internal static class FunctionTests
         }
     }
 
+    // 512 KiB is what the library asks for: 200 calls through the host have to fit.
+    public static void EndlessRecursionOnASmallStackIsAnException()
+    {
+        Exception failure = null;
+        var thread = new System.Threading.Thread(() =>
+        {
+            try
+            {
+                EndlessRecursionThroughTheHostIsAnException();
+                using (var lua = Open())
+                {
+                    lua.SetFunction("again", (object[] a) => lua.Call<object>("again", a));
+                    lua.SetFunction("wrap", (Func<object[], object> f) => f(new object[] { f }));
+                    Throws<ScriptException>(() => lua.Call("again", 1, 2, 3));
+                    Throws<ScriptException>(() => lua.Execute(
+                        "local function f(g) return wrap(f) end wrap(f)"));
+                    Throws<ScriptException>(() => lua.Execute(
+                        "function again() coroutine.wrap(again2)() end function again2() "
+                        + "wrap(again) end again()"));
+                }
+            }
+            catch (Exception e) { failure = e; }
+        }, 512 * 1024);
+        thread.Start();
+        thread.Join();
+        if (failure != null)
+            throw failure;
+    }
+
     public static void AScriptThatUsesUpTheBudgetIsStopped()
     {
         using (var lua = new Lua(memory: Mib, snapshots: 2, libs: Libs.Sandbox))
@@ -316,6 +350,50 @@ internal static class FunctionTests
             | System.Reflection.BindingFlags.Instance).GetValue(slots, null);
     }
 
+    public static void NumberOfASlotIsNeverGivenTwice()
+    {
+        const System.Reflection.BindingFlags hidden = System.Reflection.BindingFlags.NonPublic
+            | System.Reflection.BindingFlags.Instance;
+        Type slots = typeof(Lua).Assembly.GetType("Rlua.Slots");
+        object made = Activator.CreateInstance(slots);
+        Func<string, object, object> call = (name, argument) =>
+            slots.GetMethod(name, hidden).Invoke(made, new[] { argument });
+        object slot = Activator.CreateInstance(typeof(Lua).Assembly.GetType("Rlua.Slot"), true);
+        var first = (IntPtr)call("Take", slot);
+        Equal(slot, call("Find", first));
+        Equal(slot, call("Give", first));
+        Equal(null, call("Find", first));
+        var second = (IntPtr)call("Take", slot);
+        Equal((int)first.ToInt64(), (int)second.ToInt64());     // the place
+        Equal(null, call("Find", first));
+        Equal(null, call("Give", first));
+        Equal(slot, call("Find", second));
+        foreach (long forged in new[] { 0, 1, -1, 1L << 32, long.MaxValue, second.ToInt64() + 1 })
+            Equal(null, call("Find", (IntPtr)forged));
+    }
+
+    public static void FunctionsThatDidNotFitLeaveNothing()
+    {
+        using (var lua = Open())
+        {
+            int failed = 0;
+            lua.Execute("kept, padding = {}, ('x'):rep(400000)"
+                        + " function keep(i, f) kept[i] = f end");
+            lua.ReleasesForgotten = false;
+            for (int i = 0; i < 6000; i++)
+            {
+                try { lua.Call("keep", i, Anonymous(i)); }
+                catch (MemoryLimitException) { failed++; }
+            }
+            True(failed > 100, failed + " failed");
+            lua.Check();
+            int live = SlotsOf(lua);
+            True(live <= 6000 - failed, live + " are held, and " + failed + " failed");
+        }
+    }
+
+    private static Func<int> Anonymous(int n) { return () => n; }
+
     public static void AnonymousFunctionsGoWhenNothingReachesThem()
     {
         using (var lua = Open())
@@ -343,6 +421,38 @@ internal static class FunctionTests
             lua.CollectGarbage();
             lua.DiscardBefore(long.MaxValue);
             Equal(0, SlotsOf(lua));
+            lua.Snap();
+            lua.Call("take", (Func<int, int>)(n => n));
+            Equal(1, SlotsOf(lua));
+            lua.Rollback();
+            Equal(0, SlotsOf(lua));
+            lua.Check();
+        }
+    }
+
+    // The function and its resource die in one cycle of Lua's collector, and a finalizer of the
+    // script calls the function then: it is that function or an error, never another one.
+    public static void FunctionCalledByAFinalizerIsItselfOrGone()
+    {
+        using (var lua = Open())
+        {
+            lua.Execute(@"right, wrong, gone = 0, 0, 0
+                function watch(f, n)
+                    setmetatable({}, {__gc = function()
+                        local ok, found = pcall(f)
+                        if not ok then gone = gone + 1
+                        elseif found == n then right = right + 1
+                        else wrong = wrong + 1 end
+                    end})
+                end");
+            for (int i = 0; i < 2000; i++)
+            {
+                int captured = i;
+                lua.Call("watch", (Func<int>)(() => captured), i);
+            }
+            lua.CollectGarbage();
+            Equal(0L, lua["wrong"]);
+            Equal(2000L, lua.Eval<long>("right + gone"));
             lua.Check();
         }
     }
@@ -425,6 +535,7 @@ internal static class FunctionTests
             });
             lua.MoveToThisThread();
             Equal(100L, alive());
+            True(lua.ForgottenCount > 90);
             lua.ReleaseForgotten();
             long left = alive();
             True(left < 10, left + " of 100 are alive");

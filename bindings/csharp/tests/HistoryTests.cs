@@ -410,6 +410,31 @@ internal static class HistoryTests
         Equal("one", string.Join(",", Released));
     }
 
+    public static void MethodOfOneKindDoesNotTakeAnother()
+    {
+        Released.Clear();
+        var other = new ResourceType<Version>("version").Method("major", v => v.Major);
+        using (var lua = Open())
+        {
+            lua["a"] = Wrapped("abc");
+            lua["v"] = other.Wrap(new Version(3, 1));
+            Equal(3, lua.Eval<int>("v:major()"));
+            Contains("Version expected, got userdata",
+                     Throws<ScriptException>(() => lua.Execute("v.major(a)")).Message);
+            Contains("Image expected, got no value",
+                     Throws<ScriptException>(() => lua.Execute("a.width()")).Message);
+            Throws<InvalidCastException>(() => lua.Get<Version>("a"));
+            Equal(Status.BadArg, Throws<RluaException>(
+                () => lua["x"] = new ResourceType<Version>("texture").Wrap(new Version(1, 0)))
+                .Status);
+            lua["io"] = lua["io.stdout"];
+            True(lua["io"] is Userdata);
+            Contains("file (", lua["io"].ToString());
+            lua.Check();
+        }
+        Equal("abc", string.Join(",", Released));
+    }
+
     public static void WrappedObjectCanBeGivenOnce()
     {
         Released.Clear();
