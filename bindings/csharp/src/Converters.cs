@@ -437,6 +437,7 @@ namespace Rlua
         }
         internal override int Return(Lua lua, IntPtr L, object[] value)
         {
+            value = value ?? new object[] { null };
             lua.PushAll(L, value);
             return value.Length;
         }

@@ -31,7 +31,8 @@ namespace Rlua
             using (var frame = new Frame(this))
             {
                 int handler = PushHandler(frame);
-                LoadChunk(frame.L, Text.Bytes("return " + expression), "=eval", false, environment);
+                byte[] code = Text.Bytes("return " + Required(expression));
+                LoadChunk(frame.L, code, "=eval", false, environment);
                 return EndCall<T>(frame, 0, handler);
             }
         }
@@ -72,6 +73,7 @@ namespace Rlua
 
         private void LoadChunk(IntPtr L, byte[] chunk, string name, bool binary, Table environment)
         {
+            Required(chunk);
             byte nothing = 0;
             fixed (byte* code = chunk, label = Text.Terminated(name), mode = TextMode)
                 Check(L, Native.rlua_loadbuffer(L, code == null ? &nothing : code,
@@ -130,6 +132,24 @@ namespace Rlua
             }
         }
 
+        /// <summary>Copies the bytes of the string at a path into an array that the host has
+        /// already.</summary>
+        /// <returns>Its length in bytes; what did not fit was not copied.</returns>
+        public int CopyBytes(string path, byte[] target, int offset = 0)
+        {
+            Required(target);
+            if (offset < 0 || offset > target.Length)
+                throw new ArgumentOutOfRangeException("offset");
+            using (var frame = new Frame(this))
+            {
+                PushPath(frame.L, path);
+                if (Native.lua_type(frame.L, -1) != Native.String)
+                    throw new InvalidCastException(path + ": string expected, got "
+                                                   + TypeName(frame.L, -1));
+                return Text.CopyAt(frame.L, -1, target, offset);
+            }
+        }
+
         /// <summary>Sets a global, or what is at a path. A delegate becomes a function that lives
         /// as long as the Lua.</summary>
         public void Set<T>(string path, T value)
@@ -159,11 +179,11 @@ namespace Rlua
             }
         }
 
-        private static T Required<T>(T function) where T : class
+        private static T Required<T>(T argument) where T : class
         {
-            if (function == null)
-                throw new ArgumentNullException("function");
-            return function;
+            if (argument == null)
+                throw new ArgumentNullException(typeof(T).Name);
+            return argument;
         }
 
         /// <summary>Calls the function at a path; returns all results.</summary>

@@ -24,7 +24,12 @@ namespace Rlua
             return Strict.GetBytes(text + "\0");
         }
 
-        internal static byte[] Bytes(string text) { return Strict.GetBytes(text); }
+        internal static byte[] Bytes(string text)
+        {
+            if (text == null)
+                throw new ArgumentNullException("text", "a text is null");
+            return Strict.GetBytes(text);
+        }
 
         /// <summary>A message for C: zeros are written out.</summary>
         internal static byte[] ForC(string text) { return Lenient.GetBytes(Message(text) + "\0"); }
@@ -74,6 +79,16 @@ namespace Rlua
             if (length > 0)
                 Marshal.Copy((IntPtr)bytes, data, 0, length);
             return data;
+        }
+
+        /// <summary>Copies what there is room for; returns the length of the string.</summary>
+        internal static int CopyAt(IntPtr L, int index, byte[] target, int offset)
+        {
+            byte* bytes = At(L, index, out int length);
+            int count = Math.Min(length, target.Length - offset);
+            if (count > 0)
+                Marshal.Copy((IntPtr)bytes, target, offset, count);
+            return length;
         }
 
         /// <summary>null where it is not UTF-8.</summary>

@@ -251,6 +251,65 @@ internal static class LifeTests
         True(unopened > 0 && failed > 0 && fitted > 0);
     }
 
+    public static void NullsAreExceptionsOrNil()
+    {
+        using (var lua = Open())
+        {
+            string nothing = null;
+            foreach (Action action in new Action[] {
+                () => lua.Execute(null), () => lua.Execute("x = 1", null), () => lua.Load(nothing),
+                () => lua.Load((byte[])null, "=x"), () => lua.Eval<int>(null),
+                () => lua.LoadFile(null),
+                () => lua.Get<int>(null), () => lua.Set(null, 1), () => lua.Call(null),
+                () => lua.SetFunction("f", (Func<int>)null), () => lua.NewFunction(null),
+                () => lua.SetFunction(null, () => { }), () => lua.History.Follow(null),
+                () => lua.History.Follow<int>(null, n => { }), () => lua.CopyBytes("x", null),
+                () => lua.NewResource<Version>(null, new Version(1, 0)),
+                () => new ResourceType<Version>(null), () => lua.NamePointer(null, (IntPtr)99999) })
+                Throws<ArgumentNullException>(action);
+        }
+    }
+
+    public static void NullsThatAreValuesAreNil()
+    {
+        using (var lua = Open())
+        {
+            lua.Set("a", (Function)null);
+            lua.Set("b", (string)null);
+            lua.Set("c", (byte[])null);
+            lua.Set("d", (int?)null);
+            lua.Set("e", (int[])null);
+            lua.Set("f", (Func<int>)null);
+            lua.SetFunction("g", () => (string)null);
+            lua.SetFunction("h", () => (Results)null);
+            lua.SetFunction("count", (object[] all) => all.Length);
+            Equal(true, lua.Execute("return not (a or b or c or d or e or f or g())")[0]);
+            Equal(0L, lua.Eval<long>("select('#', h())"));
+            Equal(1, lua.Get<Func<object[], int>>("count")(null));
+            Equal(1, lua.Call<int>("count", null));
+            True(!lua.History.Unfollow(null));
+            Equal(null, lua.Globals[(string)null]);
+            Throws<ArgumentException>(() => lua.Globals[(string)null] = 1);
+        }
+    }
+
+    public static void BytesAreCopiedIntoTheHostsOwnArray()
+    {
+        using (var lua = Open())
+        {
+            lua.Execute("s = 'a\\0b\\xff' n = 1");
+            var target = new byte[6];
+            Equal(4, lua.CopyBytes("s", target, 1));
+            Equal("00-61-00-62-FF-00", BitConverter.ToString(target));
+            Equal(4, lua.CopyBytes("s", target, 5));
+            Equal("00-61-00-62-FF-61", BitConverter.ToString(target));
+            Equal(4, lua.CopyBytes("s", target, 6));
+            Throws<ArgumentOutOfRangeException>(() => lua.CopyBytes("s", target, 7));
+            Throws<ArgumentOutOfRangeException>(() => lua.CopyBytes("s", target, -1));
+            Throws<InvalidCastException>(() => lua.CopyBytes("n", target));
+        }
+    }
+
     public static void AbsurdOptionsAreExceptions()
     {
         Throws<RluaException>(() => new Lua(memory: 64));
