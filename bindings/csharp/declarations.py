@@ -23,7 +23,6 @@ from header import INCLUDE, Header, body_of, plain  # noqa: E402
 
 TARGET = HERE / "src/Declarations.cs"
 ENUMS = ("Status", "Tracker", "Guard", "Profile")
-STRUCTS = ("Config", "Info", "Method", "ResourceType", "Participant")
 # The library's own business: sizes of structs, and room for later.
 HIDDEN = ("size", "reserved")
 CONSTANTS = {"Raise": "RLUA_RAISE", "MultipleResults": "LUA_MULTRET", "CollectAll": "LUA_GCCOLLECT"}
@@ -42,10 +41,10 @@ TYPES = {
     "void": "void", "int": "int", "unsigned": "uint", "unsigned int": "uint", "int32_t": "int",
     "uint32_t": "uint", "int64_t": "long", "uint64_t": "ulong", "size_t": "UIntPtr",
     "lua_Integer": "long", "lua_Number": "double", "lua_Unsigned": "ulong", "rlua_Ref": "ulong",
-    "rlua_HostFunction": "IntPtr", "lua_CFunction": "IntPtr",
+    "lua_CFunction": "IntPtr",
     "lua_State *": "IntPtr", "void *": "IntPtr", "char *": "byte*", "int *": "int*",
     "lua_State **": "IntPtr*", "void **": "IntPtr*", "char **": "byte**", "size_t *": "UIntPtr*",
-    "int64_t *": "long*", "uint64_t *": "ulong*", "lua_Debug *": "IntPtr",
+    "uint8_t *": "byte*", "int64_t *": "long*", "uint64_t *": "ulong*", "lua_Debug *": "IntPtr",
 }
 KEYWORDS = {"ref", "object", "event", "in", "out", "is", "as", "params", "base", "this"}
 
@@ -64,11 +63,21 @@ def lower(name):
     return "@" + found if found in KEYWORDS else found
 
 
+def structs(header):
+    return re.findall(r"^typedef struct rlua_(\w+) \{", header, re.MULTILINE)
+
+
+def know_functions(header):
+    """Pointers to functions are pointers."""
+    for name in re.findall(r"^typedef [\w *]+\(\*(rlua_\w+)\)", header, re.MULTILINE):
+        TYPES[name] = "IntPtr"
+
+
 def type_of(declared):
     text = re.sub(r"\b(const|struct)\b", "", declared)
     text = re.sub(r"\s*(\*+)\s*", r" \1", re.sub(r"\s+", " ", text)).strip()
     struct = re.fullmatch(r"rlua_(\w+) \*", text)
-    if struct and struct.group(1) in STRUCTS:
+    if struct:
         return f"Raw{struct.group(1)}*"
     return TYPES[text]
 
@@ -103,7 +112,11 @@ def flags(header):
 
 
 def field(declaration):
-    """(name, type) of a struct's member; a pointer to a function is a pointer."""
+    """(name, type) of a struct's member; an array is a fixed buffer."""
+    array = re.fullmatch(r"(.*?)(\w+)\[(\d+)\]", declaration.strip(), re.DOTALL)
+    if array:
+        kind, name, size = array.groups()
+        return f"{name}[{size}]", f"fixed {type_of(kind + '*')[:-1]}"
     pointer = re.search(r"\(\*(\w+)\)", declaration)
     if pointer:
         return pointer.group(1), "IntPtr"
@@ -124,8 +137,8 @@ def shown(header, name):
     """(doc, field, C#'s name, C#'s type) of each field that people see."""
     for doc, declaration in body_of(header, "struct", name)[1]:
         member, kind = field(declaration)
-        if member in HIDDEN:
-            continue
+        if member in HIDDEN or kind == "IntPtr" or kind.endswith("*"):
+            continue        # pointers are the binding's own business
         kind = "long" if kind == "UIntPtr" else kind
         yield doc, member, camel(member), camel(member) if camel(member) in ENUMS else kind
 
@@ -228,9 +241,10 @@ def text():
     for name in ENUMS:
         lines += enumeration(header, name)
     lines += flags(header)
+    know_functions(header)
     lines += options(header)
     lines += information(header)
-    for name in STRUCTS:
+    for name in structs(header):
         lines += raw_struct(header, name)
     lines += native(header, lua)
     return "\n".join([*lines, "}", ""])

@@ -97,9 +97,9 @@ internal static class Layout
         PrintEnum(typeof(Guard), "RLUA_GUARD_");
         PrintEnum(typeof(Profile), "RLUA_PROFILE_");
         PrintEnum(typeof(Libs), "RLUA_LIB_");
-        foreach (string name in new[] { "Config", "Info", "Method", "ResourceType",
-                                        "Participant" })
-            PrintStruct(typeof(Lua).Assembly.GetType("Rlua.Raw" + name), "rlua_" + name);
+        foreach (Type type in typeof(Lua).Assembly.GetTypes())
+            if (type.IsValueType && type.Name.StartsWith("Raw") && !type.IsNested)
+                PrintStruct(type, "rlua_" + type.Name.Substring(3));
         PrintConstant("RLUA_RAISE", "Raise");
         PrintConstant("RLUA_NO_BUDGET", "NoBudget");
         PrintConstant("LUA_MULTRET", "MultipleResults");
