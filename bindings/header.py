@@ -47,7 +47,8 @@ def body_of(header, kind, name):
 
 def field_name(declaration):
     pointer = re.search(r"\(\*(\w+)\)", declaration)
-    return pointer.group(1) if pointer else re.search(r"(\w+)\s*$", declaration).group(1)
+    plain_name = re.search(r"(\w+)(?:\[\d+\])?\s*$", declaration)
+    return (pointer or plain_name).group(1)
 
 
 class Header:

@@ -22,7 +22,6 @@ sys.path.insert(0, str(HERE.parent))
 from header import INCLUDE, Header, body_of, plain  # noqa: E402
 
 TARGET = HERE / "src/Declarations.cs"
-ENUMS = ("Status", "Tracker", "Guard", "Profile")
 # The library's own business: sizes of structs, and room for later.
 HIDDEN = ("size", "reserved")
 CONSTANTS = {"Raise": "RLUA_RAISE", "MultipleResults": "LUA_MULTRET", "CollectAll": "LUA_GCCOLLECT"}
@@ -63,8 +62,8 @@ def lower(name):
     return "@" + found if found in KEYWORDS else found
 
 
-def structs(header):
-    return re.findall(r"^typedef struct rlua_(\w+) \{", header, re.MULTILINE)
+def named(kind, header):
+    return re.findall(rf"^typedef {kind} rlua_(\w+) \{{", header, re.MULTILINE)
 
 
 def know_functions(header):
@@ -135,19 +134,20 @@ def raw_struct(header, name):
 
 def shown(header, name):
     """(doc, field, C#'s name, C#'s type) of each field that people see."""
+    enums = named("enum", header)
     for doc, declaration in body_of(header, "struct", name)[1]:
         member, kind = field(declaration)
         if member in HIDDEN or kind == "IntPtr" or kind.endswith("*"):
             continue        # pointers are the binding's own business
         kind = "long" if kind == "UIntPtr" else kind
-        yield doc, member, camel(member), camel(member) if camel(member) in ENUMS else kind
+        yield doc, member, camel(member), camel(member) if camel(member) in enums else kind
 
 
 def options(header):
     comment = "How a VM is made; 0 and null are the defaults. rlua_Config of rlua.h."
-    fields = list(shown(header, "Config"))
+    fields, enums = list(shown(header, "Config")), named("enum", header)
     yield summary(comment, "    ")
-    yield "    public sealed class Config\n    {"
+    yield "    public sealed partial class Config\n    {"
     for doc, _, name, kind in fields:
         yield summary(doc, "        ")
         yield f"        public {kind} {name} {{ get; set; }}"
@@ -156,18 +156,18 @@ def options(header):
     for _, member, name, kind in fields:
         size = kind == "long" and member != "seed"
         value = f"Native.Size({name}, \"{name}\")" if size else name
-        yield f"                {name} = {'(int)' if kind in ENUMS else ''}{value},"
+        yield f"                {name} = {'(int)' if kind in enums else ''}{value},"
     yield "            };\n        }\n    }\n"
 
 
 def information(header):
-    fields = list(shown(header, "Info"))
+    fields, enums = list(shown(header, "Info")), named("enum", header)
     yield summary("What a VM holds: rlua_Info of rlua.h.", "    ")
     yield "    public sealed class Info\n    {"
     yield "        internal Info(RawInfo raw)\n        {"
     for _, member, name, kind in fields:
         size = kind == "long" and not member.endswith("_frame")
-        cast = "(long)" if size else f"({kind})" if kind in ENUMS else ""
+        cast = "(long)" if size else f"({kind})" if kind in enums else ""
         yield f"            {name} = {cast}raw.{name};"
     yield "        }\n"
     for doc, _, name, kind in fields:
@@ -238,13 +238,13 @@ def text():
              f'[assembly: AssemblyVersion("{version(header)}.0")]',
              '[assembly: AssemblyTitle("Lua 5.4 whose whole state can go back in time")]', "",
              "namespace Rlua", "{"]
-    for name in ENUMS:
+    for name in named("enum", header):
         lines += enumeration(header, name)
     lines += flags(header)
     know_functions(header)
     lines += options(header)
     lines += information(header)
-    for name in structs(header):
+    for name in named("struct", header):
         lines += raw_struct(header, name)
     lines += native(header, lua)
     return "\n".join([*lines, "}", ""])

@@ -9,57 +9,6 @@ using System.Runtime.InteropServices;
 
 namespace Rlua
 {
-    /// <summary>What a function of this library answers.</summary>
-    public enum Status
-    {
-        /// <summary>Done.</summary>
-        Ok = 0,
-        /// <summary>A pointer that must not be NULL is NULL.</summary>
-        NullArg = 1,
-        /// <summary>The state is not one of ours: foreign, closed, or no state at
-        /// all.</summary>
-        NotRollback = 2,
-        /// <summary>The VM is in use: Lua is running in it, a call of this library is, or
-        /// another thread is.</summary>
-        Busy = 3,
-        /// <summary>An internal error was caught earlier; only lua_close is left.</summary>
-        Poisoned = 4,
-        /// <summary>The VM keeps no snapshots (max_snapshots is 0).</summary>
-        Disabled = 5,
-        /// <summary>The snapshot asked for is not held.</summary>
-        NoSnapshot = 6,
-        /// <summary>The frame's label is below the newest one.</summary>
-        BadFrame = 7,
-        /// <summary>Memory or address space ran out.</summary>
-        NoMemory = 8,
-        /// <summary>The configuration asks for something impossible.</summary>
-        BadConfig = 9,
-        /// <summary>This system cannot do what was asked for.</summary>
-        Unsupported = 10,
-        /// <summary>A check found the state damaged.</summary>
-        Corrupt = 11,
-        /// <summary>An argument has no meaning here.</summary>
-        BadArg = 12,
-        /// <summary>What a reference or a handle names is gone.</summary>
-        Stale = 13,
-        /// <summary>A participant could not capture its state.</summary>
-        Participant = 14,
-        /// <summary>Lua: a runtime error.</summary>
-        ErrRun = 64,
-        /// <summary>Lua: a syntax error.</summary>
-        ErrSyntax = 65,
-        /// <summary>Lua: the memory limit was reached.</summary>
-        ErrMem = 66,
-        /// <summary>Lua: an error in the message handler.</summary>
-        ErrErr = 67,
-        /// <summary>Lua: a file could not be read.</summary>
-        ErrFile = 68,
-        /// <summary>Lua: the coroutine yielded. Not an error.</summary>
-        Yield = 69,
-        /// <summary>The budget of rlua_set_budget is used up.</summary>
-        Budget = 70,
-    }
-
     /// <summary>Which way a VM finds what was written since the last snapshot. Lua and the
     /// library say which lines of 64 bytes they write; the choice is about what hosts write at
     /// any time: userdata, blocks of rlua_alloc and of lua_getallocf, extra spaces. It changes
@@ -109,6 +58,84 @@ namespace Rlua
         Stock = 1,
     }
 
+    /// <summary>Whose images rlua_load and rlua_apply_delta take. What is not verified in any
+    /// of them is the code of scripts, of which Lua has no verifier: an image of a stranger is
+    /// a program of a stranger.</summary>
+    public enum Trust
+    {
+        /// <summary>Of those who have the key (`image_key`): the hash cannot be made without
+        /// it.</summary>
+        Key = 0,
+        /// <summary>With or without a key. All but code is proved, which takes as long as
+        /// rlua_check.</summary>
+        Proved = 1,
+        /// <summary>With or without a key, those that this host saved itself, where nobody
+        /// could change them: damage is found by the hash, and by a look at each
+        /// word.</summary>
+        Own = 2,
+    }
+
+    /// <summary>What a function of this library answers.</summary>
+    public enum Status
+    {
+        /// <summary>Done.</summary>
+        Ok = 0,
+        /// <summary>A pointer that must not be NULL is NULL.</summary>
+        NullArg = 1,
+        /// <summary>The state is not one of ours: foreign, closed, or no state at
+        /// all.</summary>
+        NotRollback = 2,
+        /// <summary>The VM is in use: Lua is running in it, a call of this library is, or
+        /// another thread is.</summary>
+        Busy = 3,
+        /// <summary>An internal error was caught earlier; only lua_close is left.</summary>
+        Poisoned = 4,
+        /// <summary>The VM keeps no snapshots (max_snapshots is 0).</summary>
+        Disabled = 5,
+        /// <summary>The snapshot asked for is not held.</summary>
+        NoSnapshot = 6,
+        /// <summary>The frame's label is below the newest one.</summary>
+        BadFrame = 7,
+        /// <summary>Memory or address space ran out.</summary>
+        NoMemory = 8,
+        /// <summary>The configuration asks for something impossible.</summary>
+        BadConfig = 9,
+        /// <summary>This system cannot do what was asked for.</summary>
+        Unsupported = 10,
+        /// <summary>A check found the state damaged.</summary>
+        Corrupt = 11,
+        /// <summary>An argument has no meaning here.</summary>
+        BadArg = 12,
+        /// <summary>What a reference or a handle names is gone.</summary>
+        Stale = 13,
+        /// <summary>A participant could not capture its state.</summary>
+        Participant = 14,
+        /// <summary>The image is damaged, or none, or of another version; or its key is
+        /// another.</summary>
+        BadImage = 15,
+        /// <summary>The state has something that an image cannot have, or that this process has
+        /// no name for.</summary>
+        Unsavable = 16,
+        /// <summary>The writer of an image refused, or there is no room.</summary>
+        Stream = 17,
+        /// <summary>The image comes from somebody whom the config does not trust.</summary>
+        Untrusted = 18,
+        /// <summary>Lua: a runtime error.</summary>
+        ErrRun = 64,
+        /// <summary>Lua: a syntax error.</summary>
+        ErrSyntax = 65,
+        /// <summary>Lua: the memory limit was reached.</summary>
+        ErrMem = 66,
+        /// <summary>Lua: an error in the message handler.</summary>
+        ErrErr = 67,
+        /// <summary>Lua: a file could not be read.</summary>
+        ErrFile = 68,
+        /// <summary>Lua: the coroutine yielded. Not an error.</summary>
+        Yield = 69,
+        /// <summary>The budget of rlua_set_budget is used up.</summary>
+        Budget = 70,
+    }
+
     /// <summary>RLUA_LIB_... of rlua.h: libraries, and what is taken from them.</summary>
     [Flags]
     public enum Libs : uint
@@ -148,7 +175,7 @@ namespace Rlua
     }
 
     /// <summary>How a VM is made; 0 and null are the defaults. rlua_Config of rlua.h.</summary>
-    public sealed class Config
+    public sealed partial class Config
     {
         /// <summary>Bytes that the whole state can never exceed, rounded down to pages of 4096.
         /// A limit, not memory: small VMs cost little. 0 asks for the maximum of 4
@@ -189,6 +216,11 @@ namespace Rlua
         /// that those of 512 bytes and more are neither compared nor watched for it. 0: it need
         /// not.</summary>
         public int Announces { get; set; }
+        /// <summary>An rlua_Trust: whose images are loaded. 0: only those with the
+        /// key.</summary>
+        public Trust Trust { get; set; }
+        /// <summary>1: images are saved compressed (LZ4). 0: they are not.</summary>
+        public int Compress { get; set; }
 
         internal unsafe RawConfig Raw()
         {
@@ -206,6 +238,8 @@ namespace Rlua
                 Guard = (int)Guard,
                 Profile = (int)Profile,
                 Announces = Announces,
+                Trust = (int)Trust,
+                Compress = Compress,
             };
         }
     }
@@ -262,6 +296,16 @@ namespace Rlua
         public long GuardedCount { get; private set; }
     }
 
+    /// <summary>The C struct rlua_Name.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal unsafe struct RawName
+    {
+        internal byte* Name;
+        internal IntPtr Function;
+        internal IntPtr Host;
+        internal IntPtr Pointer;
+    }
+
     /// <summary>The C struct rlua_Config.</summary>
     [StructLayout(LayoutKind.Sequential)]
     internal unsafe struct RawConfig
@@ -279,7 +323,11 @@ namespace Rlua
         internal int Guard;
         internal int Profile;
         internal int Announces;
+        internal int Trust;
+        internal int Compress;
         internal int Reserved;
+        internal byte* ImageKey;
+        internal RawName* Names;
     }
 
     /// <summary>The C struct rlua_Info.</summary>
@@ -330,6 +378,13 @@ namespace Rlua
         internal IntPtr Capture;
         internal IntPtr Restore;
         internal IntPtr Discard;
+    }
+
+    /// <summary>The C struct rlua_Checksum.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal unsafe struct RawChecksum
+    {
+        internal fixed byte Bytes[16];
     }
 
     /// <summary>The functions of rlua.h, and of lua.h those that never raise.
@@ -536,6 +591,21 @@ namespace Rlua
         internal static extern Status rlua_set_time(IntPtr l, long seconds, uint nanoseconds);
         [DllImport(Name, CallingConvention = C)]
         internal static extern Status rlua_config_digest(IntPtr l, ulong* digest);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern Status rlua_save(IntPtr l, IntPtr writer, IntPtr ud);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern Status rlua_save_buffer(IntPtr l, IntPtr buffer, UIntPtr size,
+            UIntPtr* length);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern Status rlua_load(RawConfig* config, IntPtr reader, IntPtr ud, IntPtr*
+            @out);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern int rlua_load_buffer(RawConfig* config, IntPtr image, UIntPtr length,
+            IntPtr* @out);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern Status rlua_checksum(IntPtr l, RawChecksum* @out);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern Status rlua_clone(IntPtr l, IntPtr* @out);
         [DllImport(Name, CallingConvention = C)]
         internal static extern void lua_close(IntPtr l);
         [DllImport(Name, CallingConvention = C)]

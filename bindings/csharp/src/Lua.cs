@@ -11,13 +11,13 @@
 //   reachable from the Lua, and a Lua in use from `cells`. A Lua that was forgotten is kept by
 //   `forgotten` until its owner closes it.
 //
-// Not here: running scripts (Scripts.cs), values (Values.cs), snapshots (History.cs). Images of a
-// state (save, load) would be a file of their own beside History.cs: a Lua that is loaded begins
-// with Adopt(), as one that is made does.
+// Not here: running scripts (Scripts.cs), values (Values.cs), snapshots (History.cs), images
+// (Images.cs).
 
 using System;
 using System.Collections.Generic;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Threading;
 
 namespace Rlua
@@ -29,12 +29,23 @@ namespace Rlua
         private const int Bottom = 1;       // the top of the main stack between calls: the handler
         private const int Room = 16;        // slots that a Frame has for sure
 
-        /// <summary>C's calls find a Lua by its number in the extra space of its threads.</summary>
+        /// <summary>What the extra space of a VM's threads points to: C's calls find the Lua by it.
+        /// To the state it is a pointer with a name, the same on every machine.</summary>
         private sealed class Cell
         {
-            internal int Index;
-            internal Lua Active;            // while a call on it is under way
+            internal readonly int Index;
+            internal readonly IntPtr Place;     // holds the index
+            internal Lua Active;                // while a call on it is under way
+
+            internal Cell(int index)
+            {
+                Index = index;
+                Place = Marshal.AllocHGlobal(sizeof(int));
+                *(int*)Place = index;
+            }
         }
+
+        private const string CellName = "rlua.csharp.lua", HandlerName = "rlua.csharp.traceback";
 
         private static readonly object Gate = new object();
         private static readonly List<Cell> FreeCells = new List<Cell>();
@@ -97,7 +108,11 @@ namespace Rlua
             try
             {
                 RawConfig raw = config.Raw();
-                status = Native.rlua_open(&raw, &L);
+                fixed (byte* key = config.CheckedKey())
+                {
+                    raw.ImageKey = key;
+                    status = Native.rlua_open(&raw, &L);
+                }
                 if (status != Status.Ok)
                     throw Failure(IntPtr.Zero, status);
             }
@@ -108,7 +123,8 @@ namespace Rlua
             }
             try
             {
-                Adopt(L);
+                Begin(L);
+                Prepare(L);
                 if (libs != Libs.None)
                     OpenLibs(libs);
             }
@@ -119,21 +135,26 @@ namespace Rlua
             }
         }
 
-        /// <summary>Makes a VM this one's: its threads lead here, and its main stack has the
-        /// handler. Before the first snapshot.</summary>
-        private void Adopt(IntPtr L)
+        private void Begin(IntPtr L)
         {
-            *(IntPtr*)((byte*)L - IntPtr.Size) = (IntPtr)(cell.Index + 1);
             main = current = L;
             owner = Here.Made();
             ownerId = Environment.CurrentManagedThreadId;
+        }
+
+        /// <summary>Makes the threads of a new VM lead here, and gives its main stack the handler.
+        /// The same steps in each, so that the references are the same numbers.</summary>
+        private void Prepare(IntPtr L)
+        {
+            *(IntPtr*)((byte*)L - IntPtr.Size) = cell.Place;
+            NamePointer(CellName, cell.Place);
             Enter();
             try
             {
                 Check(L, Native.rlua_createtable(L, 0, 0));
                 keepers = Keep(L);
                 MakeKeepersWeak(L);
-                fixed (byte* name = Text.Terminated("traceback"))
+                fixed (byte* name = Text.Terminated(HandlerName))
                     Check(L, Native.rlua_pushfunction(L, HandlerPointer, IntPtr.Zero, name));
                 Native.lua_pushvalue(L, -1);
                 handler = Keep(L);
@@ -226,7 +247,7 @@ namespace Rlua
                 Cell[] held = cells;
                 if (cellCount == held.Length)
                     Array.Resize(ref held, 2 * held.Length);
-                var made = new Cell { Index = cellCount };
+                var made = new Cell(cellCount);
                 held[cellCount++] = made;
                 cells = held;
                 return made;
@@ -244,7 +265,7 @@ namespace Rlua
         /// <summary>The Lua that a thread of a VM belongs to, for functions that C calls.</summary>
         private static Lua Of(IntPtr L)
         {
-            return cells[(int)*(long*)((byte*)L - IntPtr.Size) - 1].Active;
+            return cells[**(int**)((byte*)L - IntPtr.Size)].Active;
         }
 
         // Entering

@@ -355,7 +355,7 @@ internal static class HistoryTests
             Equal(6, lua.Eval<int>("a:scaled(2)"));
             Equal("texture aaa", lua.Eval<string>("tostring(a)"));
             lua.SetFunction("make", () => Wrapped("many"));
-            Throws<ScriptException>(() => lua.Execute(
+            Throws<RluaException>(() => lua.Execute(
                 "local t = {} while true do t[#t + 1] = make() end"));
             lua.CollectGarbage();
             lua.Check();

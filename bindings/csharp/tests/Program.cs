@@ -92,11 +92,11 @@ internal static class Layout
 
     internal static void Print()
     {
-        PrintEnum(typeof(Status), "RLUA_");
-        PrintEnum(typeof(Tracker), "RLUA_TRACKER_");
-        PrintEnum(typeof(Guard), "RLUA_GUARD_");
-        PrintEnum(typeof(Profile), "RLUA_PROFILE_");
-        PrintEnum(typeof(Libs), "RLUA_LIB_");
+        foreach (Type type in typeof(Lua).Assembly.GetTypes())
+            if (type.IsEnum)
+                PrintEnum(type, type == typeof(Status) ? "RLUA_"
+                          : type == typeof(Libs) ? "RLUA_LIB_"
+                          : "RLUA_" + type.Name.ToUpperInvariant() + "_");
         foreach (Type type in typeof(Lua).Assembly.GetTypes())
             if (type.IsValueType && type.Name.StartsWith("Raw") && !type.IsNested)
                 PrintStruct(type, "rlua_" + type.Name.Substring(3));

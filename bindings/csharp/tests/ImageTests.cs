@@ -1,0 +1,201 @@
+// ImageTests.cs: a Lua that was loaded does from then on what the saved one does.
+
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Linq;
+using Rlua;
+using static Expect;
+
+internal static class ImageTests
+{
+    private static readonly Config Own = new Config { Trust = Trust.Own, MaxSnapshots = 8 };
+
+    private static Lua Game(Func<long, long> roll)
+    {
+        Lua lua = Open();
+        lua.SetFunction("game.roll", roll);
+        lua.Execute(@"state = {n = 0}
+            function step() state.n = state.n + game.roll(state.n) return state.n end
+            co = coroutine.wrap(function() while true do coroutine.yield(game.roll(10)) end end)
+            co()");
+        return lua;
+    }
+
+    private static Dictionary<string, Delegate> Names(Func<long, long> roll)
+    {
+        return new Dictionary<string, Delegate> { { "game.roll", roll } };
+    }
+
+    public static void LoadedLuaGoesOnWhereTheSavedOneWas()
+    {
+        Func<long, long> roll = n => n + 1;
+        byte[] image;
+        using (Lua lua = Game(roll))
+        {
+            Equal(1L, lua.Call<long>("step"));
+            lua.Snap();
+            image = lua.Save();
+            Equal(3L, lua.Call<long>("step"));
+        }
+        using (Lua lua = Lua.Load(image, Own, Names(roll)))
+        {
+            Equal(0, lua.History.Count);
+            Equal(3L, lua.Call<long>("step"));
+            Equal(11L, lua.Call<long>("co"));       // a callback on a thread that was loaded
+            lua.Snap();
+            Equal(7L, lua.Call<long>("step"));
+            lua.Rollback();
+            Equal(7L, lua.Call<long>("step"));
+            lua["f"] = (Func<int>)(() => 5);
+            using (Table state = lua.Get<Table>("state"))
+                state["g"] = (Func<int>)(() => 6);
+            Equal(11, lua.Eval<int>("f() + state.g()"));
+            lua.SetFunction("fail", () => { throw new InvalidOperationException("no"); });
+            var error = Throws<ScriptException>(() => lua.Execute("fail()"));
+            Equal("no", error.InnerException.Message);
+            Contains("in function 'fail'", error.Traceback);
+            lua.Check();
+        }
+    }
+
+    // The checksum is the same in Luas that differ in all that a script cannot see: other Luas in
+    // the process, other delegates, another history of collections.
+    public static void ChecksumIsTheStateAlone()
+    {
+        string first, second;
+        using (Lua lua = Game(n => 1))
+        {
+            first = lua.Checksum();
+            Equal(32, first.Length);
+            Equal(first, lua.Checksum());
+            lua.Snap();
+            using (var step = lua.Get<Function>("step"))
+                Equal("suspended", step.Start().State);
+            lua.Rollback();
+            Equal(first, lua.Checksum());
+            lua.Call("step");
+            True(lua.Checksum() != first);
+            lua.Rollback();
+            Equal(first, lua.Checksum());
+        }
+        var others = new List<Lua>();
+        for (int i = 0; i < 5; i++)
+            others.Add(Open());
+        using (Lua lua = Game(n => 1))
+            second = lua.Checksum();
+        others.ForEach(each => each.Dispose());
+        Equal(first, second);
+        using (Lua lua = Game(n => 1))
+        using (Lua copy = Lua.Load(lua.Save(), Own, Names(n => 1)))
+        {
+            Equal(first, copy.Checksum());
+            lua.Call("step");
+            copy.Call("step");
+            Equal(lua.Checksum(), copy.Checksum());
+        }
+    }
+
+    public static void WhatHasNoNameIsNotSaved()
+    {
+        using (var lua = Open())
+        {
+            lua.Execute("t = {}");
+            using (var t = lua.Get<Table>("t"))
+                t["f"] = (Func<int>)(() => 5);
+            Equal(Status.Unsavable, Throws<RluaException>(() => lua.Save()).Status);
+            lua.Execute("t = nil");
+            lua.CollectGarbage();       // finds it
+            lua.CollectGarbage();       // frees it
+            byte[] image = lua.Save();
+            lua["p"] = (IntPtr)0x7654321;
+            Equal(Status.Unsavable, Throws<RluaException>(() => lua.Save()).Status);
+            lua.NamePointer("game.p", (IntPtr)0x7654321);
+            byte[] named = lua.Save();
+            Equal(Status.Unsavable, Throws<RluaException>(() => Lua.Load(named, Own)).Status);
+            var pointers = new Dictionary<string, IntPtr> { { "game.p", (IntPtr)0x9999999 } };
+            using (Lua copy = Lua.Load(named, Own, pointers: pointers))
+                Equal((IntPtr)0x9999999, copy["p"]);
+            lua.SetFunction("save", () => { lua.Save(); });
+            Equal(typeof(BusyException), Throws<ScriptException>(
+                () => lua.Execute("save()")).InnerException.GetType());
+            Equal(typeof(BusyException), Throws<ScriptException>(() =>
+            {
+                lua.SetFunction("sum", () => lua.Checksum());
+                lua.Execute("sum()");
+            }).InnerException.GetType());
+            Equal(Status.Unsavable, Throws<RluaException>(
+                () => Lua.Load(lua.Save(), Own, pointers: pointers)).Status);
+            True(image.Length > 0);
+        }
+    }
+
+    public static void ImagesOfStrangersAreRefused()
+    {
+        var key = new byte[32];
+        key[5] = 7;
+        using (var lua = new Lua(new Config { MemorySize = Mib, ImageKey = key }))
+        {
+            lua["n"] = 5;
+            byte[] image = lua.Save();
+            using (Lua copy = Lua.Load(image, new Config { ImageKey = key }))
+                Equal(5L, copy["n"]);
+            key = new byte[32];
+            True(Throws<RluaException>(() => Lua.Load(image, new Config { ImageKey = key })).Status
+                 != Status.Ok);
+            Throws<RluaException>(() => Lua.Load(image));
+            Throws<ArgumentException>(() => Lua.Load(image, new Config { ImageKey = new byte[3] }));
+            Throws<ArgumentException>(() => new Lua(new Config { ImageKey = new byte[33] }));
+        }
+        using (var lua = Open())
+        {
+            byte[] image = lua.Save();
+            Equal(Status.Untrusted, Throws<RluaException>(() => Lua.Load(image)).Status);
+            for (int i = 0; i < image.Length; i += 97)
+            {
+                byte[] damaged = (byte[])image.Clone();
+                damaged[i] ^= 0x11;
+                Equal(Status.BadImage,
+                      Throws<RluaException>(() => Lua.Load(damaged, Own)).Status);
+            }
+            foreach (int length in new[] { 0, 1, 40, image.Length - 1 })
+                Equal(Status.BadImage, Throws<RluaException>(
+                    () => Lua.Load(image.Take(length).ToArray(), Own)).Status);
+            Throws<ArgumentNullException>(() => Lua.Load((byte[])null));
+            Throws<ArgumentNullException>(() => Lua.Load((Stream)null));
+            Throws<ArgumentNullException>(() => lua.Save(null));
+        }
+    }
+
+    private sealed class Broken : MemoryStream
+    {
+        public override void Write(byte[] buffer, int offset, int count)
+        {
+            throw new IOException("the disk is full");
+        }
+        public override int Read(byte[] buffer, int offset, int count)
+        {
+            throw new IOException("the disk is gone");
+        }
+    }
+
+    public static void WhatAStreamThrowsComesOut()
+    {
+        using (var lua = Open())
+        {
+            Contains("full", Throws<IOException>(() => lua.Save(new Broken())).Message);
+            Contains("gone", Throws<IOException>(() => Lua.Load(new Broken(), Own)).Message);
+            var stream = new MemoryStream();
+            lua["n"] = 1;
+            lua.Save(stream);
+            lua["n"] = 2;
+            lua.Save(stream);
+            stream.Position = 0;
+            for (long n = 1; n <= 2; n++)       // one image is read, and no byte of the next
+                using (Lua copy = Lua.Load(stream, Own))
+                    Equal(n, copy["n"]);
+            Equal(stream.Length, stream.Position);
+            lua.Check();
+        }
+    }
+}
