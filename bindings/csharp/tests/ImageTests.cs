@@ -96,6 +96,61 @@ internal static class ImageTests
         }
     }
 
+    // Two peers: one rolls back all the time, and its runtime collects all the time; the other does
+    // neither. What they make in a frame they dispose of in it; what they ask for between frames is
+    // rolled back.
+    public static void PeersThatRollBackDifferentlyAgree()
+    {
+        var sums = new List<string>[] { new List<string>(), new List<string>() };
+        for (int peer = 0; peer < 2; peer++)
+        {
+            using (Lua lua = Open())
+            {
+                lua.ReleasesForgotten = false;
+                lua.Execute(@"world, order = {}, {}
+                    function frame(n, make)
+                        local e = {n = n}
+                        world[e] = make(n)
+                        if n % 3 == 0 then world[next(world)] = nil end
+                        order = {}
+                        for k, v in pairs(world) do order[#order + 1] = k.n + v end
+                        return e
+                    end");
+                lua.Snap(0);
+                for (long n = 0; n < 60; n++)
+                {
+                    Frame(lua, n);
+                    if (peer == 1 && n >= 3 && n % 2 == 0)
+                    {
+                        GC.Collect();
+                        lua.RollbackTo(n - 3);
+                        for (long again = n - 3; again <= n; again++)
+                            Frame(lua, again);
+                        GC.Collect();
+                        GC.WaitForPendingFinalizers();
+                    }
+                    for (int asked = 0; asked <= peer; asked++)
+                        Equal((long)lua.Get<long[]>("order").Length, lua.Eval<long>("#order"));
+                    sums[peer].Add(string.Join(",", lua.Get<long[]>("order")));
+                    lua.Rollback();
+                    sums[peer].Add(lua.Checksum());
+                }
+                Equal(0L, lua.ForgottenCount);
+                lua.Check();
+            }
+        }
+        for (int i = 0; i < sums[0].Count; i++)
+            Equal(i + ": " + sums[0][i], i + ": " + sums[1][i]);
+    }
+
+    private static void Frame(Lua lua, long n)
+    {
+        using (Function call = lua.Get<Function>("frame"))
+        using (var e = (Table)call.Call(n, (Func<long, long>)(k => k * k))[0])
+            e["seen"] = e.Get<long>("n") + 1;
+        lua.Snap(n + 1);
+    }
+
     public static void WhatHasNoNameIsNotSaved()
     {
         using (var lua = Open())
