@@ -27,6 +27,7 @@ namespace Rlua
             return Count;
         }
 
+        /// <summary>Leaves the value as it is: it may be a key of an iteration.</summary>
         internal abstract bool TryRead(Lua lua, IntPtr L, int index, out T value);
 
         internal T Argument(Lua lua, IntPtr L, int index)
@@ -417,10 +418,9 @@ namespace Rlua
             Native.lua_pushnil(L);
             while (lua.Next(L, index))
             {
-                Native.lua_pushvalue(L, -2);    // what is read of a key must not change it
-                TKey key = Converter<TKey>.Instance.Read(lua, L, -1, "a key");
-                value[key] = Converter<TValue>.Instance.Read(lua, L, -2, "an element");
-                Native.lua_settop(L, -3);
+                TKey key = Converter<TKey>.Instance.Read(lua, L, -2, "a key");
+                value[key] = Converter<TValue>.Instance.Read(lua, L, -1, "an element");
+                Native.lua_settop(L, -2);
             }
             return true;
         }

@@ -102,10 +102,9 @@ namespace Rlua
                 Native.lua_pushnil(L);
                 while (Lua.Next(L, table))
                 {
-                    Native.lua_pushvalue(L, -2);    // what is read of a key must not change it
                     pairs.Add(new KeyValuePair<TKey, TValue>(
-                        Converter<TKey>.Instance.Read(Lua, L, -1, "a key"),
-                        Converter<TValue>.Instance.Read(Lua, L, -2, "an element")));
+                        Converter<TKey>.Instance.Read(Lua, L, -2, "a key"),
+                        Converter<TValue>.Instance.Read(Lua, L, -1, "an element")));
                     Native.lua_settop(L, table + 1);
                 }
             }

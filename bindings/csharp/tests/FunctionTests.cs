@@ -198,6 +198,11 @@ internal static class FunctionTests
             lua.SetFunction("outer", () => { lua.Execute("fail()"); });
             Equal(thrown, Throws<ScriptException>(() => lua.Execute("outer()")).InnerException);
             Equal(null, Throws<ScriptException>(() => lua.Execute("error('x')")).InnerException);
+            var longer = new Exception("ab");
+            lua.SetFunction("longer", () => { throw longer; });
+            lua.SetFunction("shorter", () => { throw new Exception("a"); });
+            Equal(longer, Throws<ScriptException>(() => lua.Execute(
+                "local _, m = pcall(longer) pcall(shorter) error(m, 0)")).InnerException);
             lua.SetFunction("zero", () => { throw new Exception("a\0b"); });
             Contains("a\\0b", Throws<ScriptException>(() => lua.Execute("zero()")).Message);
             lua.Check();

@@ -105,6 +105,38 @@ internal static class HistoryTests
         Equal("discard 1", string.Join(", ", journal.Events));
     }
 
+    private sealed class Heavy : IParticipant
+    {
+        internal readonly List<WeakReference> Tokens = new List<WeakReference>();
+        public object Capture(long frame)
+        {
+            var token = new byte[1000];
+            Tokens.Add(new WeakReference(token));
+            return token;
+        }
+        public void Restore(object token) { Equal(1000, ((byte[])token).Length); }
+        public void Discard(object token) { }
+    }
+
+    public static void TokensOfDroppedSnapshotsAreNotKept()
+    {
+        var heavy = new Heavy();
+        using (var lua = Open())
+        {
+            lua.History.Follow(heavy);
+            Apart(() =>
+            {
+                lua.MoveToThisThread();
+                for (int i = 0; i < 50; i++)
+                    lua.Snap();
+            });
+            lua.MoveToThisThread();
+            lua.Rollback(3);
+            Equal(50, heavy.Tokens.Count);
+            True(heavy.Tokens.Count(each => each.IsAlive) < 16);
+        }
+    }
+
     public static void ParticipantThatLeavesIsNotAskedAgain()
     {
         var journal = new Journal();

@@ -267,6 +267,11 @@ internal static class ValueTests
             Contains("broken", error.Message);
             Contains("in function 'fail'", error.Traceback);
             Throws<InvalidCastException>(() => count.Start(1).As<Table>().ToList());
+            lua.Execute("function args(...) last = select('#', ...) end");
+            co = lua.Get<Function>("args").Start(1);
+            Throws<NotSupportedException>(() => co.Resume(1, 2, new Version(1, 0)));
+            co.Resume(1, 2);
+            Equal(3L, lua["last"]);
             co = count.Start(9);
             co.Resume();
             co.Close();
