@@ -27,6 +27,9 @@ namespace Rlua
             return Count;
         }
 
+        /// <summary>The value if it is a delegate, without a box to ask.</summary>
+        internal virtual Delegate AsDelegate(T value) { return null; }
+
         /// <summary>Leaves the value as it is: it may be a key of an iteration.</summary>
         internal abstract bool TryRead(Lua lua, IntPtr L, int index, out T value);
 
@@ -139,6 +142,7 @@ namespace Rlua
     internal sealed class AnyConverter : Converter<object>
     {
         internal override string Wanted { get { return "value"; } }
+        internal override Delegate AsDelegate(object value) { return value as Delegate; }
         internal override int Return(Lua lua, IntPtr L, object value)
         {
             if (value is Results several)
@@ -348,6 +352,7 @@ namespace Rlua
     internal sealed class DelegateConverter<T> : Converter<T> where T : class
     {
         internal override string Wanted { get { return "function"; } }
+        internal override Delegate AsDelegate(T value) { return value as Delegate; }
         internal override void Push(Lua lua, IntPtr L, T value) { lua.Push(L, value); }
         internal override bool TryRead(Lua lua, IntPtr L, int index, out T value)
         {

@@ -242,9 +242,15 @@ namespace Rlua
         private void ReleaseAgain(IntPtr L)
         {
             long target = held[held.Count - 1].Serial;
-            graves.RemoveAll(each => each.Born >= target);      // no held snapshot has it
-            foreach (Dropped each in graves)
-                Native.rlua_unref(L, each.Reference);
+            int kept = 0;
+            for (int i = 0; i < graves.Count; i++)
+            {
+                if (graves[i].Born >= target)
+                    continue;       // no held snapshot has it
+                Native.rlua_unref(L, graves[i].Reference);
+                graves[kept++] = graves[i];
+            }
+            graves.RemoveRange(kept, graves.Count - kept);
         }
 
         private void ThrowFailure()

@@ -154,7 +154,8 @@ namespace Rlua
         /// as long as the Lua.</summary>
         public void Set<T>(string path, T value)
         {
-            if (value is Delegate function)
+            Delegate function = Converter<T>.Instance.AsDelegate(value);
+            if (function != null)
             {
                 SetHost(path, Shapes.Make(function));
                 return;

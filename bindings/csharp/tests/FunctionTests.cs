@@ -547,6 +547,50 @@ internal static class FunctionTests
         }
     }
 
+    // A frame of a game that makes no garbage stays free of it.
+    public static void TypedCallsAllocateNothing()
+    {
+        using (var lua = Open())
+        {
+            lua.Execute(@"function f(x) return x end  t = {x = 1, 5}
+                function loop(g, n) for i = 1, n do g(i) end end
+                function co() while true do coroutine.yield(1) end end");
+            lua.SetFunction("g", (long x) => x + 1);
+            var f = lua.Get<Func<long, long>>("f");
+            var d = lua.Get<Func<double, bool, double>>("f");
+            var loop = lua.Get<Action<Function, long>>("loop");
+            Function g = lua.Get<Function>("g");
+            Table t = lua.Get<Table>("t");
+            IEnumerator<long> co = lua.Get<Function>("co").Start().As<long>().GetEnumerator();
+            Action frame = () =>
+            {
+                f(1);
+                d(1.5, true);
+                loop(g, 3);
+                t.Set("x", t.Get<long>("x") + t.Get<long>(1));
+                lua.Set("score", lua.Get<long>("t.x"));
+                lua.Set("name", "text");
+                co.MoveNext();
+                lua.Snap();
+                lua.Rollback();
+            };
+            for (int i = 0; i < 200; i++)
+                frame();
+            const int rounds = 10000;
+            var method = typeof(GC).GetMethod("GetAllocatedBytesForCurrentThread");
+            var allocated = method == null ? () => GC.GetTotalMemory(false)
+                : (Func<long>)Delegate.CreateDelegate(typeof(Func<long>), method);
+            GC.Collect();
+            int collections = GC.CollectionCount(0);
+            long before = allocated();
+            for (int i = 0; i < rounds; i++)
+                frame();
+            long bytes = allocated() - before;
+            Equal(collections, GC.CollectionCount(0));
+            True(bytes < rounds * 4, bytes + " bytes in " + rounds + " frames");
+        }
+    }
+
     public static void NewFunctionIsOneValue()
     {
         using (var lua = Open())
