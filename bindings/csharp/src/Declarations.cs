@@ -60,7 +60,7 @@ namespace Rlua
 
     /// <summary>Whose images rlua_load and rlua_apply_delta take. What is not verified in any
     /// of them is the code of scripts, of which Lua has no verifier: an image of a stranger is
-    /// a program of a stranger.</summary>
+    /// a stranger's program.</summary>
     public enum Trust
     {
         /// <summary>Of those who have the key (`image_key`): the hash cannot be made without
@@ -596,6 +596,17 @@ namespace Rlua
         [DllImport(Name, CallingConvention = C)]
         internal static extern Status rlua_save_buffer(IntPtr l, IntPtr buffer, UIntPtr size,
             UIntPtr* length);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern Status rlua_save_snapshot(IntPtr l, long frame, IntPtr writer, IntPtr
+            ud);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern Status rlua_save_bound(IntPtr l, UIntPtr* length);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern Status rlua_save_delta(IntPtr l, long fromFrame, long toFrame, IntPtr
+            writer, IntPtr ud);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern Status rlua_apply_delta(IntPtr l, RawName* names, IntPtr reader,
+            IntPtr ud);
         [DllImport(Name, CallingConvention = C)]
         internal static extern Status rlua_load(RawConfig* config, IntPtr reader, IntPtr ud, IntPtr*
             @out);

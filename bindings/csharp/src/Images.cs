@@ -82,14 +82,39 @@ namespace Rlua
         /// <summary>Writes the whole state. What the stream throws comes out.</summary>
         public void Save(Stream target)
         {
+            Write("Save", target, (lua, L) =>
+            {
+                ForgetSlots(L);
+                return Native.rlua_save(L, WritePointer, IntPtr.Zero);
+            });
+        }
+
+        /// <summary>Writes the state of a snapshot that is held.</summary>
+        /// <exception cref="RluaException">As Save; NoSnapshot.</exception>
+        public void SaveSnapshot(long frame, Stream target)
+        {
+            Write("SaveSnapshot", target, (lua, L) =>
+                Native.rlua_save_snapshot(L, frame, WritePointer, IntPtr.Zero));
+        }
+
+        /// <summary>Writes what leads from one held snapshot to another: who has the first, by
+        /// Load of its SaveSnapshot, gets the second by ApplyDelta.</summary>
+        /// <exception cref="RluaException">As Save; NoSnapshot.</exception>
+        public void SaveDelta(long fromFrame, long toFrame, Stream target)
+        {
+            Write("SaveDelta", target, (lua, L) =>
+                Native.rlua_save_delta(L, fromFrame, toFrame, WritePointer, IntPtr.Zero));
+        }
+
+        private void Write(string what, Stream target, Func<Lua, IntPtr, Status> save)
+        {
             Required(target);
-            IntPtr L = EnterIdle("Save");
+            IntPtr L = EnterIdle(what);
             Transfer outer = Transfer.Current, transfer = new Transfer(target);
             Transfer.Current = transfer;
             try
             {
-                ForgetSlots(L);
-                Status status = Native.rlua_save(L, WritePointer, IntPtr.Zero);
+                Status status = save(this, L);
                 transfer.Throw();
                 Plain(L, status);
             }
@@ -191,35 +216,26 @@ namespace Rlua
                            IDictionary<string, IntPtr> pointers)
         {
             IntPtr L = IntPtr.Zero;
-            var names = new NameList();
-            Transfer outer = Transfer.Current, transfer = new Transfer(image);
-            Transfer.Current = transfer;
             try
             {
-                names.Add(CellName, IntPtr.Zero, cell.Place);
-                names.Add(HandlerName, HandlerPointer, IntPtr.Zero);
-                foreach (KeyValuePair<string, Delegate> each in functions)
-                    names.Add(each.Key, CallPointer, slots.Take(
-                        new Slot { Value = Shapes.Make(Required(each.Value)) }));
-                foreach (KeyValuePair<string, IntPtr> each in pointers)
-                    names.Add(each.Key, IntPtr.Zero, each.Value);
-                RawConfig raw = config.Raw();
-                Status status;
-                fixed (byte* key = config.CheckedKey())
-                fixed (RawName* list = names.Terminated())
+                Status status = Read(image, functions, pointers, names =>
                 {
-                    raw.ImageKey = key;
-                    raw.Names = list;
-                    status = Native.rlua_load(&raw, ReadPointer, IntPtr.Zero, &L);
-                }
-                transfer.Throw();
+                    RawConfig raw = config.Raw();
+                    fixed (byte* key = config.CheckedKey())
+                    {
+                        IntPtr made;
+                        raw.ImageKey = key;
+                        raw.Names = (RawName*)names;
+                        Status answer = Native.rlua_load(&raw, ReadPointer, IntPtr.Zero, &made);
+                        L = made;
+                        return answer;
+                    }
+                });
                 Plain(IntPtr.Zero, status);
             }
             finally
             {
-                Transfer.Current = outer;
-                names.Free();
-                if (main == IntPtr.Zero && L == IntPtr.Zero)
+                if (L == IntPtr.Zero)
                     GiveCell();
             }
             Begin(L);
@@ -232,30 +248,73 @@ namespace Rlua
             return this;
         }
 
-        /// <summary>Finds what Prepare made.</summary>
+        /// <summary>Makes the state what a delta of SaveDelta leads to. It has to be the one that
+        /// the delta leads from: the snapshot's image loaded, the deltas before applied, and what
+        /// was asked since rolled back. After an exception nothing has changed.</summary>
+        /// <param name="delta">What SaveDelta has written.</param>
+        /// <param name="functions">What names stand for that the state does not have yet.</param>
+        /// <param name="pointers">The same for pointers.</param>
+        /// <exception cref="RluaException">As Load; BadImage where it leads from another state.
+        /// </exception>
+        public void ApplyDelta(Stream delta, IDictionary<string, Delegate> functions = null,
+                               IDictionary<string, IntPtr> pointers = null)
+        {
+            Required(delta);
+            IntPtr L = EnterIdle("ApplyDelta");
+            try
+            {
+                Func<IntPtr, Status> apply = names =>
+                    Native.rlua_apply_delta(L, (RawName*)names, ReadPointer, IntPtr.Zero);
+                Plain(L, Read(delta, functions ?? new Dictionary<string, Delegate>(),
+                              pointers ?? new Dictionary<string, IntPtr>(), apply));
+            }
+            finally { Leave(); }
+        }
+
+        /// <summary>Reads a stream, with the names that are given and those of the binding.
+        /// </summary>
+        private Status Read(Stream image, IDictionary<string, Delegate> functions,
+                            IDictionary<string, IntPtr> pointers, Func<IntPtr, Status> load)
+        {
+            var names = new NameList();
+            Transfer outer = Transfer.Current, transfer = new Transfer(image);
+            Transfer.Current = transfer;
+            try
+            {
+                names.Add(CellName, IntPtr.Zero, cell.Place);
+                names.Add(HandlerName, HandlerPointer, IntPtr.Zero);
+                foreach (KeyValuePair<string, Delegate> each in functions)
+                    names.Add(each.Key, CallPointer, slots.Take(
+                        new Slot { Value = Shapes.Make(Required(each.Value)) }));
+                foreach (KeyValuePair<string, IntPtr> each in pointers)
+                    names.Add(each.Key, IntPtr.Zero, each.Value);
+                Status status;
+                fixed (RawName* list = names.Terminated())
+                    status = load((IntPtr)list);
+                transfer.Throw();
+                return status;
+            }
+            finally
+            {
+                Transfer.Current = outer;
+                names.Free();
+            }
+        }
+
+        /// <summary>Takes over what Prepare made, and changes nothing: deltas may follow. That the
+        /// extra space leads here tells that the image is of a Lua of this binding.</summary>
         private void Recognize(IntPtr L)
         {
+            if (*(IntPtr*)((byte*)L - IntPtr.Size) != cell.Place
+                || Native.lua_gettop(L) != Bottom
+                || Native.lua_type(L, Bottom) != Native.Function)
+                throw new RluaException(Status.BadImage,
+                                        "the image is not of a Lua of this binding");
             using (var model = new Lua(new Config(), Libs.None))
             {
                 keepers = model.keepers;
                 handler = model.handler;
             }
-            Enter();
-            try
-            {
-                bool ours = Native.lua_gettop(L) == Bottom
-                    && *(IntPtr*)((byte*)L - IntPtr.Size) == cell.Place
-                    && Native.rlua_getref(L, handler) == Status.Ok
-                    && Native.lua_rawequal(L, -1, Bottom) != 0
-                    && Native.rlua_getref(L, keepers) == Status.Ok
-                    && Native.lua_type(L, -1) == Native.Table;
-                if (!ours)
-                    throw new RluaException(Status.BadImage,
-                                            "the image is not of a Lua of this binding");
-                Native.lua_settop(L, Bottom);
-                ForgetSlots(L);
-            }
-            finally { Leave(); }
         }
 
         [MonoPInvokeCallback(typeof(ReadEntry))]

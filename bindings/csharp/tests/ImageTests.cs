@@ -4,6 +4,7 @@ using System;
 using System.Collections.Generic;
 using System.IO;
 using System.Linq;
+using System.Runtime.InteropServices;
 using Rlua;
 using static Expect;
 
@@ -57,6 +58,68 @@ internal static class ImageTests
             Contains("in function 'fail'", error.Traceback);
             lua.Check();
         }
+    }
+
+    public static void SpectatorFollowsByDeltas()
+    {
+        Func<long, long> roll = n => n + 1;
+        using (Lua lua = Game(roll))
+        {
+            lua.Snap(0);
+            var first = new MemoryStream();
+            lua.SaveSnapshot(0, first);
+            first.Position = 0;
+            using (Lua spectator = Lua.Load(first, Own, Names(roll)))
+            {
+                spectator.Snap(0);
+                for (long frame = 1; frame <= 5; frame++)
+                {
+                    long n = lua.Call<long>("step");
+                    lua.Snap(frame);
+                    var delta = new MemoryStream();
+                    lua.SaveDelta(frame - 1, frame, delta);
+                    delta.Position = 0;
+                    spectator.ApplyDelta(delta);
+                    spectator.Snap(frame);
+                    Equal(n, spectator["state.n"]);
+                    spectator.Rollback();
+                    if (frame < 5)
+                        continue;
+                    delta.Position = 0;
+                    Equal(Status.BadImage, Throws<RluaException>(
+                        () => spectator.ApplyDelta(delta)).Status);
+                    Equal(lua.Checksum(), spectator.Checksum());
+                    Equal(lua.Call<long>("step"), spectator.Call<long>("step"));
+                }
+                Throws<NoSnapshotException>(() => lua.SaveSnapshot(77, first));
+                Throws<NoSnapshotException>(() => lua.SaveDelta(0, 77, first));
+                Throws<IOException>(() => spectator.ApplyDelta(new Broken()));
+                Throws<ArgumentNullException>(() => spectator.ApplyDelta(null));
+                spectator.Check();
+            }
+        }
+    }
+
+    [DllImport("librlua.so.0")]
+    private static extern IntPtr rlua_new_rollback(UIntPtr memory, UIntPtr snapshots);
+    [DllImport("librlua.so.0")]
+    private static extern int rlua_save_buffer(IntPtr L, byte[] buffer, UIntPtr size,
+                                               out UIntPtr length);
+    [DllImport("librlua.so.0")]
+    private static extern void lua_close(IntPtr L);
+
+    public static void ImageOfAnotherHostIsRefused()
+    {
+        IntPtr other = rlua_new_rollback((UIntPtr)Mib, (UIntPtr)1u);
+        var buffer = new byte[Mib];
+        Equal(0, rlua_save_buffer(other, buffer, (UIntPtr)buffer.Length, out UIntPtr length));
+        lua_close(other);
+        byte[] image = buffer.Take((int)length).ToArray();
+        var refused = Throws<RluaException>(() => Lua.Load(image, Own));
+        Equal(Status.BadImage, refused.Status);
+        Contains("binding", refused.Message);
+        using (var lua = Open())
+            Equal(2L, lua.Eval<long>("1 + 1"));
     }
 
     // The checksum is the same in Luas that differ in all that a script cannot see: other Luas in

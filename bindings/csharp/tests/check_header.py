@@ -51,7 +51,8 @@ LEFT_OUT = {
     "rlua_setmetatable": "Table.Metatable", "rlua_testudata": "Userdata is opaque",
     "rlua_settop": "nothing on the stack is to be closed", "rlua_toclose": "the same",
     "rlua_closeslot": "the same",
-    "rlua_save_buffer": "Lua.Save: rlua_save", "rlua_load_buffer": "Lua.Load: rlua_load",
+    "rlua_save_buffer": "Lua.Save: rlua_save", "rlua_save_bound": "a stream has room",
+    "rlua_load_buffer": "Lua.Load: rlua_load",
     "rlua_clone": "its threads would lead to the Lua that was cloned; Lua.Load of a Save",
     "rlua_register": "functions of the host are named by rlua_pushfunction",
 }
