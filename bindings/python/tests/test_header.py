@@ -1,13 +1,13 @@
 """header: the package has what rlua.h declares, each public function or a reason, and a README
 whose programs run.
 
-Method: examples/check_layout.py reads the header's names and lets a C compiler tell their values;
+Method: bindings/header.py reads the header's names and lets a C compiler tell their values;
 the package's enumerations, dataclasses and the extension's layouts must be the same.
 """
 
 import dataclasses
-import importlib.util
 import re
+import sys
 import unittest
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from rlua import _core, _declarations
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
+sys.path.insert(0, str(HERE.parents[1]))
+from header import facts_of_header  # noqa: E402 pylint: disable=wrong-import-position
 
 LEFT_OUT = {
     "rlua_new_rollback": "rlua_open does the same with every option",
@@ -40,13 +42,6 @@ LEFT_OUT = {
     "rlua_free": "the same", "rlua_register": "callables are objects of the VM, which has names",
     "rlua_register_pointer": "no pointer of Python's is a value",
 }
-
-
-def check_layout():
-    spec = importlib.util.spec_from_file_location("check_layout", ROOT / "examples/check_layout.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class Readme(unittest.TestCase):
@@ -76,7 +71,7 @@ class Readme(unittest.TestCase):
 class Header(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.facts = check_layout().facts_of_header()
+        cls.facts = facts_of_header()
         cls.text = (ROOT / "include/rlua.h").read_text(encoding="utf-8")
 
     def test_enumerations_are_the_header_s(self):

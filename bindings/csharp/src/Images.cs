@@ -1,0 +1,372 @@
+// Images.cs: the state leaves the process, and comes back.
+//
+// What lies outside has a name in an image: a function of the host that of SetFunction, a pointer
+// that of NamePointer. Who loads it says what the names stand for. What the binding itself keeps in
+// a VM, the handler and the table of anonymous functions, is made in the same steps in each, and so
+// has the same references in all.
+//
+// Not here: clones. The threads of one lead to the Lua that was cloned; Load of a Save does it.
+
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Runtime.CompilerServices;
+using System.Runtime.ExceptionServices;
+using System.Runtime.InteropServices;
+
+namespace Rlua
+{
+    public sealed partial class Config
+    {
+        /// <summary>32 bytes, a secret of those who exchange images, or null. Images that the Lua
+        /// saves carry a hash that only who has the key can make.</summary>
+        public byte[] ImageKey { get; set; }
+
+        internal byte[] CheckedKey()
+        {
+            const int length = 32;
+            if (ImageKey != null && ImageKey.Length != length)
+                throw new ArgumentException("an ImageKey has 32 bytes, and this one has "
+                                            + ImageKey.Length);
+            return ImageKey;
+        }
+    }
+
+    public sealed unsafe partial class Lua
+    {
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        private delegate int WriteEntry(IntPtr ud, IntPtr bytes, UIntPtr length);
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        private delegate UIntPtr ReadEntry(IntPtr ud, IntPtr bytes, UIntPtr length);
+
+        private static readonly WriteEntry OnWrite = WriteImage;
+        private static readonly ReadEntry OnRead = ReadImage;
+        private static readonly IntPtr WritePointer =
+            Marshal.GetFunctionPointerForDelegate(OnWrite);
+        private static readonly IntPtr ReadPointer = Marshal.GetFunctionPointerForDelegate(OnRead);
+
+        /// <summary>The stream of the save or load that this thread is in.</summary>
+        private sealed class Transfer
+        {
+            [ThreadStatic] internal static Transfer Current;
+
+            internal readonly Stream Stream;
+            internal readonly byte[] Buffer = new byte[65536];
+            internal Exception Failure;
+
+            internal Transfer(Stream stream) { Stream = stream; }
+
+            /// <summary>What the stream threw is worth more than what the library makes of it.
+            /// </summary>
+            internal void Throw()
+            {
+                if (Failure != null)
+                    ExceptionDispatchInfo.Capture(Failure).Throw();
+            }
+        }
+
+        // Saving
+
+        /// <summary>The whole state, for this process or another: Load.</summary>
+        /// <exception cref="RluaException">Unsavable: something has no name, or is a resource or an
+        /// anonymous function; the sentence says what and where.</exception>
+        public byte[] Save()
+        {
+            using (var stream = new MemoryStream())
+            {
+                Save(stream);
+                return stream.ToArray();
+            }
+        }
+
+        /// <summary>Writes the whole state. What the stream throws comes out.</summary>
+        public void Save(Stream target)
+        {
+            Write("Save", target, (lua, L) =>
+            {
+                ForgetSlots(L);
+                return Native.rlua_save(L, WritePointer, IntPtr.Zero);
+            });
+        }
+
+        /// <summary>Writes the state of a snapshot that is held.</summary>
+        /// <exception cref="RluaException">As Save; NoSnapshot.</exception>
+        public void SaveSnapshot(long frame, Stream target)
+        {
+            Write("SaveSnapshot", target, (lua, L) =>
+                Native.rlua_save_snapshot(L, frame, WritePointer, IntPtr.Zero));
+        }
+
+        /// <summary>Writes what leads from one held snapshot to another: who has the first, by
+        /// Load of its SaveSnapshot, gets the second by ApplyDelta.</summary>
+        /// <exception cref="RluaException">As Save; NoSnapshot.</exception>
+        public void SaveDelta(long fromFrame, long toFrame, Stream target)
+        {
+            Write("SaveDelta", target, (lua, L) =>
+                Native.rlua_save_delta(L, fromFrame, toFrame, WritePointer, IntPtr.Zero));
+        }
+
+        private void Write(string what, Stream target, Func<Lua, IntPtr, Status> save)
+        {
+            Required(target);
+            IntPtr L = EnterIdle(what);
+            Transfer outer = Transfer.Current, transfer = new Transfer(target);
+            Transfer.Current = transfer;
+            try
+            {
+                Status status = save(this, L);
+                transfer.Throw();
+                Plain(L, status);
+            }
+            finally
+            {
+                Transfer.Current = outer;
+                Leave();
+            }
+        }
+
+        /// <summary>What calls of the host left above the top of the main stack is in an image:
+        /// Luas that are the same else would differ by it.</summary>
+        private static void ForgetSlots(IntPtr L)
+        {
+            const int used = 30;        // a stack has room for them without growing
+            Reserve(L, used);
+            for (int i = 0; i < used; i++)
+                Native.lua_pushnil(L);
+            Native.lua_settop(L, Bottom);
+        }
+
+        [MonoPInvokeCallback(typeof(WriteEntry))]
+        private static int WriteImage(IntPtr ud, IntPtr bytes, UIntPtr length)
+        {
+            Transfer transfer = Transfer.Current;
+            try
+            {
+                for (long left = (long)length, at = 0; left > 0;)
+                {
+                    int part = (int)Math.Min(left, transfer.Buffer.Length);
+                    Marshal.Copy((IntPtr)((byte*)bytes + at), transfer.Buffer, 0, part);
+                    transfer.Stream.Write(transfer.Buffer, 0, part);
+                    at += part;
+                    left -= part;
+                }
+                return 0;
+            }
+            catch (Exception e)
+            {
+                transfer.Failure = e;
+                return 1;
+            }
+        }
+
+        /// <summary>128 bits that stand for the state, as 32 hexadecimal digits: the same for the
+        /// same state on every machine, whatever was rolled back before.</summary>
+        public string Checksum()
+        {
+            RawChecksum sum;
+            IntPtr L = EnterIdle("Checksum");
+            try
+            {
+                ForgetSlots(L);
+                Plain(L, Native.rlua_checksum(L, &sum));
+            }
+            finally { Leave(); }
+            var digits = new char[2 * sizeof(RawChecksum)];
+            for (int i = 0; i < digits.Length; i++)
+                digits[i] = "0123456789abcdef"[sum.Bytes[i / 2] >> (i % 2 == 0 ? 4 : 0) & 15];
+            return new string(digits);
+        }
+
+        // Loading
+
+        /// <summary>Makes a Lua from an image.</summary>
+        /// <param name="image">What Save has written.</param>
+        /// <param name="config">MemorySize bounds the image's own limit; MaxSnapshots, Tracker,
+        /// Trust and ImageKey count, the rest is the image's. By default only images with a key
+        /// are taken: Trust says whose else.</param>
+        /// <param name="functions">What the names of SetFunction stand for.</param>
+        /// <param name="pointers">What the names of NamePointer stand for.</param>
+        /// <exception cref="RluaException">BadImage, Untrusted, Unsavable: a name is missing.
+        /// </exception>
+        public static Lua Load(byte[] image, Config config = null,
+                               IDictionary<string, Delegate> functions = null,
+                               IDictionary<string, IntPtr> pointers = null)
+        {
+            using (var stream = new MemoryStream(Required(image), false))
+                return Load(stream, config, functions, pointers);
+        }
+
+        /// <summary>Makes a Lua from an image in a stream, and reads no further.</summary>
+        public static Lua Load(Stream image, Config config = null,
+                               IDictionary<string, Delegate> functions = null,
+                               IDictionary<string, IntPtr> pointers = null)
+        {
+            Required(image);
+            Library.Load();
+            CloseForgotten();
+            return new Lua().Loaded(image, config ?? new Config(),
+                                    functions ?? new Dictionary<string, Delegate>(),
+                                    pointers ?? new Dictionary<string, IntPtr>());
+        }
+
+        private Lua() { cell = TakeCell(); }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private Lua Loaded(Stream image, Config config, IDictionary<string, Delegate> functions,
+                           IDictionary<string, IntPtr> pointers)
+        {
+            IntPtr L = IntPtr.Zero;
+            try
+            {
+                Status status = Read(image, functions, pointers, names =>
+                {
+                    RawConfig raw = config.Raw();
+                    fixed (byte* key = config.CheckedKey())
+                    {
+                        IntPtr made;
+                        raw.ImageKey = key;
+                        raw.Names = (RawName*)names;
+                        Status answer = Native.rlua_load(&raw, ReadPointer, IntPtr.Zero, &made);
+                        L = made;
+                        return answer;
+                    }
+                });
+                Plain(IntPtr.Zero, status);
+            }
+            finally
+            {
+                if (L == IntPtr.Zero)
+                    GiveCell();
+            }
+            Begin(L);
+            try { Recognize(L); }
+            catch
+            {
+                Close();
+                throw;
+            }
+            return this;
+        }
+
+        /// <summary>Makes the state what a delta of SaveDelta leads to. It has to be the one that
+        /// the delta leads from: the snapshot's image loaded, the deltas before applied, and what
+        /// was asked since rolled back. After an exception nothing has changed.</summary>
+        /// <param name="delta">What SaveDelta has written.</param>
+        /// <param name="functions">What names stand for that the state does not have yet.</param>
+        /// <param name="pointers">The same for pointers.</param>
+        /// <exception cref="RluaException">As Load; BadImage where it leads from another state.
+        /// </exception>
+        public void ApplyDelta(Stream delta, IDictionary<string, Delegate> functions = null,
+                               IDictionary<string, IntPtr> pointers = null)
+        {
+            Required(delta);
+            IntPtr L = EnterIdle("ApplyDelta");
+            try
+            {
+                Func<IntPtr, Status> apply = names =>
+                    Native.rlua_apply_delta(L, (RawName*)names, ReadPointer, IntPtr.Zero);
+                Plain(L, Read(delta, functions ?? new Dictionary<string, Delegate>(),
+                              pointers ?? new Dictionary<string, IntPtr>(), apply));
+            }
+            finally { Leave(); }
+        }
+
+        /// <summary>Reads a stream, with the names that are given and those of the binding.
+        /// </summary>
+        private Status Read(Stream image, IDictionary<string, Delegate> functions,
+                            IDictionary<string, IntPtr> pointers, Func<IntPtr, Status> load)
+        {
+            var names = new NameList();
+            Transfer outer = Transfer.Current, transfer = new Transfer(image);
+            Transfer.Current = transfer;
+            try
+            {
+                names.Add(CellName, IntPtr.Zero, cell.Place);
+                names.Add(HandlerName, HandlerPointer, IntPtr.Zero);
+                foreach (KeyValuePair<string, Delegate> each in functions)
+                    names.Add(each.Key, CallPointer, slots.Take(
+                        new Slot { Value = Shapes.Make(Required(each.Value)) }));
+                foreach (KeyValuePair<string, IntPtr> each in pointers)
+                    names.Add(each.Key, IntPtr.Zero, each.Value);
+                Status status;
+                fixed (RawName* list = names.Terminated())
+                    status = load((IntPtr)list);
+                transfer.Throw();
+                return status;
+            }
+            finally
+            {
+                Transfer.Current = outer;
+                names.Free();
+            }
+        }
+
+        /// <summary>Takes over what Prepare made, and changes nothing: deltas may follow. That the
+        /// extra space leads here tells that the image is of a Lua of this binding.</summary>
+        private void Recognize(IntPtr L)
+        {
+            if (*(IntPtr*)((byte*)L - IntPtr.Size) != cell.Place
+                || Native.lua_gettop(L) != Bottom
+                || Native.lua_type(L, Bottom) != Native.Function)
+                throw new RluaException(Status.BadImage,
+                                        "the image is not of a Lua of this binding");
+            using (var model = new Lua(new Config(), Libs.None))
+            {
+                keepers = model.keepers;
+                handler = model.handler;
+            }
+        }
+
+        [MonoPInvokeCallback(typeof(ReadEntry))]
+        private static UIntPtr ReadImage(IntPtr ud, IntPtr bytes, UIntPtr length)
+        {
+            Transfer transfer = Transfer.Current;
+            long read = 0;
+            try
+            {
+                while (read < (long)length)
+                {
+                    int part = (int)Math.Min((long)length - read, transfer.Buffer.Length);
+                    part = transfer.Stream.Read(transfer.Buffer, 0, part);
+                    if (part <= 0)
+                        break;
+                    Marshal.Copy(transfer.Buffer, 0, (IntPtr)((byte*)bytes + read), part);
+                    read += part;
+                }
+                return (UIntPtr)(ulong)read;
+            }
+            catch (Exception e)
+            {
+                transfer.Failure = e;
+                return UIntPtr.Zero;
+            }
+        }
+
+        /// <summary>A list of rlua_Name, whose texts C borrows.</summary>
+        private sealed class NameList
+        {
+            private readonly List<RawName> names = new List<RawName>();
+
+            internal void Add(string name, IntPtr host, IntPtr pointer)
+            {
+                byte[] text = Text.Terminated(name);
+                IntPtr copy = Marshal.AllocHGlobal(text.Length);
+                Marshal.Copy(text, 0, copy, text.Length);
+                names.Add(new RawName { Name = (byte*)copy, Host = host, Pointer = pointer });
+            }
+
+            internal RawName[] Terminated()
+            {
+                RawName[] list = names.ToArray();
+                Array.Resize(ref list, list.Length + 1);
+                return list;
+            }
+
+            internal void Free()
+            {
+                foreach (RawName each in names)
+                    Marshal.FreeHGlobal((IntPtr)each.Name);
+            }
+        }
+    }
+}
