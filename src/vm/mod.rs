@@ -23,6 +23,7 @@
 
 pub mod agreement;
 pub mod config;
+pub mod diff;
 pub mod guard;
 pub mod guarded;
 mod heap;
