@@ -1,6 +1,7 @@
 # Builds and installs librlua as other C libraries are:
 #
 #   make                     build
+#   make tool                build the program rlua (docs/TOOL.md), which make install installs then
 #   make install             put it under PREFIX (/usr/local), below DESTDIR if that is given
 #   make install-strip       the same without the tables that a debugger reads
 #   make uninstall           take away what make install put there
@@ -22,8 +23,11 @@ STRIP ?= strip
 
 TREE = --prefix '$(PREFIX)' --destdir '$(DESTDIR)' --libdir '$(LIBDIR)' --includedir '$(INCLUDEDIR)'
 INSTALL = $(PYTHON) packaging/install.py
+INSTALL_TOOL = $(if $(wildcard $(TOOL)),--tool $(TOOL))
 
-.PHONY: all install install-strip uninstall dist check clean
+TOOL = target/tool/release/rlua
+
+.PHONY: all tool install install-strip uninstall dist check clean
 
 all:
 	@$(MAKE) --no-print-directory -C c-tests library
@@ -31,14 +35,17 @@ all:
 
 BUILT := $(if $(shell command -v $(CARGO)),all)
 
+tool:
+	$(CARGO) build --release --manifest-path tools/rlua/Cargo.toml --target-dir target/tool
+
 install: $(BUILT)
-	$(INSTALL) install $(TREE)
+	$(INSTALL) install $(TREE) $(INSTALL_TOOL)
 
 install-strip: $(BUILT)
-	$(INSTALL) install $(TREE) --strip '$(STRIP)'
+	$(INSTALL) install $(TREE) $(INSTALL_TOOL) --strip '$(STRIP)'
 
 uninstall:
-	$(INSTALL) uninstall $(TREE)
+	$(INSTALL) uninstall $(TREE) --tool $(TOOL)
 
 dist:
 	$(PYTHON) packaging/dist.py target/dist

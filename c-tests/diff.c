@@ -207,12 +207,14 @@ static const Case cases[] = {
     {"inc()", "value _G.get^count: 0 -> 1"},
     {"select(2, get()).n = 2", "value _G.get_shared^shared.n: 1 -> 2"},
     {"debug.upvaluejoin(inner, 1, get, 1)",
-     "identity _G.inner^shared: the variable at _G.get_shared^shared -> the variable at _G.get^count"},
+     "identity _G.inner^shared: the variable at _G.get_shared^shared -> the variable at "
+     "_G.get^count"},
     {"inc = get", "identity _G.inc: another function -> the function at _G.get"},
     {"inc = print", "function _G.inc: function world:10 -> function builtin: print"},
     {"inc = load('return 1', '=new')",
      "function _G.inc: function world:10 -> function new:0"},
-    {"random = math.floor", "function _G.random: function builtin: math.random -> function builtin: math.floor"},
+    {"random = math.floor",
+     "function _G.random: function builtin: math.random -> function builtin: math.floor"},
     {"print = type", "function _G.print: function builtin: print -> function builtin: type"},
     /* coroutines */
     {"setter(6)", "value _G.setter^x: 5 -> 6"},

@@ -620,8 +620,8 @@ typedef struct rlua_Checksum {
 } rlua_Checksum;
 
 /**
- * One place where two states differ. The texts are UTF-8 without control characters, and live until
- * the function that gets them returns.
+ * One place where two states differ. The texts are UTF-8 without control characters, and live
+ * until the function that gets them returns.
  */
 typedef struct rlua_Difference {
   /**

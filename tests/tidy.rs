@@ -39,7 +39,7 @@ impl File {
     }
 }
 
-const FOLDERS: [&str; 10] = [
+const FOLDERS: [&str; 11] = [
     "benches",
     "bindings",
     "c-tests",
@@ -49,6 +49,7 @@ const FOLDERS: [&str; 10] = [
     "packaging",
     "src",
     "tests",
+    "tools",
     "vendor",
 ];
 /// Other files at the root: those of cargo and the licence are not ours to word.

@@ -53,8 +53,8 @@ const _: () = {
     assert!(Budget as c_int == lua::DIFF_BUDGET);
 };
 
-/// One place where two states differ. The texts are UTF-8 without control characters, and live until
-/// the function that gets them returns.
+/// One place where two states differ. The texts are UTF-8 without control characters, and live
+/// until the function that gets them returns.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct rlua_Difference {

@@ -240,7 +240,8 @@ static void meet_root_objects(Diff *d, const char *name, const void *a, const vo
   Step step = {name, 0, STEP_ROOT};
   if (a != NULL && b != NULL) meet_objects(d, NO_PAIR, step, a, b);
   else if (a != b)
-    report(d, DIFF_MISSING, NO_PAIR, step, a != NULL ? "table" : "nil", b != NULL ? "table" : "nil");
+    report(d, DIFF_MISSING, NO_PAIR, step, a != NULL ? "table" : "nil",
+           b != NULL ? "table" : "nil");
 }
 
 static const TValue *reference_at(const Table *refs, size_t index) {

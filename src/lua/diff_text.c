@@ -268,6 +268,7 @@ static void put_step(Text *t, const Diff *d, const GCObject *parent, Step step, 
 static void put_way(Text *t, const Diff *d, uint32_t at, const Step *last, int nested) {
   char part[STEP_ROOM], tail[WAY_ROOM - ROOT_ROOM];
   size_t first = sizeof tail, most = nested ? STEP_ROOM / 2 : sizeof tail;
+  if (most > t->room - ROOT_ROOM) most = t->room - ROOT_ROOM;
   int cut = 0;
   Step step = last != NULL ? *last : (Step){NULL, 0, STEP_NONE};
   for (;;) {
