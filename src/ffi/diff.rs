@@ -2,12 +2,13 @@
 
 use crate::error::{Error, Status};
 use crate::ffi::images::rlua_load_buffer;
-use crate::ffi::life::rlua_Config;
+use crate::ffi::life::{rlua_Config, rlua_Trust};
+use crate::ffi::sized;
 use crate::lua::{self, lua_State};
 use crate::vm::diff::{Differences, close_unrun};
 use crate::vm::guard;
 use std::ffi::{c_char, c_int, c_void};
-use std::ptr;
+use std::{mem, ptr};
 
 /// What kind of difference it is.
 #[repr(C)]
@@ -170,7 +171,8 @@ unsafe fn tell(found: &Differences, function: rlua_DiffFn, ud: *mut c_void) {
 ///
 /// Cost: as two loads, and rlua_diff_vms.
 ///
-/// @param config    As for rlua_load, for both.
+/// @param config    As for rlua_load, for both; images without a key are compared also where
+///                  `trust` is 0.
 /// @param a         The first image.
 /// @param a_length  Its bytes.
 /// @param b         The second image.
@@ -214,6 +216,8 @@ pub unsafe extern "C" fn rlua_diff(
 struct Opened(*mut lua_State);
 
 impl Opened {
+    /// Whoever it comes from: no code of it runs, and all else is proved.
+    ///
     /// # Safety
     /// As for [`rlua_load_buffer`].
     unsafe fn of(
@@ -221,8 +225,20 @@ impl Opened {
         (image, length): (*const c_void, usize),
     ) -> Result<Opened, c_int> {
         let mut main = ptr::null_mut();
-        // SAFETY: by the contract above.
-        match unsafe { rlua_load_buffer(config, image, length, &mut main) } {
+        // SAFETY: by the contract above; zero is a valid config.
+        let mut config = match unsafe { config.as_ref() } {
+            // SAFETY: as above.
+            Some(config) => unsafe { sized::read("config", config) },
+            // SAFETY: as above.
+            None => Ok(rlua_Config { size: size_of::<rlua_Config>(), ..unsafe { mem::zeroed() } }),
+        }
+        .map_err(|error| guard::fail(None, &error))?;
+        config.size = size_of::<rlua_Config>();
+        if config.trust == rlua_Trust::Key as c_int {
+            config.trust = rlua_Trust::Proved as c_int;
+        }
+        // SAFETY: as above.
+        match unsafe { rlua_load_buffer(&config, image, length, &mut main) } {
             0 => Ok(Opened(main)),
             status => Err(status),
         }

@@ -77,7 +77,7 @@ typedef struct Diff {
   size_t found_count, found_room, most;
   char *text;
   size_t text_bytes, text_room;
-  const void *target; /* an object whose pair ends the walk, or NULL */
+  const void *target; /* of the object whose pair ends the walk, or NULL */
   uint32_t target_pair;
   int ended, no_memory;
 } Diff;
@@ -137,6 +137,18 @@ static int grow_index(Diff *d, PairIndex *index) {
 
 /* -- pairs ------------------------------------------------------------------------------------- */
 
+/* Whether it is the target, or the target is a vector of it. */
+static int is_target(const GCObject *o, const void *target) {
+  const union GCUnion *u = cast_u((GCObject *)o);
+  if (o == target) return 1;
+  switch (o->tt) {
+    case LUA_VTABLE: return u->h.array == target || u->h.node == target;
+    case LUA_VTHREAD: return (const char *)o - offsetof(LX, l) == target || u->th.stack.p == target;
+    case LUA_VPROTO: return u->p.k == target;
+    default: return 0;
+  }
+}
+
 static uint32_t add_pair(Diff *d, uint32_t parent, Step step, const GCObject *a,
                          const GCObject *b) {
   if (d->count >= NO_PAIR - 1 || !grow_index(d, &d->of_a) || !grow_index(d, &d->of_b) ||
@@ -148,7 +160,7 @@ static uint32_t add_pair(Diff *d, uint32_t parent, Step step, const GCObject *a,
   d->pairs[at] = (Pair){a, b, step.where, parent, step.number, step.kind};
   *pair_slot(d, &d->of_a, a) = *pair_slot(d, &d->of_b, b) = at + 1;
   d->count++;
-  if (a == d->target) {
+  if (d->target != NULL && is_target(a, d->target)) {
     d->target_pair = at;
     d->ended = 1;
   }

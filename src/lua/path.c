@@ -3,10 +3,11 @@
  * It is found by the walk of a diff, of a state with itself. Needs memory, in proportion to the
  * objects that are nearer; changes nothing.
  *
- * Part of the one translation unit, behind image.c and diff.c.
+ * Part of the one translation unit, behind canon.c and diff.c.
  */
 
-/* The way to an object, written to `text`; empty where none is found. */
+/* The way to an object, or to one that has it as a vector, written to `text`; empty where none is
+ * found. */
 static void find_path(const global_State *g, const void *target, char *text, size_t room) {
   Diff d = {.ga = g, .gb = g, .most = 1, .target = target, .target_pair = NO_PAIR};
   Text t = {text, room, 0};
@@ -17,10 +18,10 @@ static void find_path(const global_State *g, const void *target, char *text, siz
   free_diff(&d);
 }
 
-/* Of the object that could not be saved, PATH_ROOM bytes. A thread's block begins before it. */
-void rlua_c_save_path(const void *saver, char *text) {
-  const Saver *s = saver;
-  find_path(s->g, s->of, text, PATH_ROOM);
-  if (text[0] == '\0')
-    find_path(s->g, (const char *)s->of + offsetof(LX, l), text, PATH_ROOM);
+/* Of what could not be saved in a region itself, PATH_ROOM bytes, and where it lies. */
+size_t rlua_c_canon_path(const void *canon, char *text) {
+  const Canon *c = canon;
+  text[0] = '\0';
+  if ((uint64_t)(uintptr_t)c->from == c->base) find_path(c->g, c->where, text, PATH_ROOM);
+  return (size_t)((const char *)c->where - c->from);
 }

@@ -7,44 +7,74 @@ use crate::vm::last_error;
 use crate::{End, Outcome};
 use rlua::ffi::hooks::rlua_HostFunction;
 use rlua::ffi::images::{lua_CFunction, rlua_Name, rlua_load_buffer};
-use rlua::ffi::life::rlua_Config;
-use rlua::image::{HEADER_BYTES, Header, next_name};
+use rlua::ffi::life::{rlua_Config, rlua_Trust};
+use rlua::image::{Form, HEADER_BYTES, Header, PART_BYTES, next_name};
 use rlua::lua::lua_State;
 use rlua::vm::diff::close_unrun;
-use rlua::vm::images::{NAME_FUNCTION, NAME_HOST};
+use rlua::vm::load::{NAME_FUNCTION, NAME_HOST};
 use std::ffi::{CString, c_void};
 use std::path::Path;
 use std::{fs, mem, ptr};
 
-/// An image's bytes, and what its front says.
+/// An image's bytes, and what its front and its end say.
 pub struct Image {
     pub bytes: Vec<u8>,
     pub header: Header,
-    pub keyed: bool,
     /// Kind and text.
     pub names: Vec<(u8, Vec<u8>)>,
 }
 
+/// What is wrong where something is missing.
+const EARLY: &str = "the image ends early";
+
 impl Image {
-    /// Reads a file and its front. Nothing is verified yet but what that says.
+    /// Reads a file. Nothing is verified yet but what it takes to find the names.
     pub fn read(path: &Path) -> Outcome<Image> {
-        let bad = |what: &dyn std::fmt::Display| format!("{}: {what}", path.display());
-        let bytes = fs::read(path).map_err(|error| End::Trouble(bad(&error)))?;
-        let Some(head) = bytes.first_chunk::<HEADER_BYTES>() else {
-            return Err(End::Because(bad(&"it is shorter than the header of an image")));
-        };
-        let (header, keyed) = Header::decode(head).map_err(|error| End::Because(bad(&error)))?;
-        let mut rest = usize::try_from(header.names_bytes)
-            .ok()
-            .and_then(|length| bytes[HEADER_BYTES..].get(..length))
-            .ok_or_else(|| End::Because(bad(&"the image ends early: in its names")))?;
-        let mut names = Vec::new();
-        while !rest.is_empty() {
-            let (kind, text) = next_name(&mut rest).map_err(|error| End::Because(bad(&error)))?;
-            names.push((kind, text.to_vec()));
-        }
-        Ok(Image { bytes, header, keyed, names })
+        let bytes =
+            fs::read(path).map_err(|error| End::Trouble(format!("{}: {error}", path.display())))?;
+        let parsed = parse(&bytes);
+        let (header, names) =
+            parsed.map_err(|what| End::Because(format!("{}: {what}", path.display())))?;
+        Ok(Image { bytes, header, names })
     }
+}
+
+type Parsed = (Header, Vec<(u8, Vec<u8>)>);
+
+/// docs/FORMAT.md: header, body, names, hash.
+fn parse(bytes: &[u8]) -> Result<Parsed, String> {
+    let (head, mut rest) = bytes
+        .split_first_chunk::<HEADER_BYTES>()
+        .ok_or("it is shorter than the header of an image")?;
+    let header = Header::decode(head, Form::Image).map_err(|error| error.to_string())?;
+    let body = usize::try_from(header.body_bytes).map_err(|_| EARLY)?;
+    if header.compressed {
+        for _ in 0..body.div_ceil(PART_BYTES) {
+            let length = word(&mut rest)?;
+            take(&mut rest, length)?;
+        }
+    } else {
+        take(&mut rest, body)?;
+    }
+    let (_count, length) = (word(&mut rest)?, word(&mut rest)?);
+    let mut text = take(&mut rest, length)?;
+    let mut names = Vec::new();
+    while !text.is_empty() {
+        let (kind, name) = next_name(&mut text).map_err(|error| error.to_string())?;
+        names.push((kind, name.to_vec()));
+    }
+    Ok((header, names))
+}
+
+fn take<'a>(rest: &mut &'a [u8], length: usize) -> Result<&'a [u8], &'static str> {
+    let (taken, behind) = rest.split_at_checked(length).ok_or(EARLY)?;
+    *rest = behind;
+    Ok(taken)
+}
+
+fn word(rest: &mut &[u8]) -> Result<usize, &'static str> {
+    let bytes = take(rest, 4)?;
+    Ok(u32::from_le_bytes(bytes.try_into().expect("4 bytes")) as usize)
 }
 
 /// What the names of some images stand for here.
@@ -113,6 +143,8 @@ impl Names {
             let mut config: rlua_Config = mem::zeroed();
             config.size = size_of::<rlua_Config>();
             config.names = entries.as_ptr();
+            // No code of it runs.
+            config.trust = rlua_Trust::Proved as i32;
             config.image_key = self.key.as_ref().map_or(ptr::null(), |key| key.as_ptr());
             let (start, length) = (image.bytes.as_ptr().cast(), image.bytes.len());
             rlua_load_buffer(&config, start, length, &mut main)

@@ -5,7 +5,7 @@ use crate::output::{BOLD, FAINT, NAME, Output, styled};
 use crate::{End, Opening, Outcome};
 use clap::Args;
 use rlua::lua::{lua_State, rlua_c_library_function};
-use rlua::vm::images::NAME_FUNCTION;
+use rlua::vm::load::NAME_FUNCTION;
 use rlua::vm::registry::{Owner, find};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -333,7 +333,8 @@ impl Inspect {
         json!({
             "image": self.image.display().to_string(),
             "bytes": image.bytes.len(),
-            "keyed": image.keyed,
+            "keyed": header.keyed,
+            "compressed": header.compressed,
             "state_bytes": header.body_bytes,
             "limit_bytes": header.limit_bytes,
             "profile": profile_of(header.profile),
@@ -349,8 +350,9 @@ impl Inspect {
         let seed = header.seed.map_or("random".to_owned(), |seed| seed.to_string());
         let (bytes, state, limit) = (image.bytes.len(), header.body_bytes, header.limit_bytes);
         output.line(styled(BOLD, self.image.display()));
-        let key = if image.keyed { "with a key" } else { "without a key" };
-        output.line(format_args!("  {bytes} bytes, {key}; sound"));
+        let key = if header.keyed { "with a key" } else { "without a key" };
+        let packed = if header.compressed { "compressed, " } else { "" };
+        output.line(format_args!("  {bytes} bytes, {packed}{key}; sound"));
         output.line(format_args!("  state: {state} bytes of at most {limit}"));
         output.line(format_args!("  profile {}, seed {seed}", profile_of(header.profile)));
         output.line(styled(BOLD, "blocks"));

@@ -5,6 +5,7 @@ use crate::output::Output;
 use crate::vm::{Vm, hex};
 use crate::{End, Making, Outcome};
 use clap::Args;
+use rlua::error::Status;
 use rlua::ffi::synctest::{rlua_SyncReport, rlua_synctest};
 use rlua::lua::lua_State;
 use serde_json::json;
@@ -14,8 +15,7 @@ use std::path::PathBuf;
 
 /// What frames call.
 pub const FRAME: &CStr = c"frame";
-/// RLUA_DESYNC
-const DESYNC: c_int = 18;
+const DESYNC: c_int = Status::Desync as c_int;
 
 #[derive(Args)]
 pub struct Run {
