@@ -252,6 +252,7 @@ static int see_case(lua_State *L, const Case *c) {
     sum_of(a, &after[0]);
     sum_of(b, &after[1]);
     CHECK(memcmp(before, after, sizeof before) == 0); /* both are untouched */
+    if (*text) CHECK(memcmp(&before[0], &before[1], sizeof before[0]) != 0);
     CHECK_OK(rlua_check(a));
     CHECK_OK(rlua_check(b));
     lua_close(a);
