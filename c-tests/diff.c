@@ -81,7 +81,10 @@ static const char world[] =
     "deep = {} local d = deep for i = 1, 300 do d.next = {} d = d.next end d.value = 1\n"
     "twin_a, twin_b = {1}, {1}\n"
     "debug.getregistry().mine = {1}\n"
-    "random = math.random\n";
+    "random = math.random\n"
+    "ordered = {} for i = 1, 20 do ordered['k' .. i] = i end\n"
+    "by_table = {} for i = 1, 9 do by_table[{i}] = i end\n"
+    "function outer() return function() return 1.5 end end\n";
 
 static int place_a, place_b;
 static int host_f(lua_State *L, void *ud) { (void)L, (void)ud; return 0; }
@@ -192,6 +195,14 @@ static const Case cases[] = {
     {"weak[player] = nil", "weak _G.weak[_G.player]: table -> nil"},
     {"weak[player][1] = 2", "value _G.weak[_G.player][1]: 1 -> 2"},
     {"getmetatable(weak).__mode = 'v'", "value _G.weak<metatable>.__mode: \"k\" -> \"v\""},
+    {"local o = {} for i = 20, 1, -1 do o['k' .. i] = i end ordered = o",
+     "order _G.ordered: pairs in one order -> pairs in another order"},
+    {"for k, v in pairs(by_table) do if v == 5 then by_table[k] = 6 end end",
+     "value _G.by_table[table]: 5 -> 6"},
+    {"for k, v in pairs(by_table) do if v == 5 then k[1] = 0 end end",
+     "value _G.by_table<a key>[1]: 5 -> 0"},
+    {"for k, v in pairs(by_table) do if v == 5 then by_table[k] = nil end end",
+     "missing _G.by_table[table]: 5 -> nil"},
     {"local t = player.inv t.n = 1 t.n = nil",
      "order _G.player.inv: room for 3 elements and 0 other keys -> room for 4 elements and 1 other "
      "keys"},
@@ -210,6 +221,9 @@ static const Case cases[] = {
      "identity _G.inner^shared: the variable at _G.get_shared^shared -> the variable at "
      "_G.get^count"},
     {"inc = get", "identity _G.inc: another function -> the function at _G.get"},
+    {"outer = load('function outer() return function() return 1.25 end end return outer', "
+     "'=world')()",
+     "function"},
     {"inc = print", "function _G.inc: function world:10 -> function builtin: print"},
     {"inc = load('return 1', '=new')",
      "function _G.inc: function world:10 -> function new:0"},
@@ -379,6 +393,29 @@ TEST(what_a_host_changes_is_named) {
         lua_close(b);
     }
     lua_close(L);
+}
+
+/* Peers have other functions and addresses behind the same names. */
+TEST(names_are_the_same_whatever_they_stand_for) {
+    lua_State *vms[2];
+    int i;
+    for (i = 0; i < 2; i++) {
+        lua_State *L = vms[i] = open_vm(1 * MIB, 0);
+        CHECK_OK(rlua_register(L, "game.f", i ? c_f : c_g));
+        CHECK_OK(rlua_register_pointer(L, "game.a", i ? &place_a : &place_b));
+        lua_pushcfunction(L, i ? c_f : c_g);
+        lua_setglobal(L, "f");
+        lua_pushlightuserdata(L, i ? &place_a : &place_b);
+        lua_setglobal(L, "p");
+        CHECK_OK(rlua_pushfunction(L, host_f, i ? &place_a : NULL, "game.h"));
+        lua_setglobal(L, "h");
+        run(L, "t = {[f] = 1, [p] = 2, [h] = 3}");
+    }
+    CHECK_STR(diff_of(vms[0], vms[1]), "");
+    run(vms[1], "t[f] = 5");
+    CHECK_STR(diff_of(vms[0], vms[1]), "value _G.t[function builtin: game.f]: 1 -> 5");
+    lua_close(vms[0]);
+    lua_close(vms[1]);
 }
 
 /* -- any place --------------------------------------------------------------------------------- */

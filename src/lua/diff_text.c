@@ -205,7 +205,7 @@ static void put_key(Text *t, const Diff *d, const Node *n, int nested) {
     put_quoted(t, text_of(&key), bytes_of(&key), 0, SHOWN_KEY);
   } else if (iscollectable(&key) && !nested) {
     uint32_t at = g == d->ga ? pair_of_a(d, gcvalue(&key)) : pair_of_b(d, gcvalue(&key));
-    if (at != NO_PAIR) put_way(t, d, at, NULL, 1);
+    if (at != NO_PAIR && d->pairs[at].kind != STEP_KEY_OBJECT) put_way(t, d, at, NULL, 1);
     else put_value_text(t, g, &key, 0);
   } else {
     put_value_text(t, g, &key, 0);
