@@ -1,10 +1,11 @@
 # Builds and installs librlua as other C libraries are:
 #
 #   make                     build
-#   make tool                build the program rlua (docs/TOOL.md), which make install installs then
 #   make install             put it under PREFIX (/usr/local), below DESTDIR if that is given
 #   make install-strip       the same without the tables that a debugger reads
 #   make uninstall           take away what make install put there
+#   make tool                build the program rlua (docs/TOOL.md): target/tool/release/rlua
+#   make install-tool        put it into PREFIX/bin; uninstall-tool takes it away
 #   make dist                a release archive with its checksum, in target/dist (packaging/dist.py)
 #   make check               every test (make -C c-tests)
 #
@@ -23,11 +24,11 @@ STRIP ?= strip
 
 TREE = --prefix '$(PREFIX)' --destdir '$(DESTDIR)' --libdir '$(LIBDIR)' --includedir '$(INCLUDEDIR)'
 INSTALL = $(PYTHON) packaging/install.py
-INSTALL_TOOL = $(if $(wildcard $(TOOL)),--tool $(TOOL))
 
 TOOL = target/tool/release/rlua
+PLACE_OF_TOOL = '$(DESTDIR)$(PREFIX)/bin/rlua'
 
-.PHONY: all tool install install-strip uninstall dist check clean
+.PHONY: all install install-strip uninstall tool install-tool uninstall-tool dist check clean
 
 all:
 	@$(MAKE) --no-print-directory -C c-tests library
@@ -35,17 +36,23 @@ all:
 
 BUILT := $(if $(shell command -v $(CARGO)),all)
 
+install: $(BUILT)
+	$(INSTALL) install $(TREE)
+
+install-strip: $(BUILT)
+	$(INSTALL) install $(TREE) --strip '$(STRIP)'
+
+uninstall:
+	$(INSTALL) uninstall $(TREE)
+
 tool:
 	$(CARGO) build --release --manifest-path tools/rlua/Cargo.toml --target-dir target/tool
 
-install: $(BUILT)
-	$(INSTALL) install $(TREE) $(INSTALL_TOOL)
+install-tool: $(if $(shell command -v $(CARGO)),tool)
+	install -D -m 755 $(TOOL) $(PLACE_OF_TOOL)
 
-install-strip: $(BUILT)
-	$(INSTALL) install $(TREE) $(INSTALL_TOOL) --strip '$(STRIP)'
-
-uninstall:
-	$(INSTALL) uninstall $(TREE) --tool $(TOOL)
+uninstall-tool:
+	rm -f $(PLACE_OF_TOOL)
 
 dist:
 	$(PYTHON) packaging/dist.py target/dist

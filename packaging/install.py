@@ -13,7 +13,6 @@ It builds nothing: library.py did that. Below DESTDIR and PREFIX:
     PREFIX/lib/cmake/rlua         find_package(rlua): rlua::rlua, rlua::static
     PREFIX/include/rlua           rlua.h, rlua.hpp and exactly this Lua's headers
     PREFIX/share/doc/rlua         licences (licences.py)
-    PREFIX/bin/rlua               the tool, with --tool
 
 Nothing in it names PREFIX, so it may be moved. A file that would stay the same is not written.
 Not here: building (library.py), the release archive (dist.py).
@@ -95,8 +94,6 @@ def copies(options):
         found[os.path.join(headers, header)] = os.path.join(ROOT, "include", header)
     for header in LUAS:
         found[os.path.join(headers, header)] = os.path.join(options.headers, header)
-    if options.tool:
-        found["bin/rlua"] = options.tool
     documents = "share/doc/rlua"
     found[f"{documents}/LICENSE"] = os.path.join(ROOT, "LICENSE")
     for name in ["THIRD-PARTY", "RUST-STANDARD-LIBRARY.html"]:
@@ -148,8 +145,7 @@ def install(options):
             if os.path.basename(source) == "RUST-STANDARD-LIBRARY.html":
                 continue
             sys.exit(f"install.py: there is no {source}: run make first")
-        program = ".so" in os.path.basename(target) or target.startswith("bin/")
-        mode = 0o755 if program else 0o644
+        mode = 0o755 if ".so" in os.path.basename(target) else 0o644
         write(os.path.join(root, target), stripped(source, options.strip if library else ""), mode)
     for target, leads_to in links(options).items():
         path = os.path.join(root, target)
@@ -195,7 +191,6 @@ def main():
     parser.add_argument("--library", default=os.path.join(ROOT, "target/release"))
     parser.add_argument("--headers", default=os.path.join(ROOT, "include"))
     parser.add_argument("--licences", default=os.path.join(ROOT, "target/licences"))
-    parser.add_argument("--tool", help="the built program rlua, where it is to be installed")
     parser.add_argument("--strip", default="", help="the program that takes debug tables away")
     options = parser.parse_args()
     os.umask(0o022)
