@@ -79,7 +79,7 @@ static const char world[] =
     "long = ('long string '):rep(20)\n"
     "zero, integer, float, text, no = 0.0, 1, 0.1, 'text', false\n"
     "deep = {} local d = deep for i = 1, 300 do d.next = {} d = d.next end d.value = 1\n"
-    "twin_a, twin_b = {1}, {1}\n"
+    "twin_a, twin_b, first = {1}, {1}, enemies[5]\n"
     "debug.getregistry().mine = {1}\n"
     "random = math.random\n"
     "ordered = {} for i = 1, 20 do ordered['k' .. i] = i end\n"
@@ -90,7 +90,7 @@ static int place_a, place_b;
 static int host_f(lua_State *L, void *ud) { (void)L, (void)ud; return 0; }
 static int c_f(lua_State *L) { (void)L; return 0; }
 static int c_g(lua_State *L) { (void)L; return 0; }
-static rlua_Ref reference;
+static rlua_Ref reference, referred;
 static size_t block_offset;
 
 static lua_State *world_of(size_t shift) {
@@ -130,6 +130,9 @@ static lua_State *world_of(size_t shift) {
     lua_pushstring(L, "referred");
     reference = rlua_ref(L);
     CHECK(reference != 0);
+    lua_createtable(L, 1, 0);
+    referred = rlua_ref(L);
+    CHECK(referred != 0);
     lua_pushinteger(L, 77); /* on the main stack */
     return L;
 }
@@ -209,6 +212,9 @@ static const Case cases[] = {
     /* identity */
     {"enemies[2].target = enemies[1]",
      "identity _G.enemies[2].target: the table at _G.player -> the table at _G.enemies[1]"},
+    /* its way is shorter than those of what it leads to */
+    {"first = enemies[4]",
+     "identity _G.first: the table at _G.enemies[5] -> the table at _G.enemies[4]"},
     {"twin_b = twin_a",
      "identity _G.twin_b: another table -> the table at _G.twin_a"},
     {"enemies[1], enemies[2] = enemies[2], enemies[1]",
@@ -329,6 +335,12 @@ static void change_stack(lua_State *L) {
 }
 static void grow_stack(lua_State *L) { lua_pushinteger(L, 1); }
 static void drop_reference(lua_State *L) { CHECK_OK(rlua_unref(L, reference)); }
+static void change_referred(lua_State *L) {
+    CHECK_OK(rlua_getref(L, referred));
+    lua_pushboolean(L, 1);
+    lua_rawseti(L, -2, 1);
+    lua_pop(L, 1);
+}
 static void new_reference(lua_State *L) {
     lua_pushboolean(L, 1);
     CHECK(rlua_ref(L) != 0);
@@ -360,7 +372,8 @@ TEST(what_a_host_changes_is_named) {
         {change_stack, "value <main thread><slot 1>: 77 -> 78"},
         {grow_stack, "coroutine <main thread>: 1 values on its stack -> 2 values on its stack"},
         {drop_reference, "missing <reference 1>: \"referred\" -> nil"},
-        {new_reference, "missing <reference 2>: nil -> true"},
+        {change_referred, "missing <reference 2>[1]: nil -> true"},
+        {new_reference, "missing <reference 3>: nil -> true"},
         {change_clock, "clock <clock>: 0.000000000 s -> 5.000000007 s"},
         {set_budget, "budget <budget>: no budget -> 1000 units left"},
         {extra_space, "value <main thread><extra space>: light userdata 0 -> light userdata 9"},

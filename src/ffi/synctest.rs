@@ -229,8 +229,8 @@ impl Test {
 /// Cost: for each frame `check_distance` + 1 runs, captures and checksums, and a clone;
 /// `check_distance` + 1 clones are kept at a time.
 ///
-/// @param L               The main thread of an idle VM that keeps more than `check_distance`
-///                        snapshots; it is what `frame` gets.
+/// @param L               A thread of an idle VM that keeps more than `check_distance` snapshots;
+///                        `frame` gets the main one.
 /// @param frame           Called for each run of a frame; any call on the VM may be made there, but
 ///                        rollbacks and captures.
 /// @param ud              The function's.
@@ -256,7 +256,7 @@ pub unsafe extern "C" fn rlua_synctest(
 ) -> c_int {
     // SAFETY: zero is a valid report.
     let empty: rlua_SyncReport = unsafe { mem::zeroed() };
-    let distance = check_distance as usize;
+    let (distance, mut main) = (check_distance as usize, L);
     // SAFETY: by the contract above.
     let begun = unsafe {
         guard::look(L, |vm| {
@@ -271,12 +271,13 @@ pub unsafe extern "C" fn rlua_synctest(
             if max <= distance {
                 return Err(HostError::TooFewSnapshots { wanted: distance + 1, max }.into());
             }
+            main = vm.main();
             if report.is_null() { Ok(()) } else { sized::write("report", report, empty) }
         })
     };
     let Some(frame) = frame.filter(|_| begun == Status::Ok as c_int) else { return begun };
     let states = VecDeque::new();
-    let mut test = Test { main: L, frame, ud, distance, states, clones: true, report: empty };
+    let mut test = Test { main, frame, ud, distance, states, clones: true, report: empty };
     // SAFETY: by the contract above.
     let outcome = unsafe { test.all(frames) };
     if !report.is_null() {

@@ -327,6 +327,12 @@ void *rlua_c_diff(lua_State *a, lua_State *b, size_t most) {
   return NULL;
 }
 
+/* Whether it is none of a C module's; an image may claim any size. */
+static int is_host_block(const HostBlock *block, size_t bytes) {
+  return bytes == 0 || (bytes >= sizeof *block && block->check == host_check(block) &&
+                        block->size <= bytes - sizeof *block);
+}
+
 /* A block of the host at that offset in each; 0 bytes where there is none. 0 when no more are
  * wanted, or there is no memory. */
 int rlua_c_diff_block(void *diff, size_t offset, size_t a_bytes, size_t b_bytes) {
@@ -334,8 +340,7 @@ int rlua_c_diff_block(void *diff, size_t offset, size_t a_bytes, size_t b_bytes)
   char name[64];
   const HostBlock *a = (const HostBlock *)(base_of_state(d->ga) + offset);
   const HostBlock *b = (const HostBlock *)(base_of_state(d->gb) + offset);
-  int ours = (a_bytes == 0 || (a_bytes >= sizeof *a && a->check == host_check(a))) &&
-             (b_bytes == 0 || (b_bytes >= sizeof *b && b->check == host_check(b)));
+  int ours = is_host_block(a, a_bytes) && is_host_block(b, b_bytes);
   if (ours) { /* the host knows it by what is behind the header */
     if (a_bytes != 0) a_bytes = a++->size;
     if (b_bytes != 0) b_bytes = b++->size;
