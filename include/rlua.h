@@ -1983,8 +1983,8 @@ int rlua_diff(const struct rlua_Config *config,
  * Cost: for each frame `check_distance` + 1 runs, captures and checksums, and a clone;
  * `check_distance` + 1 clones are kept at a time.
  *
- * @param L               The main thread of an idle VM that keeps more than `check_distance`
- *                        snapshots; it is what `frame` gets.
+ * @param L               A thread of an idle VM that keeps more than `check_distance` snapshots;
+ *                        `frame` gets the main one.
  * @param frame           Called for each run of a frame; any call on the VM may be made there, but
  *                        rollbacks and captures.
  * @param ud              The function's.

@@ -1,7 +1,8 @@
 //! Hostile images: words of a body are changed, and the hash is made anew, so that only the proof
 //! stands between them and a VM. Each is refused with a sentence, or loads into a heap that
-//! `rlua_check` and whole collections find sound, and that can be compared with another. Mutants run in processes of their own: one that
-//! kills is counted, and named. `RLUA_IMAGE_MUTANTS` is how many there are.
+//! `rlua_check` and whole collections find sound, and that can be compared with another. Mutants
+//! run in processes of their own: one that kills is counted, and named. `RLUA_IMAGE_MUTANTS` is how
+//! many there are.
 //!
 //! Not here: code, which nothing verifies (docs/FORMAT.md): what the mutants hold is never run.
 #![cfg(target_os = "linux")]

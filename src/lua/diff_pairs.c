@@ -10,7 +10,8 @@
  * a field that leads to another object is one difference, not the start of a wrong pairing.
  *
  * Part of the one translation unit. Nothing here writes to a heap, or recurses; memory is linear in
- * the objects, and in the fields that lead to others at other offsets. Not here: texts (diff_text.c), what is compared (diff.c).
+ * the objects, and in the fields that lead to others at other offsets. Not here: texts
+ * (diff_text.c), what is compared (diff.c).
  */
 
 /* How a pair is reached from its parent. */
