@@ -225,7 +225,8 @@ static void canon_collector(Canon *c, char *out, const global_State *from) {
   PUT_POINTER(global_State, survival);
   PUT_POINTER(global_State, old1);
   PUT_POINTER(global_State, reallyold);
-  PUT_POINTER(global_State, firstold1);
+  /* This one is not reset with the others. */
+  if (from->gckind == KGC_GEN) PUT_POINTER(global_State, firstold1);
   PUT_POINTER(global_State, finobjsur);
   PUT_POINTER(global_State, finobjold1);
   PUT_POINTER(global_State, finobjrold);
@@ -294,6 +295,17 @@ static void canon_list(Canon *c, char *out, size_t bytes) {
   out += (own->pointer_capacity - own->pointer_count) * sizeof(rlua_Pointer);
   memcpy(out, index_of(own->pointers, own->pointer_capacity),
          2 * sizeof(unsigned int) * own->pointer_capacity);
+}
+
+/* Where a thread's stack and frames lie; those of a dead one may be gone, and are not looked at. */
+void rlua_c_thread_parts(const void *block, rlua_Part found, void *ud) {
+  const lua_State *L = &((const LX *)block)->l;
+  size_t base = (size_t)block & ~(size_t)0xFFFFFFFFu; /* R1 */
+  if (L->stack.p == NULL) return;
+  found(ud, (size_t)L->stack.p - base,
+        (size_t)((char *)(L->stack_last.p + EXTRA_STACK) - (char *)L->stack.p));
+  for (const CallInfo *ci = L->base_ci.next; ci != NULL; ci = ci->next)
+    found(ud, (size_t)ci - base, sizeof *ci);
 }
 
 /* -- one canonical form ------------------------------------------------------------------------ */

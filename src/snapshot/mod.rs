@@ -25,6 +25,7 @@
 
 mod check;
 mod copy;
+mod differences;
 mod lines;
 mod replace;
 mod store;
