@@ -4,6 +4,8 @@
 #   make install             put it under PREFIX (/usr/local), below DESTDIR if that is given
 #   make install-strip       the same without the tables that a debugger reads
 #   make uninstall           take away what make install put there
+#   make tool                build the program rlua (docs/TOOL.md): target/tool/release/rlua
+#   make install-tool        put it into PREFIX/bin; uninstall-tool takes it away
 #   make dist                a release archive with its checksum, in target/dist (packaging/dist.py)
 #   make check               every test (make -C c-tests)
 #   make playground          a game for two in this terminal (playground/README.md)
@@ -24,7 +26,10 @@ STRIP ?= strip
 TREE = --prefix '$(PREFIX)' --destdir '$(DESTDIR)' --libdir '$(LIBDIR)' --includedir '$(INCLUDEDIR)'
 INSTALL = $(PYTHON) packaging/install.py
 
-.PHONY: all install install-strip uninstall dist check playground clean
+TOOL = target/tool/release/rlua
+PLACE_OF_TOOL = '$(DESTDIR)$(PREFIX)/bin/rlua'
+
+.PHONY: all install install-strip uninstall tool install-tool uninstall-tool dist check playground clean
 
 all:
 	@$(MAKE) --no-print-directory -C c-tests library
@@ -40,6 +45,15 @@ install-strip: $(BUILT)
 
 uninstall:
 	$(INSTALL) uninstall $(TREE)
+
+tool:
+	$(CARGO) build --release --manifest-path tools/rlua/Cargo.toml --target-dir target/tool
+
+install-tool: $(if $(shell command -v $(CARGO)),tool)
+	install -D -m 755 $(TOOL) $(PLACE_OF_TOOL)
+
+uninstall-tool:
+	rm -f $(PLACE_OF_TOOL)
 
 dist:
 	$(PYTHON) packaging/dist.py target/dist

@@ -431,7 +431,7 @@ TEST(a_refusal_tells_the_way) {
         {"local up = {nameless} function f() return up end", "in _G.f^up,"},
         {"t = setmetatable({}, {nameless})", "in _G.t<metatable>,"},
         {"co = coroutine.create(function(...) coroutine.yield(...) end)\n"
-         "coroutine.resume(co, {nameless})", "in _G.co<slot "}};
+         "coroutine.resume(co, {nameless})", "in _G.co<vararg 1>,"}};
     size_t i, length;
     for (i = 0; i < COUNT_OF(ways); i++) {
         lua_State *L = open_vm(1 * MIB, 0);

@@ -259,6 +259,13 @@ CALL(load, (rlua_load(NULL, NULL, NULL, &any_thread), NO_STATUS))
 CALL(load_buffer, (rlua_load_buffer(NULL, "", 0, &any_thread), NO_STATUS))
 CALL(checksum, rlua_checksum(L, &any_checksum))
 CALL(clone, rlua_clone(L, &any_thread))
+CALL(diff, (rlua_diff(NULL, "", 0, "", 0, 0, NULL, NULL), NO_STATUS))
+CALL(diff_vms, rlua_diff_vms(L, L, 0, NULL, NULL))
+static int no_frame(lua_State *L, void *ud, unsigned frame, int again) {
+    (void)L, (void)ud, (void)frame, (void)again;
+    return 0;
+}
+CALL(synctest, rlua_synctest(L, no_frame, NULL, 1, 1, NULL))
 CALL(loadbuffer, rlua_loadbuffer(L, "return", 6, "=x", "t"))
 CALL(call, rlua_call(L, 0, 0, 0))
 CALL(getglobal, rlua_getglobal(L, "n"))
@@ -361,6 +368,7 @@ static const Function functions[] = {
     ROW(register_pointer), ROW(set_time), ROW(config_digest), ROW(newenv), ROW(save),
     ROW(save_buffer), ROW(save_snapshot), ROW(save_bound), ROW(save_delta), ROW(apply_delta),
     ROW(load), ROW(load_buffer), ROW(checksum), ROW(clone), ROW(set_budget), ROW(budget_left),
+    ROW(diff), ROW(diff_vms), ROW(synctest),
 #endif
 };
 

@@ -94,6 +94,16 @@ typedef int (*rlua_HostFunction)(lua_State *L, void *ud);
 
 
 /**
+ * Bytes of the path in an rlua_SyncReport, the zero at its end included.
+ */
+#define RLUA_SYNC_PATH 512
+
+/**
+ * Bytes of a value in an rlua_SyncReport, the zero at its end included.
+ */
+#define RLUA_SYNC_VALUE 256
+
+/**
  * Which way a VM finds what was written since the last snapshot. Lua and the library say which
  * lines of 64 bytes they write; the choice is about what hosts write at any time: userdata, blocks
  * of rlua_alloc and of lua_getallocf, extra spaces. It changes what a snapshot costs, never what
@@ -176,6 +186,66 @@ typedef enum rlua_Trust {
    */
   RLUA_TRUST_OWN = 2,
 } rlua_Trust;
+
+/**
+ * What kind of difference it is.
+ */
+typedef enum rlua_DiffKind {
+  /**
+   * A value: a number, a string, a boolean, a light userdata. 1 and 1.0 differ, 0.0 and -0.0 do.
+   */
+  RLUA_DIFF_KIND_VALUE = 1,
+  /**
+   * Values of different types.
+   */
+  RLUA_DIFF_KIND_TYPE = 2,
+  /**
+   * One side has nothing there; its text is "nil".
+   */
+  RLUA_DIFF_KIND_MISSING = 3,
+  /**
+   * One side has no metatable, or another one.
+   */
+  RLUA_DIFF_KIND_METATABLE = 4,
+  /**
+   * `pairs` gives the same keys in another order, or would when new ones come, since the parts
+   * of the table have other sizes.
+   */
+  RLUA_DIFF_KIND_ORDER = 5,
+  /**
+   * The way leads to an object that lies elsewhere too, and in the other state elsewhere: the
+   * texts tell where. So two fields have one object here, and two there.
+   */
+  RLUA_DIFF_KIND_IDENTITY = 6,
+  /**
+   * Another function, by its source and line or its name; or other code of the same name.
+   */
+  RLUA_DIFF_KIND_FUNCTION = 7,
+  /**
+   * A coroutine has another status, or stands at another place.
+   */
+  RLUA_DIFF_KIND_COROUTINE = 8,
+  /**
+   * The memory of a userdata or of a block of rlua_alloc: the first bytes that differ.
+   */
+  RLUA_DIFF_KIND_BYTES = 9,
+  /**
+   * As missing, in a weak table: a collection may have taken it.
+   */
+  RLUA_DIFF_KIND_WEAK = 10,
+  /**
+   * A generator of random numbers.
+   */
+  RLUA_DIFF_KIND_RANDOM = 11,
+  /**
+   * The clock of rlua_set_time.
+   */
+  RLUA_DIFF_KIND_CLOCK = 12,
+  /**
+   * The budget of rlua_set_budget.
+   */
+  RLUA_DIFF_KIND_BUDGET = 13,
+} rlua_DiffKind;
 
 /**
  * What a function of this library answers.
@@ -261,6 +331,10 @@ typedef enum rlua_Status {
    * The image comes from somebody whom the config does not trust.
    */
   RLUA_UNTRUSTED = 18,
+  /**
+   * A frame that was run again came to another state.
+   */
+  RLUA_DESYNC = 19,
   /**
    * Lua: a runtime error.
    */
@@ -576,6 +650,108 @@ typedef struct rlua_Checksum {
    */
   uint8_t bytes[16];
 } rlua_Checksum;
+
+/**
+ * One place where two states differ. The texts are UTF-8 without control characters, and live
+ * until the function that gets them returns.
+ */
+typedef struct rlua_Difference {
+  /**
+   * An rlua_DiffKind.
+   */
+  int kind;
+  /**
+   * 0.
+   */
+  int reserved;
+  /**
+   * The way to it, as Lua would write it: `_G.enemies[3].hp`. docs/HOST.md lists what else there
+   * is. At most 480 bytes; a longer one has "..." behind its first step.
+   */
+  const char *path;
+  /**
+   * What the first state has there: short, strings quoted and cut, floats with 17 digits.
+   */
+  const char *a;
+  /**
+   * What the second one has.
+   */
+  const char *b;
+} rlua_Difference;
+
+/**
+ * Gets a difference. The VMs are in no call meanwhile, so anything may be done with them.
+ *
+ * @return  0 to go on; anything else ends it.
+ */
+typedef int (*rlua_DiffFn)(void *ud, const struct rlua_Difference *difference);
+
+/**
+ * Runs one frame: sets its inputs and calls the script. The same `frame` has to have the same
+ * inputs each time.
+ *
+ * @param frame  From 0 on.
+ * @param again  1 when the frame was run before, and is run again after a rollback.
+ * @return       RLUA_OK, or a status that ends the test.
+ */
+typedef int (*rlua_FrameFn)(lua_State *L, void *ud, unsigned int frame, int again);
+
+/**
+ * What a sync test found. Set `size` before the call; the call fills the rest.
+ */
+typedef struct rlua_SyncReport {
+  /**
+   * sizeof(rlua_SyncReport).
+   */
+  size_t size;
+  /**
+   * Frames that were run for the first time.
+   */
+  unsigned int frames;
+  /**
+   * Runs again, of all frames together.
+   */
+  unsigned int reruns;
+  /**
+   * 1 where a state differs.
+   */
+  int differs;
+  /**
+   * The first frame after which it does.
+   */
+  unsigned int frame;
+  /**
+   * 1 when the state before `frame` was another one at once after the rollback: something runs
+   * in the VM when it is rolled back, as a participant does.
+   */
+  int rolled_back;
+  /**
+   * The rlua_DiffKind of the first difference. 0 when there is none that a script could see
+   * (then the collector, the allocator or the count of instructions differs), or none could be
+   * looked for, since the state cannot be cloned (see rlua_clone).
+   */
+  int kind;
+  /**
+   * Of the state after the first run.
+   */
+  struct rlua_Checksum first;
+  /**
+   * Of the state after the run that differs.
+   */
+  struct rlua_Checksum second;
+  /**
+   * Where the first difference is, as rlua_Difference has it; empty where `kind` is 0.
+   */
+  char path[RLUA_SYNC_PATH];
+  /**
+   * What the first run left there.
+   */
+  char a[RLUA_SYNC_VALUE];
+  /**
+   * What the other run left there.
+   */
+  char b[RLUA_SYNC_VALUE];
+} rlua_SyncReport;
 
 #ifdef __cplusplus
 extern "C" {
@@ -1741,6 +1917,88 @@ int rlua_checksum(lua_State *L, struct rlua_Checksum *out);
  * @return     RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, NO_MEMORY, UNSAVABLE.
  */
 int rlua_clone(lua_State *L, lua_State **out);
+
+/**
+ * Where the states of two VMs differ, in everything that a script can ever see: values, the order
+ * of tables, which objects are the same, functions and their upvalues, coroutines and their
+ * locals, userdata and blocks, random numbers, the clock, the budget. What only the collector or
+ * the allocator knows is not compared, nor what lies outside: blocks of guarded userdata, ids of
+ * resources, pointers without a name. Nothing changes in either VM.
+ *
+ * Both states should come from one: peers, a clone, an image. Objects are compared that the same
+ * way leads to, so each is named by the shortest way. The order of what is found is the same
+ * whenever the states are.
+ *
+ * Cost: a few lookups for each object and field; some 100 bytes for each object during the call.
+ *
+ * @param a     A thread of the first VM.
+ * @param b     A thread of the second VM.
+ * @param most  Differences after which it ends; 0 for 1000.
+ * @param fn    Called for each difference, after both VMs have been compared. May be NULL.
+ * @param ud    The function's.
+ * @return      RLUA_OK, also where they differ, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED,
+ *              NO_MEMORY, BAD_ARG (both are one VM).
+ */
+int rlua_diff_vms(lua_State *a, lua_State *b, size_t most, rlua_DiffFn fn, void *ud);
+
+/**
+ * Where the states of two images differ, as rlua_diff_vms tells it of VMs. No code of an image is
+ * run, no finalizer either.
+ *
+ * Cost: as two loads, and rlua_diff_vms.
+ *
+ * @param config    As for rlua_load, for both; images without a key are compared also where
+ *                  `trust` is 0.
+ * @param a         The first image.
+ * @param a_length  Its bytes.
+ * @param b         The second image.
+ * @param b_length  Its bytes.
+ * @param most      Differences after which it ends; 0 for 1000.
+ * @param fn        Called for each difference. May be NULL.
+ * @param ud        The function's.
+ * @return          As rlua_load and rlua_diff_vms. rlua_last_error(NULL) gives the sentence.
+ */
+int rlua_diff(const struct rlua_Config *config,
+              const void *a,
+              size_t a_length,
+              const void *b,
+              size_t b_length,
+              size_t most,
+              rlua_DiffFn fn,
+              void *ud);
+
+/**
+ * Runs frames, and after each one rolls back `check_distance` frames and runs them again, as
+ * GGPO's sync test and GGRS's SyncTestSession do. A frame that comes to another state than in its
+ * first run ends the test: it depends on something that does not roll back. The report tells the
+ * frame and, by rlua_diff_vms, the first value that differs.
+ *
+ * The VM's snapshots are used, by rlua_snap: labels go on from the newest one, and older snapshots
+ * go as the history is full. Afterwards the VM is where the frames have led to; after a difference
+ * it is in the state of the run that differs; after an error as the frame's function left it.
+ *
+ * Cost: for each frame `check_distance` + 1 runs, captures and checksums, and a clone;
+ * `check_distance` + 1 clones are kept at a time.
+ *
+ * @param L               A thread of an idle VM that keeps more than `check_distance` snapshots;
+ *                        `frame` gets the main one.
+ * @param frame           Called for each run of a frame; any call on the VM may be made there, but
+ *                        rollbacks and captures.
+ * @param ud              The function's.
+ * @param check_distance  Frames that are run again each time, 1 or more: as many as the game's
+ *                        prediction window.
+ * @param frames          Frames to run.
+ * @param report          The caller's, or NULL.
+ * @return                RLUA_OK, or DESYNC with a sentence that says what differs, or NULL_ARG,
+ *                        NOT_ROLLBACK, BUSY, POISONED, BAD_ARG (too few snapshots), BAD_CONFIG
+ *                        (`report->size`), NO_MEMORY, or what `frame` returned.
+ */
+int rlua_synctest(lua_State *L,
+                  rlua_FrameFn frame,
+                  void *ud,
+                  unsigned int check_distance,
+                  unsigned int frames,
+                  struct rlua_SyncReport *report);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -233,6 +233,19 @@ fn constants_are_the_same_in_c_and_in_rust() {
         ("CHECK_NO_MEMORY", CHECK_NO_MEMORY as i64),
         ("CHECK_ROOM", CHECK_ROOM as i64),
         ("PATH_ROOM", PATH_ROOM as i64),
+        ("DIFF_VALUE", DIFF_VALUE as i64),
+        ("DIFF_TYPE", DIFF_TYPE as i64),
+        ("DIFF_MISSING", DIFF_MISSING as i64),
+        ("DIFF_METATABLE", DIFF_METATABLE as i64),
+        ("DIFF_ORDER", DIFF_ORDER as i64),
+        ("DIFF_IDENTITY", DIFF_IDENTITY as i64),
+        ("DIFF_FUNCTION", DIFF_FUNCTION as i64),
+        ("DIFF_COROUTINE", DIFF_COROUTINE as i64),
+        ("DIFF_BYTES", DIFF_BYTES as i64),
+        ("DIFF_WEAK", DIFF_WEAK as i64),
+        ("DIFF_RANDOM", DIFF_RANDOM as i64),
+        ("DIFF_CLOCK", DIFF_CLOCK as i64),
+        ("DIFF_BUDGET", DIFF_BUDGET as i64),
     ];
     assert_eq!(c, rust.map(|(name, value)| (name.to_owned(), value)).into());
 }

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 /// Every Rust source of the C API, in the header's order.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 12] = [
     "error/status.rs",
     "ffi/status.rs",
     "ffi/life.rs",
@@ -17,6 +17,8 @@ const SOURCES: [&str; 10] = [
     "ffi/participants.rs",
     "ffi/determinism.rs",
     "ffi/images.rs",
+    "ffi/diff.rs",
+    "ffi/synctest.rs",
 ];
 
 /// The C functions stand before this one, in this order of files.

@@ -1,11 +1,13 @@
 //! Hostile images: words of a body are changed, and the hash is made anew, so that only the proof
 //! stands between them and a VM. Each is refused with a sentence, or loads into a heap that
-//! `rlua_check` and whole collections find sound. Mutants run in processes of their own: one that
-//! kills is counted, and named. `RLUA_IMAGE_MUTANTS` is how many there are.
+//! `rlua_check` and whole collections find sound, and that can be compared with another. Mutants
+//! run in processes of their own: one that kills is counted, and named. `RLUA_IMAGE_MUTANTS` is how
+//! many there are.
 //!
 //! Not here: code, which nothing verifies (docs/FORMAT.md): what the mutants hold is never run.
 #![cfg(target_os = "linux")]
 
+use rlua::ffi::diff::rlua_diff_vms;
 use rlua::ffi::images::{rlua_load_buffer, rlua_save_buffer};
 use rlua::ffi::life::{lua_close, rlua_Config, rlua_Trust, rlua_check, rlua_new_rollback};
 use rlua::ffi::status::rlua_last_error;
@@ -13,6 +15,7 @@ use rlua::image::{HASH_BYTES, HEADER_BYTES, Hash};
 use rlua::lua::lua_State;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 unsafe extern "C" {
     fn luaL_openlibs(L: *mut lua_State);
@@ -122,6 +125,9 @@ fn body_bytes(image: &[u8]) -> usize {
     u64::from_le_bytes(image[24..32].try_into().unwrap()) as usize
 }
 
+/// A VM that what was loaded is compared with.
+static OTHER: AtomicPtr<lua_State> = AtomicPtr::new(ptr::null_mut());
+
 /// Whether it was loaded. It is used as far as no code of it runs.
 fn try_load(image: &[u8]) -> bool {
     let mut main = ptr::null_mut();
@@ -138,6 +144,14 @@ fn try_load(image: &[u8]) -> bool {
             return false;
         }
         assert_eq!(rlua_check(main), 0);
+        let other = OTHER.load(Ordering::Relaxed);
+        if other.is_null() {
+            OTHER.store(main, Ordering::Relaxed);
+            return true;
+        }
+        for (a, b) in [(main, other), (other, main)] {
+            assert_eq!(rlua_diff_vms(a, b, 0, None, ptr::null_mut()), 0);
+        }
         for _ in 0..50 {
             lua_gc(main, LUA_GCSTEP, 1);
         }

@@ -50,6 +50,7 @@ const FOLDERS: [&str; 11] = [
     "playground",
     "src",
     "tests",
+    "tools",
     "vendor",
 ];
 /// Other files at the root: those of cargo and the licence are not ours to word.

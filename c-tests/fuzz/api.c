@@ -407,6 +407,16 @@ API(clone) {
     if (made != NULL) lua_close(made);
     return status;
 }
+API(diff) { (void)L; return rlua_diff(NULL, POINTER("rluaIMG"), 7, "", 0, 0, NULL, NULL); }
+API(diff_vms) {
+    lua_State *made = NULL;
+    int status = rlua_clone(L, &made);
+    if (made == NULL) return status;
+    status = rlua_diff_vms(L, POINTER(made), (size_t)below(&R, 3), NULL, NULL);
+    lua_close(made);
+    return status;
+}
+API(synctest) { return rlua_synctest(L, NULL, NULL, 1, 1, NULL); }
 API(budget_left) { uint64_t units; return rlua_budget_left(L, POINTER(&units)); }
 static const char *const scripts[] = {
     "return 1", "return inside and inside()", "x = {} for i = 1, 300 do x[i] = {i} end",
@@ -726,7 +736,8 @@ static const Function functions[] = {
     ROW(save_snapshot, IDLE | PUSH, 0, 0), ROW(save_bound, IDLE | PUSH, 0, 0),
     ROW(save_delta, IDLE | PUSH, 0, 0), ROW(apply_delta, IDLE | PUSH, 0, 0),
     ROW(load, PUSH, 0, 0), ROW(load_buffer, PUSH, 0, 0), ROW(checksum, IDLE | PUSH, 0, 0),
-    ROW(clone, IDLE | PUSH, 0, 0),
+    ROW(clone, IDLE | PUSH, 0, 0), ROW(diff, PUSH, 0, 0), ROW(diff_vms, IDLE | PUSH, 0, 0),
+    ROW(synctest, PUSH, 0, 0),
     ROW(newenv, PUSH, 1, 0), ROW(set_budget, PUSH, 0, 0), ROW(budget_left, PUSH, 0, 0),
     ROW(openlibs, PUSH, 0, 0), ROW(loadbuffer, PUSH, 1, 0), ROW(call, 0, ANY, ANY),
     ROW(getglobal, PUSH, 1, 0), ROW(setglobal, 0, 0, 1), ROW(getfield, PUSH, 1, 0),

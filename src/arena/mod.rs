@@ -39,7 +39,7 @@ use crate::error::{Error, ImageError, Result};
 use crate::region::{self, Region};
 use crate::units::PAGE_SIZE;
 use classes::{MAX_SMALL, class_for, list_of_shape, shape};
-pub use kinds::Block;
+pub use kinds::{Block, HOST};
 use layout::*;
 use runs::stride_for;
 use std::ffi::c_void;

@@ -1,6 +1,6 @@
 //! Failures of what a host keeps with the VM: memory, references, resources, participants.
 
-use super::{Name, Status};
+use super::{Name, Status, Text};
 use std::fmt;
 
 /// A failure, with what its sentence needs.
@@ -17,6 +17,8 @@ pub enum HostError {
     Participant { place: usize, answer: i32 },
     NoSuchParticipant,
     Unsupported { function: &'static str, why: &'static str },
+    TooFewSnapshots { wanted: usize, max: usize },
+    Desync { frame: u32, rolled_back: bool, what: Text<200> },
 }
 
 impl HostError {
@@ -31,6 +33,8 @@ impl HostError {
             | HostError::NoSuchParticipant => Status::BadArg,
             HostError::Participant { .. } => Status::Participant,
             HostError::Unsupported { .. } => Status::Unsupported,
+            HostError::TooFewSnapshots { .. } => Status::BadArg,
+            HostError::Desync { .. } => Status::Desync,
         }
     }
 }
@@ -71,6 +75,17 @@ impl fmt::Display for HostError {
                  nothing has changed"
             ),
             HostError::Unsupported { function, why } => write!(f, "{function}: {why}"),
+            HostError::TooFewSnapshots { wanted, max } => write!(
+                f,
+                "rlua_synctest: check_distance needs {wanted} snapshots, one more than the frames \
+                 that it rolls back, and this VM keeps {max} (rlua_set_max_snapshots)"
+            ),
+            HostError::Desync { frame, rolled_back: false, what } => {
+                write!(f, "frame {frame}, run again, came to another state: {what}")
+            }
+            HostError::Desync { frame, rolled_back: true, what } => {
+                write!(f, "the state before frame {frame} was not what it was: {what}")
+            }
             HostError::NoSuchParticipant => {
                 f.write_str("no participant with these functions and this ud takes part")
             }

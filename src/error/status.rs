@@ -46,6 +46,8 @@ pub enum Status {
     Stream = 17,
     /// The image comes from somebody whom the config does not trust.
     Untrusted = 18,
+    /// A frame that was run again came to another state.
+    Desync = 19,
     /// Lua: a runtime error.
     ErrRun = 64,
     /// Lua: a syntax error.
@@ -86,6 +88,7 @@ impl Status {
             Unsavable,
             Stream,
             Untrusted,
+            Desync,
             ErrRun,
             ErrSyntax,
             ErrMem,
@@ -119,6 +122,7 @@ impl Status {
             Status::Unsavable => c"something of the state has no name outside this process",
             Status::Stream => c"the writer of an image refused, or there is no room",
             Status::Untrusted => c"the image has no key, and the config trusts none without",
+            Status::Desync => c"a frame that was run again came to another state",
             Status::ErrRun => c"Lua error; the error value is on the stack",
             Status::ErrSyntax => c"Lua syntax error; the message is on the stack",
             Status::ErrMem => c"Lua reached the memory limit; the message is on the stack",
@@ -137,6 +141,6 @@ mod tests {
     #[test]
     fn every_code_has_its_own_status() {
         let known: Vec<i32> = (-5..200).filter(|&code| Status::from_code(code).is_some()).collect();
-        assert_eq!(known, (0..=18).chain(64..=70).collect::<Vec<_>>());
+        assert_eq!(known, (0..=19).chain(64..=70).collect::<Vec<_>>());
     }
 }

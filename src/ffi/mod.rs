@@ -9,6 +9,7 @@
 #![allow(non_camel_case_types, non_snake_case)] // C's names
 
 pub mod determinism;
+pub mod diff;
 pub mod hooks;
 pub mod images;
 pub mod life;
@@ -19,3 +20,4 @@ pub mod resources;
 mod sized;
 pub mod snapshots;
 pub mod status;
+pub mod synctest;

@@ -151,6 +151,32 @@ pub const CHECK_OK: c_int = 0;
 pub const CHECK_CORRUPT: c_int = 1;
 /// [`rlua_c_check`]: there was no memory to find out.
 pub const CHECK_NO_MEMORY: c_int = 2;
+/// [`rlua_c_diff_found`]: a value.
+pub const DIFF_VALUE: c_int = 1;
+/// [`rlua_c_diff_found`]: the type of a value.
+pub const DIFF_TYPE: c_int = 2;
+/// [`rlua_c_diff_found`]: one side has nothing.
+pub const DIFF_MISSING: c_int = 3;
+/// [`rlua_c_diff_found`]: a metatable.
+pub const DIFF_METATABLE: c_int = 4;
+/// [`rlua_c_diff_found`]: the order of a table.
+pub const DIFF_ORDER: c_int = 5;
+/// [`rlua_c_diff_found`]: which object it is.
+pub const DIFF_IDENTITY: c_int = 6;
+/// [`rlua_c_diff_found`]: which function it is.
+pub const DIFF_FUNCTION: c_int = 7;
+/// [`rlua_c_diff_found`]: where a coroutine is.
+pub const DIFF_COROUTINE: c_int = 8;
+/// [`rlua_c_diff_found`]: memory.
+pub const DIFF_BYTES: c_int = 9;
+/// [`rlua_c_diff_found`]: as missing, where a collection may take it.
+pub const DIFF_WEAK: c_int = 10;
+/// [`rlua_c_diff_found`]: a generator of random numbers.
+pub const DIFF_RANDOM: c_int = 11;
+/// [`rlua_c_diff_found`]: the clock.
+pub const DIFF_CLOCK: c_int = 12;
+/// [`rlua_c_diff_found`]: the budget.
+pub const DIFF_BUDGET: c_int = 13;
 /// Bytes of the path that [`rlua_c_canon_path`] can write.
 pub const PATH_ROOM: usize = 96;
 /// Bytes of the sentence that [`rlua_c_check`] can write.
@@ -262,6 +288,23 @@ unsafe extern "C" {
     pub fn rlua_c_set_cards(base: *const c_void, cards: *mut c_void, count: usize);
     pub fn rlua_c_set_thread_cards(block: *mut c_void, cards: *mut c_void, is_main: c_int);
     pub fn rlua_c_library_function(name: *const c_char, length: usize) -> *const c_void;
+
+    pub fn rlua_c_diff(a: *mut lua_State, b: *mut lua_State, most: usize) -> *mut c_void;
+    pub fn rlua_c_diff_block(
+        diff: *mut c_void,
+        offset: usize,
+        a_bytes: usize,
+        b_bytes: usize,
+    ) -> c_int;
+    pub fn rlua_c_diff_found(
+        diff: *const c_void,
+        index: usize,
+        path: *mut *const c_char,
+        a: *mut *const c_char,
+        b: *mut *const c_char,
+    ) -> c_int;
+    pub fn rlua_c_diff_failed(diff: *const c_void) -> c_int;
+    pub fn rlua_c_diff_end(diff: *mut c_void);
 
     pub fn rlua_c_alloc(L: *mut lua_State, size: usize) -> *mut c_void;
     pub fn rlua_c_is_block(memory: *mut c_void) -> c_int;

@@ -218,6 +218,30 @@ RLUA_INTERNAL void rlua_c_set_cards(const void *base, void *cards, size_t count)
 RLUA_INTERNAL void rlua_c_set_thread_cards(void *block, void *cards, int is_main);
 RLUA_INTERNAL const void *rlua_c_library_function(const char *name, size_t length);
 
+/* -- diff.c ---------------------------------------------------------------------------------- */
+
+/* Kinds of differences: rlua_DiffKind in the header. */
+#define DIFF_VALUE 1
+#define DIFF_TYPE 2
+#define DIFF_MISSING 3
+#define DIFF_METATABLE 4
+#define DIFF_ORDER 5
+#define DIFF_IDENTITY 6
+#define DIFF_FUNCTION 7
+#define DIFF_COROUTINE 8
+#define DIFF_BYTES 9
+#define DIFF_WEAK 10
+#define DIFF_RANDOM 11
+#define DIFF_CLOCK 12
+#define DIFF_BUDGET 13
+
+RLUA_INTERNAL void *rlua_c_diff(lua_State *a, lua_State *b, size_t most);
+RLUA_INTERNAL int rlua_c_diff_block(void *diff, size_t offset, size_t a_bytes, size_t b_bytes);
+RLUA_INTERNAL int rlua_c_diff_found(const void *diff, size_t index, const char **path,
+                                    const char **a, const char **b);
+RLUA_INTERNAL int rlua_c_diff_failed(const void *diff);
+RLUA_INTERNAL void rlua_c_diff_end(void *diff);
+
 /* -- memory.c -------------------------------------------------------------------------------- */
 
 RLUA_INTERNAL void *rlua_c_alloc(lua_State *L, size_t size);

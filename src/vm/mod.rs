@@ -26,6 +26,7 @@ pub mod canonical;
 pub mod checksum;
 pub mod config;
 pub mod deltas;
+pub mod diff;
 mod follower;
 pub mod guard;
 pub mod guarded;
