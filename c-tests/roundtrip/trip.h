@@ -259,6 +259,7 @@ static Bytes trip_save(lua_State *L) {
     Bytes image = {NULL, 0};
     int status = rlua_save_buffer(L, NULL, 0, &image.length);
     if (status == RLUA_UNSAVABLE) {
+        if (getenv("ROUNDTRIP_KEEP")) fprintf(stderr, "     %s\n", rlua_last_error(L));
         image.length = 0;
         return image;
     }
