@@ -259,7 +259,7 @@ static Bytes trip_save(lua_State *L) {
     Bytes image = {NULL, 0};
     int status = rlua_save_buffer(L, NULL, 0, &image.length);
     if (status == RLUA_UNSAVABLE) {
-        if (getenv("ROUNDTRIP_KEEP")) fprintf(stderr, "     %s\n", rlua_last_error(L));
+        if (getenv("ROUNDTRIP_WHY")) fprintf(stderr, "     %s\n", rlua_last_error(L));
         image.length = 0;
         return image;
     }
@@ -269,7 +269,8 @@ static Bytes trip_save(lua_State *L) {
     return image;
 }
 
-/* ROUNDTRIP_KEEP=path: the image behind each step of the last trip, path.here.1, path.there.1, ... */
+/* ROUNDTRIP_KEEP=path: the images of the last trip, path.here.0, path.there.0 behind the load, then
+ * those behind each step. */
 static void keep_image(lua_State *L, int step) {
     const char *kept = getenv("ROUNDTRIP_KEEP");
     char path[300];
@@ -288,6 +289,7 @@ static void keep_image(lua_State *L, int step) {
 static int trip_advance(lua_State *L, Job *job, int count, uint64_t rollbacks, Step *steps) {
     Random random = {rollbacks};
     int i;
+    keep_image(L, 0);
     luaL_getmetatable(L, "digest.box");
     walk_boxes_of(lua_topointer(L, -1));
     lua_pop(L, 1);
