@@ -336,7 +336,7 @@ TEST(programs_of_the_fuzzer_of_slices) {
 }
 
 TEST(random_graphs) {
-    uint64_t seed, count = 30 / (uint64_t)test_scale() + 2;
+    uint64_t seed, count = 10 / (uint64_t)test_scale() + 2;
     for (seed = 1; seed <= count; seed++) {
         char name[32];
         Job job;
