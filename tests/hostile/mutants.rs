@@ -218,9 +218,7 @@ const WORLD: &str = "
 pub fn samples() -> Vec<Sample> {
     let young = format!("collectgarbage('generational') {WORLD} {WORLD}");
     let stock = WORLD.replace("kept[kept['k' .. i]]", "kept.unused");
-    let image = |code: &str, steps| {
-        Sample::of(save(open(code, 1 << 20, steps)), steps & 64 != 0)
-    };
+    let image = |code: &str, steps| Sample::of(save(open(code, 1 << 20, steps)), steps & 64 != 0);
     let mut samples: Vec<_> = [0, 3, 9, 30, 45, 63].map(|steps| image(WORLD, steps)).into();
     samples.push(image(&young, 0));
     samples.push(image(&young, 2));
@@ -349,7 +347,8 @@ fn change_byte(mutant: &mut Mutant, at: usize, random: &mut Random) {
 /// A word of a block, one of the first ones rather than one behind.
 fn place_in(block: Block, random: &mut Random) -> usize {
     let words = block.bytes / 8;
-    block.offset + 8 * if random.below(3) > 0 { random.below(words.min(16)) } else { random.below(words) }
+    block.offset
+        + 8 * if random.below(3) > 0 { random.below(words.min(16)) } else { random.below(words) }
 }
 
 fn words(mutant: &mut Mutant, _: &Sample, _: &[Sample], random: &mut Random) {
@@ -379,8 +378,10 @@ fn tags(mutant: &mut Mutant, sample: &Sample, _: &[Sample], random: &mut Random)
 fn tags_of_values(mutant: &mut Mutant, sample: &Sample, _: &[Sample], random: &mut Random) {
     let block = sample.block(random, &[5, 6, STACK, OBJECT]);
     let at = place_in(block, random);
-    let tag = random.of(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 0x11, 0x13, 0x14, 0x16, 0x44, 0x45, 0x46,
-        0x47, 0x48, 0x54, 0x66, 9, 10, 0x10, 0x20, 0x49, 0x4a, 0xff]);
+    let tag = random.of(&[
+        0, 1, 2, 3, 4, 5, 6, 7, 8, 0x11, 0x13, 0x14, 0x16, 0x44, 0x45, 0x46, 0x47, 0x48, 0x54,
+        0x66, 9, 10, 0x10, 0x20, 0x49, 0x4a, 0xff,
+    ]);
     let old = mutant.word(at);
     mutant.put(at, old & !0xff | tag);
 }
@@ -400,11 +401,11 @@ fn kinds(mutant: &mut Mutant, sample: &Sample, _: &[Sample], random: &mut Random
 /// Words and bytes that say how long something is, by what the object is.
 fn sizes(mutant: &mut Mutant, sample: &Sample, _: &[Sample], random: &mut Random) {
     let (tag, places): (u8, &[usize]) = random.of(&[
-        (5u8, &[10, 11, 12, 13, 14, 15][..]),                 // tables: lsizenode, alimit
-        (4, &[10, 11, 12, 13, 14, 15][..]),                   // short strings: shrlen, hash
-        (0x14, &[16, 17, 18, 23][..]),                        // long ones: lnglen
-        (7, &[10, 11, 12, 16, 17, 18, 23][..]),               // userdata: nuvalue, native, len
-        (6, &[10][..]),                                       // closures: nupvalues
+        (5u8, &[10, 11, 12, 13, 14, 15][..]), // tables: lsizenode, alimit
+        (4, &[10, 11, 12, 13, 14, 15][..]),   // short strings: shrlen, hash
+        (0x14, &[16, 17, 18, 23][..]),        // long ones: lnglen
+        (7, &[10, 11, 12, 16, 17, 18, 23][..]), // userdata: nuvalue, native, len
+        (6, &[10][..]),                       // closures: nupvalues
         (0x26, &[10][..]),
         (10, &[10, 11, 12, 16, 17, 20, 24, 28, 32, 36, 40, 44, 48][..]), // prototypes
     ]);
@@ -508,7 +509,12 @@ fn splice(mutant: &mut Mutant, _: &Sample, samples: &[Sample], random: &mut Rand
     mutant.bytes[mutant.first + from..][..length].copy_from_slice(part);
 }
 
-fn splice_and_change(mutant: &mut Mutant, sample: &Sample, samples: &[Sample], random: &mut Random) {
+fn splice_and_change(
+    mutant: &mut Mutant,
+    sample: &Sample,
+    samples: &[Sample],
+    random: &mut Random,
+) {
     splice(mutant, sample, samples, random);
     if mutant.bytes == sample.bytes {
         bits(mutant, sample, samples, random);

@@ -120,6 +120,30 @@ unsafe extern "C" fn feed(ud: *mut c_void, into: *mut c_void, length: usize) -> 
 
 /// Loads it, and uses what came of it.
 pub fn load(mutant: &Mutant) -> Loaded {
+    let main = attempt(mutant);
+    if main.is_null() {
+        return Loaded::Refused;
+    }
+    // SAFETY: a VM of this test's own.
+    unsafe {
+        use_vm(main);
+        lua_close(main);
+    }
+    Loaded::Sound
+}
+
+/// Whether it is refused; a VM is closed, and nothing else.
+pub fn is_refused(mutant: &Mutant) -> bool {
+    let main = attempt(mutant);
+    if !main.is_null() {
+        // SAFETY: a VM of this test's own.
+        unsafe { lua_close(main) }
+    }
+    main.is_null()
+}
+
+/// NULL, and a sentence.
+fn attempt(mutant: &Mutant) -> *mut lua_State {
     let config = config(mutant.memory_size, mutant.keyed);
     let mut main = ptr::null_mut();
     // SAFETY: bytes of this test; the VM is its own.
@@ -135,12 +159,9 @@ pub fn load(mutant: &Mutant) -> Loaded {
             assert!(main.is_null());
             let sentence = CStr::from_ptr(rlua_last_error(ptr::null_mut()));
             assert!(sentence.to_bytes().len() > 20, "{status}: {sentence:?}");
-            return Loaded::Refused;
         }
-        use_vm(main);
-        lua_close(main);
     }
-    Loaded::Sound
+    main
 }
 
 /// # Safety
