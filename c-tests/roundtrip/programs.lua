@@ -104,11 +104,11 @@ local function key()
   local kinds = {
     tostring(rnd(12)), tostring(-rnd(9)), '2^' .. rnd(60), rnd(9) .. '.5', "'k" .. rnd(20) .. "'",
     "('long key'):rep(9) .. " .. rnd(3), 'true', 'false', '{}', 'T[' .. rnd(6) .. ']',
-    'F[' .. rnd(5) .. '] or 1', 'C[' .. rnd(4) .. '] or 2', 'function() return n end', 'n', 'io.stdout',
-    'math.maxinteger', '-1/0', 'box and box(8) or 9', 'n % 40', "'n' .. n % 40"}
+    'F[' .. rnd(5) .. '] or 1', 'C[' .. rnd(4) .. '] or 2', 'function() return n end', 'n',
+    'io.stdout', 'math.maxinteger', '-1/0', 'box and box(8) or 9', 'n % 40', "'n' .. n % 40"}
   if not stock then
-    local more = {'print', 'math.sin', "string.gmatch('a', 'a')", 'light and light(' .. rnd(9) .. ') or 8',
-      'tostring(T)', 'coroutine.wrap(print)', 'emit or 7'}
+    local more = {'print', 'math.sin', "string.gmatch('a', 'a')", 'tostring(F[1])',
+      'light and light(' .. rnd(9) .. ') or 8', 'tostring(T)', 'coroutine.wrap(print)', 'emit or 7'}
     table.move(more, 1, #more, #kinds + 1, kinds)
   end
   return one_of(kinds)
@@ -116,9 +116,9 @@ end
 
 local function arithmetic(level)
   local a, b = expr(level), expr(level)
-  return (one_of {'num(%s) + num(%s)', 'num(%s) - num(%s)', 'num(%s) * num(%s)', 'num(%s) / num(%s)',
-    'num(%s) ^ num(%s)', 'int(%s) & int(%s)', 'int(%s) | int(%s)', 'int(%s) ~ int(%s)',
-    'int(%s) << int(%s)', 'int(%s) // (int(%s) | 1)', 'int(%s) %% (int(%s) | 1)',
+  return (one_of {'num(%s) + num(%s)', 'num(%s) - num(%s)', 'num(%s) * num(%s)',
+    'num(%s) / num(%s)', 'num(%s) ^ num(%s)', 'int(%s) & int(%s)', 'int(%s) | int(%s)',
+    'int(%s) ~ int(%s)', 'int(%s) << int(%s)', 'int(%s) // (int(%s) | 1)', 'int(%s) %% (int(%s) | 1)',
     'str(%s) .. str(%s)', '%s == %s', 'num(%s) < num(%s)', 'str(%s) <= str(%s)', '(%s) and (%s)',
     '(%s) or (%s)'}):format(a, b)
 end
@@ -142,8 +142,8 @@ function expr(level)
   if kind == 8 then return closure(level - 1) end
   if kind == 9 then return ('T[%d][%s]'):format(rnd(6), key()) end
   if kind == 10 then return one_of {'math.random(100)', 'math.random()', '#T[1]', 'n', 'input',
-    "('%d %s %g'):format(n, str(n), n / 3)", "string.pack('>i4z', n, 'z')", "utf8.char(n % 900 + 200)",
-    'table.concat({n, 2, 3}, ",")', 'select(2, next(T[2]))'} end
+    "('%d %s %g'):format(n, str(n), n / 3)", "string.pack('>i4z', n, 'z')",
+    "utf8.char(n % 900 + 200)", 'table.concat({n, 2, 3}, ",")', 'select(2, next(T[2]))'} end
   return ("select(2, pcall(F[%d] or type, %s))"):format(rnd(5), expr(level - 1))
 end
 
@@ -209,8 +209,8 @@ end)
 add_nested(1, function() line('pcall(pcall, xpcall, yield, print, "nested pcall")') end)
 add_nested(1, function(level)
   local v = new_var()
-  line('for %s = %s do', v, one_of {'1, 3', '3, 1, -1', '1, 5, 2', 'math.maxinteger - 1, math.maxinteger',
-    'math.mininteger, math.mininteger + 1', '0, -1'})
+  line('for %s = %s do', v, one_of {'1, 3', '3, 1, -1', '1, 5, 2',
+    'math.maxinteger - 1, math.maxinteger', 'math.mininteger, math.mininteger + 1', '0, -1'})
   names[#names + 1] = v
   body(level, 'integer for')
   names[#names] = nil
@@ -306,7 +306,9 @@ add_nested(3, function()
     '1 <= o', 'o > o', 'o(1, 2, 3)', 'o.x', 'o[1]', '#o', 'o < o and 1 or o >= o'})
 end)
 add_nested(2, function() line('do local o = object() o.x, o[1] = %s, n end', expr(1)) end)
-add_nested(1, function() line('if object() < object() then %s = 1 else %s = 2 end', var(), var()) end)
+add_nested(1, function()
+  line('if object() < object() then %s = 1 else %s = 2 end', var(), var())
+end)
 add_nested(1, function() line('local _ = nested(%d).key', rnd(20)) end)
 add_nested(1, function() line('%s = deep(%d)', var(), rnd(140)) end)
 add_nested(1, function() line('%s = protected(%d)', var(), rnd(25)) end)
@@ -337,7 +339,8 @@ end)
 add_nested(1, function() line("log[5] = select(2, pcall(string.gsub, 'abc', '.', function(c) %s "
   .. 'return c:upper() end))', one_in(2) and 'yield_()' or 'yield(1)') end)
 add_nested(1, function() line("F[%d] = load('local a <const>, b = %d, ... return function(...) '"
-  .. " .. 'b = b or a coroutine.isyieldable() return b, ... end')(%s)", rnd(5), rnd(99), expr(0)) end)
+  .. " .. 'b = b or a coroutine.isyieldable() return b, ... end')(%s)", rnd(5), rnd(99),
+  expr(0)) end)
 add_nested(1, function() line("F[%d] = load(string.dump(function(a) return a end, %s), 'd', 'b')",
   rnd(5), tostring(one_in(2))) end)
 add_nested(1, function() line('T[%d] = {} T[%d] = {table.unpack({}, 1, %d)}', rnd(6), rnd(6),
@@ -346,7 +349,25 @@ add_nested(1, function() line('for i = 1, %d do local t = {{}, i} t[1][1] = t en
 add_nested(1, function() line("if n %% 8 == 0 then collectgarbage(%s) end", one_of {"'step'",
   "'step', 1", '', "'generational'", "'incremental', 110, 200, 6", "'incremental', 200, 40, 10",
   "'stop'", "'restart'"}) end)
+add(1, function() line('log[7] = debug.traceback("", 1)') end)
+add_nested(1, function()
+  line("for a, b in ('abc'):gmatch '()x*()' do log[8] = a * 10 + b yield('empty matches', a) end")
+end)
+add_nested(1, function() -- constants and variables to close as upvalues; as bytes
+  line('do local k <const>, c <close> = {n}, nil F[%d] = function() return k, c end', rnd(5))
+  line('log[9] = string.dump(F[%d] or frame, %s) end', rnd(5), tostring(one_in(2)))
+end)
+add_nested(1, function() -- large tables, which the collector marks in slices
+  line('if #R < %d then local t = {} for i = 1, %d do t[i] = i %% 5 == 0 and {i} or i end', rnd(9),
+    100 + rnd(900))
+  line('R[%d], R[%d] = t, t end', rnd(9), 9 + rnd(3))
+end)
+add_nested(1, function() -- userdata with user values
+  line('if box then local u = box(%d, n %% 256) u:user(1, {n, u}) u:user(2, R) R[%d] = u end',
+    rnd(60), rnd(9))
+end)
 if not stock then
+  add_nested(1, function() line('log[10] = os.time() .. " " .. os.clock()') end)
   add_nested(1, function() line('T[%d][tostring(T[%d])] = ("%%p"):format(F[1] or T)', rnd(6),
     rnd(6)) end)
 end
@@ -368,7 +389,8 @@ names = {'shared'}
 block(function()
   line('for i, body in ipairs(bodies) do')
   line('  local co = C[i]')
-  line('  if not co or coroutine.status(co) == "dead" then co = coroutine.create(body) C[i] = co end')
+  line('  if not co or coroutine.status(co) == "dead" then')
+  line('    co = coroutine.create(body) C[i] = co end')
   line('  local ok, tag, value = coroutine.resume(co, n, value)')
   line('  tags[i], log[6] = ok and tag or nil, str(tag)')
   line('end')
@@ -381,9 +403,9 @@ end)
 line('end')
 return table.concat(out, '\n'), {
   'body', 'return', 'tail call', 'varargs', 'deep', 'goto', 'while', 'repeat', 'integer for',
-  'float for', 'generic for', 'pairs', 'ipairs', 'gmatch', 'utf8.codes', 'next over dead keys',
-  'in an iterator', 'closing an iterator', 'pcall', 'xpcall', 'nested pcall', 'deep pcall',
-  'to be closed', '__close, block', '__close, break', '__close, error', '__close, return',
+  'float for', 'generic for', 'pairs', 'ipairs', 'gmatch', 'empty matches', 'utf8.codes',
+  'next over dead keys', 'in an iterator', 'closing an iterator', 'pcall', 'xpcall', 'nested pcall',
+  'deep pcall', 'to be closed', '__close, block', '__close, break', '__close, error', '__close, return',
   'a coroutine to close', 'outer of an inner', 'deep __index', '__add', '__sub', '__mul', '__div',
   '__mod', '__pow', '__unm', '__idiv', '__band', '__bor', '__bxor', '__shl', '__shr', '__bnot',
   '__concat', '__eq', '__lt', '__le', '__call', '__index', '__newindex', '__len', '__pairs'}

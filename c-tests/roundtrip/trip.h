@@ -1,7 +1,7 @@
 /* trip.h: a VM that is saved goes on here, and in another process that has loaded it.
  *
  * The other process is this program, started once more; it serves many trips. Both ends do the same
- * steps, on some trips with rollbacks on the way, each end at moments of its own. What a step leaves
+ * steps, on some trips with rollbacks on the way, each at moments of its own. What a step leaves
  * behind is told by the checksum of the VM, and by what the script gave to `emit`.
  *
  * Not here: the programs that run (roundtrip.c). */
@@ -64,7 +64,7 @@ static const char *const tampers[] = {
     "", /* a whole collection */
     "math.random()",
     "x_ = 1 x_ = nil",
-    "for _, co in pairs(C) do if coroutine.status(co) == 'suspended' then coroutine.close(co) end end",
+    "for _, c in pairs(C) do if coroutine.status(c) == 'suspended' then coroutine.close(c) end end",
     "n = n + 1",
     "local t = T[1] for i = 1, 6 do setmetatable(T[i], {}) end",
     "warn '@on'",
@@ -95,7 +95,8 @@ static int new_userdata(lua_State *L) {
     size_t i;
     words = lua_newuserdatauv(L, size, (int)luaL_checkinteger(L, 2));
     memset(words, 0, size);
-    for (i = 0; i < size / 4; i++) words[i] = i % 2 ? 0x55AA0000u + (seed >> 20) : seed + (uint32_t)i;
+    for (i = 0; i < size / 4; i++)
+        words[i] = i % 2 ? 0x55AA0000u + (seed >> 20) : seed + (uint32_t)i;
     return 1;
 }
 
@@ -168,6 +169,20 @@ static rlua_Config trip_config(size_t memory_size) {
     return config;
 }
 
+/* What the host keeps in the VM: a block that only the extra space of the main thread leads to, and
+ * a reference, whose number the block has. */
+typedef struct HostBlock {
+    uint64_t steps, reference;
+} HostBlock;
+
+static HostBlock *host_block(lua_State *L) { return *(HostBlock **)lua_getextraspace(L); }
+
+static void make_host_block(lua_State *L) {
+    HostBlock *block = rlua_alloc(L, sizeof *block);
+    CHECK(block != NULL);
+    *(HostBlock **)lua_getextraspace(L) = block;
+}
+
 /* Opens the functions for scripts, and registers their names. */
 static void trip_open_host(lua_State *L) {
     int i;
@@ -178,6 +193,7 @@ static void trip_open_host(lua_State *L) {
     lua_register(L, "new_userdata", new_userdata);
     lua_register(L, "call_with_continuation", call_with_continuation);
     lua_register(L, "nothing", nothing);
+    make_host_block(L);
 }
 
 /* -- steps ------------------------------------------------------------------------------------- */
@@ -231,9 +247,26 @@ static int run_operations(lua_State *L, const Job *job, int is_wrong) {
     return status;
 }
 
-static int step(lua_State *L, const Job *job, int is_wrong) {
-    rlua_set_time(L, 1700000000 + job->frame, 0); /* refused in the stock profile */
+/* The number of a reference never goes back, so what is rolled back makes none. */
+static void be_a_host(lua_State *L, Sink *sink, int is_wrong) {
+    HostBlock *block = host_block(L);
+    sink_word(sink, ++block->steps);
+    if (block->steps % 3 != 1 || is_wrong) return;
+    if (block->reference) {
+        int status = rlua_getref(L, (rlua_Ref)block->reference);
+        sink_word(sink, (uint64_t)status);
+        if (status == RLUA_OK) lua_pop(L, 1);
+        if (block->steps % 2) rlua_unref(L, (rlua_Ref)block->reference);
+    }
+    lua_getglobal(L, "T");
+    block->reference = rlua_ref(L);
+    sink_word(sink, block->reference);
+}
+
+static int step(lua_State *L, const Job *job, int is_wrong, Sink *sink) {
+    if (job->frame % 2) rlua_set_time(L, 1700000000 + job->frame, 77); /* but in a stock profile */
     drive_collector(L, job);
+    be_a_host(L, sink, is_wrong);
     if (job->kind == SLICES) return resume_slice(L, job);
     return job->kind == GRAPH ? run_operations(L, job, is_wrong) : call_frame(L, job, is_wrong);
 }
@@ -250,7 +283,7 @@ static void there_and_back(lua_State *L, const Job *job, int count) {
     sink_start(&nobody, NULL);
     host_emit_to(&nobody);
     CHECK_OK(rlua_snap(L));
-    for (; count > 0 && !has_ended(L, job); count--, wrong.frame++) step(L, &wrong, 1);
+    for (; count > 0 && !has_ended(L, job); count--, wrong.frame++) step(L, &wrong, 1, &nobody);
     CHECK_OK(rlua_rollback(L, 1));
 }
 
@@ -300,7 +333,7 @@ static int trip_advance(lua_State *L, Job *job, int count, uint64_t rollbacks, S
         sink_start(&sink, NULL);
         host_emit_to(&sink);
         memset(&steps[i], 0, sizeof steps[i]);
-        steps[i].status = step(L, job, 0);
+        steps[i].status = step(L, job, 0, &sink);
         steps[i].emitted = sink.hash;
         CHECK_OK(rlua_checksum(L, &steps[i].sum));
         keep_image(L, i + 1);
@@ -309,7 +342,7 @@ static int trip_advance(lua_State *L, Job *job, int count, uint64_t rollbacks, S
     return i;
 }
 
-/* -- the other process -------------------------------------------------------------------------- */
+/* -- the other process ------------------------------------------------------------------------- */
 
 /* Behind a request: the image. Behind a reply: the steps, and the last image. */
 typedef struct Request {
@@ -505,10 +538,10 @@ static Verdict compare(const Step *here, int count, Bytes image, const Job *befo
     if (reply.count != count)
         verdict = differ("%d steps here, %d there", count, (int)reply.count);
     for (i = 0; i < count && i < reply.count; i++) {
-        const char *what = here[i].status != there[i].status     ? "how it ended"
-                           : here[i].emitted != there[i].emitted ? "what it emitted"
-                           : memcmp(&here[i].sum, &there[i].sum, sizeof here[i].sum) ? "the checksum"
-                                                                                     : NULL;
+        const char *what = NULL;
+        if (memcmp(&here[i].sum, &there[i].sum, sizeof here[i].sum)) what = "the checksum";
+        if (here[i].emitted != there[i].emitted) what = "what it emitted";
+        if (here[i].status != there[i].status) what = "how it ended";
         if (!what) continue;
         verdict = differ("frame %lld, step %d of %d: %s; %s", (long long)before->frame + i, i + 1,
                          count, what, compare_images(image, theirs).what);
