@@ -118,7 +118,8 @@ local function arithmetic(level)
   local a, b = expr(level), expr(level)
   return (one_of {'num(%s) + num(%s)', 'num(%s) - num(%s)', 'num(%s) * num(%s)',
     'num(%s) / num(%s)', 'num(%s) ^ num(%s)', 'int(%s) & int(%s)', 'int(%s) | int(%s)',
-    'int(%s) ~ int(%s)', 'int(%s) << int(%s)', 'int(%s) // (int(%s) | 1)', 'int(%s) %% (int(%s) | 1)',
+    'int(%s) ~ int(%s)', 'int(%s) << int(%s)', 'int(%s) // (int(%s) | 1)',
+    'int(%s) %% (int(%s) | 1)',
     'str(%s) .. str(%s)', '%s == %s', 'num(%s) < num(%s)', 'str(%s) <= str(%s)', '(%s) and (%s)',
     '(%s) or (%s)'}):format(a, b)
 end
@@ -405,7 +406,8 @@ return table.concat(out, '\n'), {
   'body', 'return', 'tail call', 'varargs', 'deep', 'goto', 'while', 'repeat', 'integer for',
   'float for', 'generic for', 'pairs', 'ipairs', 'gmatch', 'empty matches', 'utf8.codes',
   'next over dead keys', 'in an iterator', 'closing an iterator', 'pcall', 'xpcall', 'nested pcall',
-  'deep pcall', 'to be closed', '__close, block', '__close, break', '__close, error', '__close, return',
+  'deep pcall', 'to be closed', '__close, block', '__close, break', '__close, error',
+  '__close, return',
   'a coroutine to close', 'outer of an inner', 'deep __index', '__add', '__sub', '__mul', '__div',
   '__mod', '__pow', '__unm', '__idiv', '__band', '__bor', '__bxor', '__shl', '__shr', '__bnot',
   '__concat', '__eq', '__lt', '__le', '__call', '__index', '__newindex', '__len', '__pairs'}
