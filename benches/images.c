@@ -2,10 +2,10 @@
  *
  *   images WORLD_LUA IMAGES_LUA [ROUNDS]
  *
- * Each line is the median of the subject, of a memcpy of as many bytes (into memory that was written
- * before), their ratio, and bytes of the image a nanosecond (GB/s); the two run alternately, so that
- * what else the machine does falls on both. A table serializer in Lua (images.lua) does the world's
- * entities alone, and runs a few times.
+ * Each line is the median of the subject, of a memcpy of as many bytes (into memory that was
+ * written before), their ratio, and bytes of the image a nanosecond (GB/s); the two run in turns, so
+ * that what else the machine does falls on both. A table serializer in Lua (images.lua) does the
+ * world's entities alone, and runs a few times.
  * Not here: what a capture costs (world.c).
  */
 #define _POSIX_C_SOURCE 200809L
@@ -120,7 +120,7 @@ static double first_checksum(World *world) {
   return spent;
 }
 
-/* As a peer does it in each frame: the frame, a capture, and then the checksum, which is counted. */
+/* As a peer does it in each frame: the frame, a capture, and the checksum, which is counted. */
 static double checksum_of_a_frame(World *world) {
   rlua_Checksum sum;
   run_frame(world->L, world->entities, 10);
@@ -137,8 +137,8 @@ static double capture_of_a_frame(World *world) {
   return now_ns() - start;
 }
 
-/* Not here yet: rlua_save_delta of such a frame beside its capture, rlua_apply_delta beside a load,
- * rlua_save_bound. */
+/* Where deltas go once they are there: one of such a frame beside its capture, applying it beside a
+ * load; the bound of a save beside the save. */
 
 static double serialize(World *world) {
   lua_getglobal(world->L, "serialize");

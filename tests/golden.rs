@@ -1,5 +1,5 @@
-//! Golden images: one for each version of the format, made once and kept as it is. Each is loaded by
-//! every later library, runs on, and gives what it gave to the library that made it.
+//! Golden images: one for each version of the format, made once and kept as it is. Each is loaded
+//! by every later library, runs on, and gives what it gave to the library that made it.
 //!
 //! `tests/golden/world.lua` is the script; `format-N.image` its state behind some frames;
 //! `format-N.txt` the checksum then, what the next frames return, and the checksum behind them.

@@ -6,7 +6,7 @@
 //! counted, and named by its seed. Refused loads leave nothing behind, and memory has a bound.
 //!
 //! `RLUA_IMAGE_MUTANTS`: how many there are. `RLUA_IMAGE_JOBS`: processes at once.
-//! `RLUA_IMAGE_LOADER`: a program that loads them (`c-tests/hostile/loader.c`), built otherwise.
+//! `RLUA_IMAGE_LOADER`: a program that loads them (`c-tests/roundtrip/loader.c`), built otherwise.
 //! `RLUA_IMAGE_SEED=n cargo test --test hostile_images -- --ignored one_mutant`: one, here.
 //!
 //! Not here: code, which nothing verifies (docs/FORMAT.md): what the mutants hold is never run.

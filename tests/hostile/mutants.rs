@@ -339,8 +339,10 @@ fn change_word(mutant: &mut Mutant, at: usize, random: &mut Random) {
 fn change_byte(mutant: &mut Mutant, at: usize, random: &mut Random) {
     let at = mutant.first + at;
     if at < mutant.bytes.len() {
-        let near = mutant.bytes[at].wrapping_add(random.of(&[1, 2, 16, 255, 254]));
-        mutant.bytes[at] = random.of(&[near, mutant.bytes[at] ^ 1 << random.0 % 8, 0, 255]);
+        let old = mutant.bytes[at];
+        let near = old.wrapping_add(random.of(&[1, 2, 16, 255, 254]));
+        let flipped = old ^ (1 << random.below(8));
+        mutant.bytes[at] = random.of(&[near, flipped, 0, 255]);
     }
 }
 
