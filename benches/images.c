@@ -3,7 +3,7 @@
  *   images WORLD_LUA IMAGES_LUA [ROUNDS]
  *
  * Each line is the median of the subject, of a memcpy of as many bytes (into memory that was
- * written before), their ratio, and bytes of the image a nanosecond (GB/s); the two run in turns, so
+ * written before), their ratio, and bytes of the image a nanosecond (GB/s); the two take turns, so
  * that what else the machine does falls on both. A table serializer in Lua (images.lua) does the
  * world's entities alone, and runs a few times.
  * Not here: what a capture costs (world.c).

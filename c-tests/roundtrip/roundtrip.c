@@ -35,10 +35,10 @@ static const char *path_of(const char *folder, const char *name) {
 /* What a test has done; the next one counts anew. */
 static void say(const char *what, unsigned long programs) {
     CHECK(counts.trips > 4 * counts.unsavable);
-    printf("     %s: %lu programs, %lu trips of %.1f MiB, %lu steps, %lu processes; "
+    printf("     %s: %lu programs, %lu trips of %.1f MiB, %lu steps, %lu processes, %lu clones; "
            "%lu not savable\n",
            what, programs, counts.trips, (double)counts.image_bytes / (double)MIB, counts.steps,
-           counts.processes, counts.unsavable);
+           counts.processes, counts.clones, counts.unsavable);
     memset(&counts, 0, sizeof counts);
 }
 

@@ -53,7 +53,7 @@ typedef struct Verdict {
 
 /* Counted since the start. */
 static struct {
-    unsigned long trips, unsavable, steps, processes;
+    unsigned long trips, clones, unsavable, steps, processes;
     unsigned long long image_bytes;
 } counts;
 
@@ -518,16 +518,31 @@ static Verdict compare_images(Bytes a, Bytes b) {
     return differ("the last images, of %zu and %zu bytes, differ at%s", a.length, b.length, text);
 }
 
-static Verdict compare(const Step *here, int count, Bytes image, const Job *before) {
+/* What two VMs did from the same state on, and their last images. */
+static Verdict compare(const Step *here, int count, Bytes image, const Step *there, int their_count,
+                       Bytes theirs, int64_t frame) {
+    Verdict images = compare_images(image, theirs);
+    int i;
+    for (i = 0; i < count && i < their_count; i++) {
+        const char *what = NULL;
+        if (memcmp(&here[i].sum, &there[i].sum, sizeof here[i].sum)) what = "the checksum";
+        if (here[i].emitted != there[i].emitted) what = "what it emitted";
+        if (here[i].status != there[i].status) what = "how it ended";
+        if (what)
+            return differ("frame %lld, step %d of %d: %s; %s", (long long)frame + i, i + 1, count,
+                          what, images.what);
+    }
+    if (count != their_count) return differ("%d steps here, %d there", count, their_count);
+    return images;
+}
+
+static Verdict compare_with_the_other(const Step *here, int count, Bytes image, int64_t frame) {
     Reply reply;
     Step there[TRIP_STEPS];
     Bytes theirs;
     Verdict verdict;
-    int i, status;
-    if (!read_all(other.from, &reply, sizeof reply)) {
-        status = end_the_other();
-        return differ("the other process ended with status %d", status);
-    }
+    if (!read_all(other.from, &reply, sizeof reply))
+        return differ("the other process ended with status %d", end_the_other());
     if (reply.status != RLUA_OK)
         return differ("it was not loaded: %d, %s", (int)reply.status, reply.sentence);
     CHECK(reply.count <= TRIP_STEPS);
@@ -535,20 +550,21 @@ static Verdict compare(const Step *here, int count, Bytes image, const Job *befo
     theirs.length = reply.length;
     CHECK((theirs.start = malloc(theirs.length + 1)) != NULL);
     CHECK(read_all(other.from, theirs.start, theirs.length));
-    verdict = compare_images(image, theirs);
-    if (reply.count != count)
-        verdict = differ("%d steps here, %d there", count, (int)reply.count);
-    for (i = 0; i < count && i < reply.count; i++) {
-        const char *what = NULL;
-        if (memcmp(&here[i].sum, &there[i].sum, sizeof here[i].sum)) what = "the checksum";
-        if (here[i].emitted != there[i].emitted) what = "what it emitted";
-        if (here[i].status != there[i].status) what = "how it ended";
-        if (!what) continue;
-        verdict = differ("frame %lld, step %d of %d: %s; %s", (long long)before->frame + i, i + 1,
-                         count, what, compare_images(image, theirs).what);
-        break;
-    }
+    verdict = compare(here, count, image, there, (int)reply.count, theirs, frame);
     free(theirs.start);
+    return verdict;
+}
+
+/* The same for a clone, which is made before L goes on, and is closed. */
+static Verdict compare_with_a_clone(const Step *here, int count, Bytes image, lua_State *clone,
+                                    Job job, uint64_t rollbacks) {
+    Step there[TRIP_STEPS];
+    int64_t frame = job.frame;
+    int their_count = trip_advance(clone, &job, count, rollbacks, there);
+    Bytes theirs = trip_save(clone);
+    Verdict verdict = compare(here, count, image, there, their_count, theirs, frame);
+    free(theirs.start);
+    lua_close(clone);
     return verdict;
 }
 
@@ -558,6 +574,7 @@ static Verdict trip(lua_State *L, Job *job, int count, uint64_t here, uint64_t t
     Step steps[TRIP_STEPS];
     Request request = {*job, there, 0, count};
     Bytes image = trip_save(L), last;
+    lua_State *clone = NULL;
     Verdict verdict;
     CHECK(count <= TRIP_STEPS);
     if (!image.start) {
@@ -571,11 +588,19 @@ static Verdict trip(lua_State *L, Job *job, int count, uint64_t here, uint64_t t
         return differ("the other process ended with status %d", end_the_other());
     counts.trips++;
     counts.image_bytes += image.length;
+    if (!job->tamper && counts.trips % 4 == 0) CHECK_OK(rlua_clone(L, &clone));
     job->tamper = 0;
     count = trip_advance(L, job, count, here, steps);
     counts.steps += (unsigned long)count;
     last = trip_save(L);
-    verdict = compare(steps, count, last, &request.job);
+    verdict = compare_with_the_other(steps, count, last, request.job.frame);
+    if (clone && verdict.same) {
+        counts.clones++;
+        verdict = compare_with_a_clone(steps, count, last, clone, request.job, there);
+        if (!verdict.same) return differ("a clone: %s", verdict.what);
+    } else if (clone) {
+        lua_close(clone);
+    }
     free(image.start);
     free(last.start);
     return verdict;
