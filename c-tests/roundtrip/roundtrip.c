@@ -13,7 +13,6 @@
 #include "trip.h"
 
 #include <dirent.h>
-#include <limits.h>
 
 #define MEMORY (12 * MIB) /* some programs use all there is */
 
@@ -25,7 +24,7 @@ static const char *path_of(const char *folder, const char *name) {
     static char path[PATH_MAX + NAME_MAX_BYTES * 2];
     int up;
     if (!root[0]) {
-        CHECK(readlink("/proc/self/exe", root, sizeof root - 1) > 0);
+        snprintf(root, sizeof root, "%s", program_path());
         for (up = 0; up < 4; up++) *strrchr(root, '/') = 0; /* build/release/roundtrip/roundtrip */
     }
     snprintf(path, sizeof path, "%s/%s%s%s", root, folder, name ? "/" : "", name ? name : "");
