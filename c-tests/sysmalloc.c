@@ -479,6 +479,64 @@ static void turned_on(void) {
     TRY(rlua_set_max_snapshots(L, 0));
 }
 
+static struct { char bytes[1 << 18]; size_t length, at; } image;
+
+static int to_image(void *unused, const void *bytes, size_t length) {
+    (void)unused;
+    if (length > sizeof image.bytes - image.length) return 1;
+    memcpy(image.bytes + image.length, bytes, length);
+    image.length += length;
+    return 0;
+}
+
+static size_t from_image(void *unused, void *bytes, size_t length) {
+    (void)unused;
+    if (length > image.length - image.at) length = image.length - image.at;
+    memcpy(bytes, image.bytes + image.at, length);
+    image.at += length;
+    return length;
+}
+
+static int anew(int write) {
+    if (write) image.length = 0;
+    image.at = 0;
+    return 1;
+}
+
+/* What leaves a VM, and follows it. */
+static void images(void) {
+    rlua_Config config;
+    lua_State *first, *copy = NULL, *clone = NULL;
+    size_t length;
+    memset(&config, 0, sizeof config);
+    config.size = sizeof config;
+    config.max_snapshots = 2;
+    config.trust = RLUA_TRUST_PROVED;
+    L = NULL;
+    TRY(rlua_open(&config, &first));
+    L = first;
+    TRY(rlua_dostring(L, "t = {} for i = 1, 90 do t[i] = {i} end"));
+    TRY(rlua_snap_frame(L, 1));
+    TRY(rlua_save_bound(L, &length));
+    TRY((anew(1), rlua_save(L, to_image, NULL)));
+    TRY((anew(0), rlua_load(&config, from_image, NULL, &copy)));
+    TRY(rlua_clone(L, &clone));
+    TRY((anew(1), rlua_save_snapshot(L, 1, to_image, NULL)));
+    TRY(rlua_dostring(L, "for i = 1, 90, 7 do t[i] = {i, {}} end"));
+    TRY(rlua_snap_frame(L, 2));
+    TRY((anew(1), rlua_save_delta(L, 1, 2, to_image, NULL)));
+    L = copy;
+    TRY((anew(0), rlua_apply_delta(L, NULL, from_image, NULL)));
+    TRY(rlua_check(L));
+    L = clone;
+    TRY((anew(0), rlua_apply_delta(L, NULL, from_image, NULL)));
+    TRY(rlua_check(L));
+    L = NULL;
+    TRY_PLAIN(lua_close(first));
+    TRY_PLAIN(lua_close(copy));
+    TRY_PLAIN(lua_close(clone));
+}
+
 static void scenario(void *unused) {
     lua_State *vms[3] = {NULL, NULL, NULL}, *more[6] = {NULL};
     size_t i, count;
@@ -493,6 +551,7 @@ static void scenario(void *unused) {
     history();
     L = vms[2];
     turned_on();
+    images();
     L = NULL;
     for (round = 0; round < 2; round++) {
         for (i = 0; i < COUNT_OF(more); i++) TRY_MAKE(more[i], rlua_new_rollback(1 * MIB, 1));

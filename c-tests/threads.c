@@ -241,12 +241,20 @@ static uint64_t any_units;
 CALL(set_budget, rlua_set_budget(L, RLUA_NO_BUDGET))
 CALL(budget_left, rlua_budget_left(L, &any_units))
 static rlua_Checksum any_checksum;
+static size_t no_reader(void *ud, void *bytes, size_t length) {
+    (void)ud, (void)bytes, (void)length;
+    return 0;
+}
 static int no_writer(void *ud, const void *bytes, size_t length) {
     (void)ud, (void)bytes, (void)length;
     return 0;
 }
 CALL(save, rlua_save(L, no_writer, NULL))
 CALL(save_buffer, rlua_save_buffer(L, NULL, 0, &any_size))
+CALL(save_snapshot, rlua_save_snapshot(L, 0, no_writer, NULL))
+CALL(save_bound, rlua_save_bound(L, &any_size))
+CALL(save_delta, rlua_save_delta(L, 0, 0, no_writer, NULL))
+CALL(apply_delta, rlua_apply_delta(L, NULL, no_reader, NULL))
 CALL(load, (rlua_load(NULL, NULL, NULL, &any_thread), NO_STATUS))
 CALL(load_buffer, (rlua_load_buffer(NULL, "", 0, &any_thread), NO_STATUS))
 CALL(checksum, rlua_checksum(L, &any_checksum))
@@ -351,7 +359,8 @@ static const Function functions[] = {
 #ifdef RLUA_VERSION
     ROW(newest_frame), LEFT_OUT(recover), ROW(error), ROW(argerror), ROW(register),
     ROW(register_pointer), ROW(set_time), ROW(config_digest), ROW(newenv), ROW(save),
-    ROW(save_buffer), ROW(load), ROW(load_buffer), ROW(checksum), ROW(clone), ROW(set_budget),
+    ROW(save_buffer), ROW(save_snapshot), ROW(save_bound),
+    ROW(save_delta), ROW(apply_delta), ROW(load), ROW(load_buffer), ROW(checksum), ROW(clone), ROW(set_budget),
     ROW(budget_left),
 #endif
 };

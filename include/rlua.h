@@ -158,6 +158,26 @@ typedef enum rlua_Profile {
 } rlua_Profile;
 
 /**
+ * Whose images rlua_load and rlua_apply_delta take. What is not verified in any of them is the
+ * code of scripts, of which Lua has no verifier: an image of a stranger is a stranger's program.
+ */
+typedef enum rlua_Trust {
+  /**
+   * Of those who have the key (`image_key`): the hash cannot be made without it.
+   */
+  RLUA_TRUST_KEY = 0,
+  /**
+   * With or without a key. All but code is proved, which takes as long as rlua_check.
+   */
+  RLUA_TRUST_PROVED = 1,
+  /**
+   * With or without a key, those that this host saved itself, where nobody could change them:
+   * damage is found by the hash, and by a look at each word.
+   */
+  RLUA_TRUST_OWN = 2,
+} rlua_Trust;
+
+/**
  * What a function of this library answers.
  *
  * The values are ABI: append only, never renumber, never reuse. Codes below 64 are this library's
@@ -237,6 +257,10 @@ typedef enum rlua_Status {
    * The writer of an image refused, or there is no room.
    */
   RLUA_STREAM = 17,
+  /**
+   * The image comes from somebody whom the config does not trust.
+   */
+  RLUA_UNTRUSTED = 18,
   /**
    * Lua: a runtime error.
    */
@@ -362,6 +386,14 @@ typedef struct rlua_Config {
    * 512 bytes and more are neither compared nor watched for it. 0: it need not.
    */
   int32_t announces;
+  /**
+   * An rlua_Trust: whose images are loaded. 0: only those with the key.
+   */
+  int32_t trust;
+  /**
+   * 1: images are saved compressed (LZ4). 0: they are not.
+   */
+  int32_t compress;
   /**
    * 0.
    */
@@ -1574,10 +1606,10 @@ int rlua_config_digest(lua_State *L, uint64_t *digest);
  * userdata, open files, and userdata and rlua_alloc blocks with pointers into the VM. Participants
  * and what they keep are not part of an image. docs/FORMAT.md describes the bytes.
  *
- * Cost: about three copies of the used bytes, and as much memory once during the call.
+ * Cost: a pass over the used bytes, at some GB/s; 64 KiB of memory during the call.
  *
  * @param L       A thread of the VM.
- * @param writer  Called a few times, when the state has been read.
+ * @param writer  Called for each 64 KiB. What it got before an error is no image.
  * @param ud      The writer's.
  * @return        RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, NO_MEMORY, UNSAVABLE with a
  *                sentence that says what and where, STREAM (the writer ended it).
@@ -1594,25 +1626,87 @@ int rlua_save(lua_State *L, rlua_Writer writer, void *ud);
 int rlua_save_buffer(lua_State *L, void *buffer, size_t size, size_t *length);
 
 /**
+ * Saves a snapshot that is held, as rlua_save does for the live state, which stays as it is, and so
+ * does the history.
+ *
+ * Cost: as rlua_save, and a copy of the used pages.
+ *
+ * @param frame  Its label.
+ * @return       As rlua_save; NO_SNAPSHOT where no snapshot has the label.
+ */
+int rlua_save_snapshot(lua_State *L, int64_t frame, rlua_Writer writer, void *ud);
+
+/**
+ * How many bytes rlua_save would write now: for hosts that need a size ahead. A state that is run
+ * on may need more; compressed, another state of the same size may.
+ *
+ * Cost: as rlua_save.
+ *
+ * @param length  Receives the number.
+ * @return        As rlua_save.
+ */
+int rlua_save_bound(lua_State *L, size_t *length);
+
+/**
+ * Saves what leads from one held snapshot to another, as rlua_save saves a whole state: a
+ * spectator who has the first follows for the bytes that changed, a replay seeks. Usually the
+ * second is the newer one; the other way round works too.
+ *
+ * Cost: two passes over the used bytes, and four times as much memory during the call.
+ *
+ * @param from_frame  The label of the first.
+ * @param to_frame    The label of the second.
+ * @return            As rlua_save_snapshot.
+ */
+int rlua_save_delta(lua_State *L,
+                    int64_t from_frame,
+                    int64_t to_frame,
+                    rlua_Writer writer,
+                    void *ud);
+
+/**
+ * Makes an idle VM's state what a delta leads to; it has to have the state that the delta leads
+ * from: the same image loaded, the deltas before applied. Its main thread, its snapshots and its
+ * participants stay; references and pointers of the host's into the state are good where they are
+ * good in the VM that saved.
+ *
+ * The delta is verified as rlua_load verifies an image, by the VM's own `image_key` and `trust`.
+ * After an error nothing has changed.
+ *
+ * Cost: two passes over the used bytes, and three times as much memory during the call.
+ *
+ * @param names   What names stand for that the state does not have yet, or NULL: as
+ *                rlua_Config.names.
+ * @param reader  Called until the delta is whole.
+ * @return        As rlua_load, and NOT_ROLLBACK, BUSY, POISONED; BAD_IMAGE also where the delta
+ *                leads from another state.
+ */
+int rlua_apply_delta(lua_State *L, const struct rlua_Name *names, rlua_Reader reader, void *ud);
+
+/**
  * Makes a VM from an image. Whatever the bytes are, the answer is a VM or a sentence that says
  * what is wrong and where; memory is bounded by `memory_size`. What is not verified is the code of
  * scripts: Lua has no verifier of it, so an image of strangers is as dangerous as a binary chunk.
- * With `image_key` only images are loaded that somebody who has the key saved; without it damage
- * is found, not malice.
+ * So by default only images are loaded that somebody saved who has the `image_key`; `trust` says
+ * which others are. Without a key damage is found, not malice.
  *
- * Cost: a copy of the image, its hash, and the proof of the heap, which is what rlua_check does.
+ * Cost: a copy of the image, its hash, a look at each word; with RLUA_TRUST_PROVED the proof of
+ * the heap, too, which is what rlua_check does.
  *
- * @param config  `memory_size` bounds the image's own limit; `max_snapshots`, `tracker`,
- *                `image_key` and `names` count, the rest is the image's. NULL for the defaults.
+ * @param config  `memory_size` bounds the image's own limit; `max_snapshots`, `tracker`, `audit`,
+ *                `trust`, `image_key`, `compress` and `names` count, the rest is the image's. NULL for the defaults.
  *                Borrowed for the call.
  * @param reader  Called until the image is whole, not beyond it.
  * @param ud      The reader's.
  * @param out     Receives the main thread, to be closed with lua_close, or NULL after an error.
  * @return        RLUA_OK, or NULL_ARG, BAD_CONFIG (also a limit that is too small for the image),
- *                BAD_IMAGE, UNSAVABLE (a name that this process does not have), UNSUPPORTED,
- *                NO_MEMORY. rlua_last_error(NULL) gives the sentence.
+ *                BAD_IMAGE, UNTRUSTED (no key, and `trust` is RLUA_TRUST_KEY), UNSAVABLE (a name that
+ *                this process does not have), UNSUPPORTED, NO_MEMORY. rlua_last_error(NULL) gives the sentence.
  */
-int rlua_load(const struct rlua_Config *config, rlua_Reader reader, void *ud, lua_State **out);
+int rlua_load(const struct rlua_Config *config,
+              rlua_Reader reader,
+              void *ud,
+              lua_State **out);
 
 /**
  * Makes a VM from an image in memory, as rlua_load does.
@@ -1640,10 +1734,10 @@ int rlua_checksum(lua_State *L, struct rlua_Checksum *out);
 
 /**
  * Makes a second VM with the same state, for another thread, a look-ahead, a spectator: what
- * rlua_save and rlua_load give, without a hash and a proof. Refused is what rlua_save refuses.
- * Its history is empty and keeps as many snapshots; participants are not copied.
+ * rlua_save and rlua_load give, in one pass. Refused is what rlua_save refuses. Its history is
+ * empty and keeps as many snapshots; participants are not copied.
  *
- * Cost: about four copies of the used bytes.
+ * Cost: a pass over the used bytes, and a new VM.
  *
  * @param L    A thread of the VM.
  * @param out  Receives the clone's main thread, to be closed with lua_close, or NULL.

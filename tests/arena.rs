@@ -10,7 +10,9 @@ use std::ffi::c_void;
 use std::ptr;
 
 const MIB: usize = 1 << 20;
-const KIND_USERDATA: usize = 7;
+const TAG_USERDATA: usize = 7;
+/// 16 and the kind of bytes that Lua alone writes to.
+const TAG_BYTES: usize = 20;
 
 #[derive(Clone)]
 struct Block {
@@ -70,7 +72,7 @@ impl Model {
     fn run(&mut self, step: &Step) {
         match *step {
             Step::Alloc { size, userdata } => {
-                let kind = if userdata { KIND_USERDATA } else { 0 };
+                let kind = if userdata { TAG_USERDATA } else { TAG_BYTES };
                 let start = self.request(ptr::null_mut(), kind, size);
                 if start.is_null() {
                     return;
@@ -306,10 +308,10 @@ fn a_peak_leaves_nothing_at_the_top() {
     for first in (16..4096).step_by(if cfg!(miri) { 4096 } else { 96 }) {
         for ascending in [true, false] {
             let mut model = Model::new(4 * MIB);
-            let kept = model.request(ptr::null_mut(), 0, first);
+            let kept = model.request(ptr::null_mut(), TAG_BYTES, first);
             let low = model.arena.used_bytes();
             let count = if cfg!(miri) { 1500 } else { 16_000 };
-            let ask = |model: &mut Model| model.request(ptr::null_mut(), 0, 48);
+            let ask = |model: &mut Model| model.request(ptr::null_mut(), TAG_BYTES, 48);
             let mut blocks: Vec<_> = (0..count).map(|_| ask(&mut model)).collect();
             if !ascending {
                 blocks.reverse();
@@ -350,7 +352,7 @@ fn absurd_sizes_are_null_and_change_nothing() {
     let mut model = Model::new(MIB);
     model.run(&Step::Alloc { size: 100, userdata: false });
     for size in [MIB, usize::MAX, usize::MAX - 7, usize::MAX / 2, 1 << 32, (1 << 32) - 1] {
-        for kind in [0, KIND_USERDATA] {
+        for kind in [TAG_BYTES, TAG_USERDATA] {
             assert!(model.request(ptr::null_mut(), kind, size).is_null());
         }
         let block = &model.blocks[0];
@@ -367,7 +369,7 @@ fn a_shrink_at_the_limit_never_fails() {
         model.run(&Step::Alloc { size: 300, userdata: false });
         model.blocks.len() < 1000
     } {
-        let start = model.request(ptr::null_mut(), 0, 300);
+        let start = model.request(ptr::null_mut(), TAG_BYTES, 300);
         if start.is_null() {
             break;
         }

@@ -7,9 +7,9 @@
 #![cfg(target_os = "linux")]
 
 use rlua::ffi::images::{rlua_load_buffer, rlua_save_buffer};
-use rlua::ffi::life::{lua_close, rlua_check, rlua_new_rollback};
+use rlua::ffi::life::{lua_close, rlua_Config, rlua_Trust, rlua_check, rlua_new_rollback};
 use rlua::ffi::status::rlua_last_error;
-use rlua::image::{HEADER_BYTES, Hash, set_hash, take_hash};
+use rlua::image::{HASH_BYTES, HEADER_BYTES, Hash};
 use rlua::lua::lua_State;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
@@ -85,9 +85,8 @@ fn image(steps: usize) -> Vec<u8> {
 
 /// Changes one to three words.
 fn mutate(image: &mut [u8], random: &mut Random) {
-    let names = u64::from_le_bytes(image[40..48].try_into().unwrap()) as usize;
-    let first = HEADER_BYTES + names;
-    let words = (image.len() - first) / 8;
+    let first = HEADER_BYTES;
+    let words = body_bytes(image) / 8;
     let at = |word: usize| first + 8 * word;
     for _ in 0..1 + random.below(3) {
         // Zero words are mostly dead: look for one that is not.
@@ -113,13 +112,14 @@ fn mutate(image: &mut [u8], random: &mut Random) {
         };
         image[place..place + 8].copy_from_slice(&new.to_le_bytes());
     }
-    let mut head: [u8; HEADER_BYTES] = image[..HEADER_BYTES].try_into().unwrap();
-    take_hash(&mut head);
+    let end = image.len() - HASH_BYTES;
     let mut hash = Hash::new(None);
-    hash.update(&head);
-    hash.update(&image[HEADER_BYTES..]);
-    set_hash(&mut head, hash.finish());
-    image[..HEADER_BYTES].copy_from_slice(&head);
+    hash.update(&image[..end]);
+    image[end..].copy_from_slice(&hash.finish());
+}
+
+fn body_bytes(image: &[u8]) -> usize {
+    u64::from_le_bytes(image[24..32].try_into().unwrap()) as usize
 }
 
 /// Whether it was loaded. It is used as far as no code of it runs.
@@ -127,7 +127,10 @@ fn try_load(image: &[u8]) -> bool {
     let mut main = ptr::null_mut();
     // SAFETY: bytes of this test; the VM is its own.
     unsafe {
-        let status = rlua_load_buffer(ptr::null(), image.as_ptr().cast(), image.len(), &mut main);
+        let mut config: rlua_Config = std::mem::zeroed();
+        config.size = size_of::<rlua_Config>();
+        config.trust = rlua_Trust::Proved as i32;
+        let status = rlua_load_buffer(&config, image.as_ptr().cast(), image.len(), &mut main);
         if status != 0 {
             assert!(main.is_null());
             let sentence = CStr::from_ptr(rlua_last_error(ptr::null_mut()));
@@ -222,12 +225,11 @@ fn one_mutant() {
     let before = &images[random.below(images.len())];
     let mut after = before.clone();
     mutate(&mut after, &mut random);
-    let names = u64::from_le_bytes(before[40..48].try_into().unwrap()) as usize;
-    for at in (HEADER_BYTES + names..before.len()).step_by(8) {
+    for at in (HEADER_BYTES..HEADER_BYTES + body_bytes(before)).step_by(8) {
         let word = |image: &[u8]| u64::from_le_bytes(image[at..at + 8].try_into().unwrap());
         let (old, new) = (word(before), word(&after));
         if old != new {
-            println!("{:#x}: {old:#x} -> {new:#x}", at - HEADER_BYTES - names);
+            println!("{:#x}: {old:#x} -> {new:#x}", at - HEADER_BYTES);
         }
     }
     println!("loaded: {}", try_load(&after));

@@ -383,6 +383,18 @@ API(save_buffer) {
     size_t length;
     return rlua_save_buffer(L, NULL, 0, POINTER(&length));
 }
+API(save_snapshot) { return rlua_save_snapshot(L, below(&R, 40), any_writer, NULL); }
+API(save_bound) { size_t length; return rlua_save_bound(L, POINTER(&length)); }
+API(save_delta) {
+    return rlua_save_delta(L, below(&R, 40), below(&R, 40), any_writer, NULL);
+}
+static size_t any_reader(void *unused, void *bytes, size_t length) {
+    (void)unused;
+    memset(bytes, below(&R, 256), length);
+    if (length > 8) memcpy(bytes, "rluaDLT\x1a", 8);
+    return (size_t)below(&R, (int)length + 1);
+}
+API(apply_delta) { return rlua_apply_delta(L, NULL, any_reader, NULL); }
 API(load) { (void)L; return rlua_load(NULL, NULL, NULL, NULL); }
 API(load_buffer) {
     lua_State *made = L;
@@ -711,6 +723,8 @@ static const Function functions[] = {
     ROW(rollback_to, IDLE | PUSH, ANY, 0), ROW(discard_before, IDLE | PUSH, 0, 0),
     ROW(set_max_snapshots, IDLE | PUSH, 0, 0), ROW(snapshot_count, PUSH, 0, 0),
     ROW(save, IDLE | PUSH, 0, 0), ROW(save_buffer, IDLE | PUSH, 0, 0),
+    ROW(save_snapshot, IDLE | PUSH, 0, 0), ROW(save_bound, IDLE | PUSH, 0, 0),
+    ROW(save_delta, IDLE | PUSH, 0, 0), ROW(apply_delta, IDLE | PUSH, 0, 0),
     ROW(load, PUSH, 0, 0), ROW(load_buffer, PUSH, 0, 0), ROW(checksum, IDLE | PUSH, 0, 0),
     ROW(clone, IDLE | PUSH, 0, 0),
     ROW(newenv, PUSH, 1, 0), ROW(set_budget, PUSH, 0, 0), ROW(budget_left, PUSH, 0, 0),

@@ -86,7 +86,7 @@ mod tests {
         let mut blocks = Vec::new();
         for size in (1..count).map(|n| n * n % 3000 + 1) {
             // SAFETY: the arena is live and used here only.
-            let block = unsafe { Arena::allocate(ud, ptr::null_mut(), 0, size) };
+            let block = unsafe { Arena::allocate(ud, ptr::null_mut(), TAG_STRING, size) };
             blocks.push((block as usize - base, size));
         }
         let freed = blocks.split_off(count / 2);

@@ -7,9 +7,10 @@
 //!
 //! # Invariants
 //! - K1 *kinds*: every live block has the kind that it was allocated for.
+//! - K2 *slack*: what a vector's block has behind what was asked for is zero.
 //!
 //! # Not here
-//! What the words of each kind mean (`src/lua/image.c`).
+//! What the words of each kind mean (`src/lua/canon.c`).
 
 use super::Arena;
 use super::classes::{list_of_shape, shape};
@@ -59,10 +60,17 @@ pub fn of(tag: usize) -> u32 {
     OF_TAG[tag & (OF_TAG.len() - 1)] as u32
 }
 
-/// Whether hosts write to a new block.
+/// Whether hosts write to a new block: whoever says nothing of it may be one.
 #[inline(always)]
 pub fn is_opaque(tag: usize) -> bool {
-    matches!(tag, TAG_USERDATA | TAG_THREAD | TAG_HOST)
+    tag == TAG_USERDATA || matches!(of(tag), THREAD | HOST)
+}
+
+/// Whether a block of that kind holds elements, whose owner knows how many: what is behind them is
+/// zero (K2).
+#[inline(always)]
+pub fn is_vector(kind: u32) -> bool {
+    kind > HOST
 }
 
 /// A live block.
@@ -192,72 +200,6 @@ impl Arena {
             }
         }
         bits
-    }
-
-    /// Writes the allocator's own state to a copy of the region that is zero: header, heads of runs
-    /// and slabs, free lists, map. What it leaves zero means nothing, or lies in live blocks. The
-    /// copy is one of the same state wherever the region lies, and however it came to it.
-    pub fn write_bare(&self, copy: &mut [u8]) {
-        let (mut run, top) = (FIRST, self.used_bytes());
-        let mut keep = |from: usize, bytes: usize| {
-            let target = copy[from..][..bytes].as_mut_ptr();
-            // SAFETY: what is copied lies below the top; the copy is outside the region.
-            unsafe { self.base.add(from).copy_to_nonoverlapping(target, bytes) };
-        };
-        keep(0, size_of::<Header>());
-        // SAFETY: runs tile the part up to the top (A2).
-        unsafe {
-            while run < top {
-                keep(run - HEAD, HEAD);
-                match self.run_kind(run) {
-                    FREE => keep(run, size_of::<FreeLinks>()),
-                    MAP => keep(run, (*self.header()).map_units as usize),
-                    SLAB => {
-                        let slab = self.slab(run).read();
-                        let shape = shape(slab.shape);
-                        let blocks = (slab.fresh - shape.first) as usize / shape.size as usize;
-                        keep(run, SLAB_KINDS + blocks.div_ceil(2));
-                        let mut free = (*self.slab(run)).free as usize;
-                        while free != 0 {
-                            keep(run + free, size_of::<u16>());
-                            free = self.base.add(run + free).cast::<u16>().read() as usize;
-                        }
-                    }
-                    _ => {}
-                }
-                run += self.stride(run);
-            }
-        }
-        keep(top - HEAD, HEAD);
-        // SAFETY: as above.
-        unsafe { self.clear_free_kinds(copy) }
-    }
-
-    /// Makes the kinds of what is free zero, in the copy.
-    unsafe fn clear_free_kinds(&self, copy: &mut [u8]) {
-        let (mut run, top) = (FIRST, self.used_bytes());
-        // SAFETY: runs tile the part up to the top (A2).
-        unsafe {
-            while run < top {
-                if self.run_kind(run) == SLAB {
-                    let slab = self.slab(run).read();
-                    let shape = shape(slab.shape);
-                    let blocks = (slab.fresh - shape.first) as usize / shape.size as usize;
-                    let mut clear = |index: usize| {
-                        copy[run + SLAB_KINDS + index / 2] &= 0xf0 >> (index % 2 * 4);
-                    };
-                    let mut free = slab.free as usize;
-                    while free != 0 {
-                        clear(shape.index(free));
-                        free = self.base.add(run + free).cast::<u16>().read() as usize;
-                    }
-                    if blocks % 2 == 1 {
-                        clear(blocks);
-                    }
-                }
-                run += self.stride(run);
-            }
-        }
     }
 }
 

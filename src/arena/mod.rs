@@ -32,6 +32,7 @@ pub mod layout;
 mod opaque;
 mod runs;
 mod slabs;
+mod view;
 
 use crate::cards::{Cards, Marks};
 use crate::error::{Error, ImageError, Result};
@@ -44,6 +45,7 @@ use runs::stride_for;
 use std::ffi::c_void;
 use std::mem::{ManuallyDrop, offset_of};
 use std::ptr;
+pub use view::{Run, View};
 
 /// Units that the first slab map covers: 256 KiB.
 const FIRST_MAP_UNITS: usize = 256;
@@ -147,6 +149,36 @@ impl Arena {
         Ok(())
     }
 
+    /// Puts another arena's used part in place of what is there, which nothing is known of before
+    /// [`Arena::check`]. All of it counts as written, and no thread as entered.
+    ///
+    /// After an error nothing has changed.
+    pub fn replace(&mut self, bytes: &[u8]) -> Result<()> {
+        let (before, limit) = (self.used_bytes(), self.limit_bytes());
+        let bad = |what| Error::from(ImageError::bad(format_args!("{what}")));
+        let header = bytes.get(..FIRST).ok_or_else(|| bad("its size is none"))?;
+        let field = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().expect("8 bytes"));
+        let (top, found) = (field(offset_of!(Header, top)), field(offset_of!(Header, limit)));
+        if bytes.len() > limit || top != bytes.len() as u64 || found != limit as u64 {
+            return Err(bad("its arena has another size"));
+        }
+        self.region.commit_to(bytes.len())?;
+        self.table.cover(self.region.committed_bytes())?;
+        let (end, peak) = (bytes.len(), self.peak_bytes.max(bytes.len()));
+        // SAFETY: committed, and the caller sees to it that nothing else uses it. What lies behind
+        // the end, up to a page's, is zero again (Z1).
+        unsafe {
+            self.base.copy_from_nonoverlapping(bytes.as_ptr(), end);
+            let page_end = end.next_multiple_of(PAGE_SIZE).min(peak.next_multiple_of(PAGE_SIZE));
+            ptr::write_bytes(self.base.add(end), 0, page_end.min(peak).saturating_sub(end));
+            self.cards.clear(std::iter::empty());
+            self.cards.mark_range(0, before.max(end));
+            self.cards.enter();
+        }
+        self.peak_bytes = peak;
+        Ok(())
+    }
+
     /// First byte of the region.
     pub fn base(&self) -> *mut u8 {
         self.base
@@ -200,7 +232,7 @@ impl Arena {
                 return self.alloc_opaque(size, kind);
             }
             if size <= MAX_SMALL {
-                return self.alloc_block(class_for(size), kind);
+                return self.alloc_small(size, kind);
             }
             self.alloc_large(size, if tag == TAG_STRING { size } else { 0 }, kind)
         }
@@ -230,13 +262,30 @@ impl Arena {
         ptr::null_mut()
     }
 
+    #[inline(always)]
+    unsafe fn alloc_small(&mut self, size: usize, kind: u32) -> *mut u8 {
+        // SAFETY: the arena is consistent between calls.
+        unsafe {
+            let class = class_for(size);
+            let block = self.alloc_block(class, kind);
+            if !block.is_null() {
+                clear_slack(block, size, shape(class as u16).size as usize, kind);
+            }
+            block
+        }
+    }
+
     #[inline(never)]
     unsafe fn alloc_large(&mut self, size: usize, filled: usize, kind: u32) -> *mut u8 {
         // SAFETY: the arena is consistent between calls.
         unsafe {
             match self.alloc_run(size, filled, kind) {
                 0 => ptr::null_mut(),
-                run => self.base.add(run),
+                run => {
+                    let block = self.base.add(run);
+                    clear_slack(block, size, self.stride(run) - HEAD, kind);
+                    block
+                }
             }
         }
     }
@@ -263,7 +312,9 @@ impl Arena {
                     lower != 0 && lower < offset
                 };
                 if !sinks && self.resize_run(offset, size) {
-                    self.cards.mark_range(offset, self.stride(offset) - HEAD);
+                    let holds = self.stride(offset) - HEAD;
+                    self.cards.mark_range(offset, holds);
+                    clear_slack(block, size, holds, self.kind_of(offset));
                     return block;
                 }
             } else {
@@ -271,18 +322,23 @@ impl Arena {
                 held = shape(number).size as usize;
                 self.cards.mark_block(offset, held);
                 if size <= held && class_for(size) == list_of_shape(number) {
+                    clear_slack(block, size, held, self.kind_of(offset));
                     return block;
                 }
             }
             let kind = self.kind_of(offset);
             let moved = match size <= MAX_SMALL {
-                true => self.alloc_block(class_for(size), kind),
+                true => self.alloc_small(size, kind),
                 false => self.alloc_large(size, held.min(size), kind),
             };
             if moved.is_null() {
                 // A shrink that finds no smaller place stays where it is: the map, not the size,
                 // tells where a block belongs (A3).
-                return if size <= held { block } else { moved };
+                if size > held {
+                    return moved;
+                }
+                clear_slack(block, size, held, kind);
+                return block;
             }
             ptr::copy_nonoverlapping(block, moved, held.min(size));
             self.free(block);
@@ -338,5 +394,17 @@ impl Arena {
             }
             arena.resize(block.cast(), new_size).cast()
         }
+    }
+}
+
+/// Makes the slack of a vector zero (K2); its lines are marked.
+///
+/// # Safety
+/// The block has `held` bytes.
+#[inline(always)]
+unsafe fn clear_slack(block: *mut u8, size: usize, held: usize, kind: u32) {
+    if kinds::is_vector(kind) && size < held {
+        // SAFETY: the contract above.
+        unsafe { ptr::write_bytes(block.add(size), 0, held - size) }
     }
 }

@@ -154,6 +154,7 @@ impl Arena {
                     return false;
                 }
                 self.note_opaque(run, units * UNIT, OPAQUE);
+                self.clear(run + held - HEAD, run + units * UNIT - HEAD);
             }
             self.cards.mark_range(run, self.stride(run));
             true

@@ -239,7 +239,7 @@ impl Arena {
             if found != 0 {
                 self.unlink(found);
                 self.trim(found, self.stride(found), stride, kind);
-                self.cards.mark_range(found, bytes);
+                self.cards.mark_range(found, self.stride(found) - HEAD);
                 return found;
             }
             let run = (*self.header()).top as usize;
@@ -247,7 +247,7 @@ impl Arena {
                 return 0;
             }
             self.set_run(run, stride, kind);
-            self.cards.mark_range(run, bytes);
+            self.cards.mark_range(run, stride - HEAD);
             run
         }
     }

@@ -13,6 +13,8 @@ pub enum ImageError {
     Bad { what: Text<120>, place: Option<usize> },
     Damaged,
     WrongKey,
+    Untrusted,
+    WrongBase,
     Needs { bytes: u64, limit: usize },
     UnknownName { name: Text<80> },
     Room { wanted: usize, given: usize },
@@ -30,10 +32,12 @@ impl ImageError {
             ImageError::Unsavable { .. } => Status::Unsavable,
             ImageError::Writer { .. } | ImageError::Room { .. } => Status::Stream,
             ImageError::Needs { .. } => Status::BadConfig,
+            ImageError::Untrusted => Status::Untrusted,
             ImageError::UnknownName { .. } => Status::Unsavable,
             ImageError::Short { .. }
             | ImageError::Bad { .. }
             | ImageError::Damaged
+            | ImageError::WrongBase
             | ImageError::WrongKey => Status::BadImage,
         }
     }
@@ -67,6 +71,14 @@ impl fmt::Display for ImageError {
             ImageError::WrongKey => f.write_str(
                 "the image was made with a key and the config has none, or the other way round \
                  (rlua_Config.image_key)",
+            ),
+            ImageError::Untrusted => f.write_str(
+                "an image without a key may have code in it that kills the process: set image_key, \
+                 or say whom you trust (rlua_Config.trust)",
+            ),
+            ImageError::WrongBase => f.write_str(
+                "the delta leads from another state than the VM's: apply it to the one that it was \
+                 made from",
             ),
             ImageError::Needs { bytes, limit } => write!(
                 f,

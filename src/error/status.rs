@@ -44,6 +44,8 @@ pub enum Status {
     Unsavable = 16,
     /// The writer of an image refused, or there is no room.
     Stream = 17,
+    /// The image comes from somebody whom the config does not trust.
+    Untrusted = 18,
     /// Lua: a runtime error.
     ErrRun = 64,
     /// Lua: a syntax error.
@@ -83,6 +85,7 @@ impl Status {
             BadImage,
             Unsavable,
             Stream,
+            Untrusted,
             ErrRun,
             ErrSyntax,
             ErrMem,
@@ -115,6 +118,7 @@ impl Status {
             Status::BadImage => c"the image is damaged, or none, or of another version or key",
             Status::Unsavable => c"something of the state has no name outside this process",
             Status::Stream => c"the writer of an image refused, or there is no room",
+            Status::Untrusted => c"the image has no key, and the config trusts none without",
             Status::ErrRun => c"Lua error; the error value is on the stack",
             Status::ErrSyntax => c"Lua syntax error; the message is on the stack",
             Status::ErrMem => c"Lua reached the memory limit; the message is on the stack",
@@ -133,6 +137,6 @@ mod tests {
     #[test]
     fn every_code_has_its_own_status() {
         let known: Vec<i32> = (-5..200).filter(|&code| Status::from_code(code).is_some()).collect();
-        assert_eq!(known, (0..=17).chain(64..=70).collect::<Vec<_>>());
+        assert_eq!(known, (0..=18).chain(64..=70).collect::<Vec<_>>());
     }
 }

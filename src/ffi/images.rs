@@ -3,8 +3,12 @@
 use crate::error::{Error, ImageError, Result, Status};
 use crate::ffi::life::{self, rlua_Config};
 use crate::lua::lua_State;
+use crate::units::Frame;
+use crate::vm::checksum;
 use crate::vm::config::Config;
-use crate::vm::images::{self, HostName, Image, NAME_FUNCTION, NAME_HOST, NAME_POINTER, Source};
+use crate::vm::deltas;
+use crate::vm::images;
+use crate::vm::load::{self, HostName, NAME_FUNCTION, NAME_HOST, NAME_POINTER, Source};
 use crate::vm::{guard, registry};
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -52,10 +56,10 @@ pub struct rlua_Name {
 /// userdata, open files, and userdata and rlua_alloc blocks with pointers into the VM. Participants
 /// and what they keep are not part of an image. docs/FORMAT.md describes the bytes.
 ///
-/// Cost: about three copies of the used bytes, and as much memory once during the call.
+/// Cost: a pass over the used bytes, at some GB/s; 64 KiB of memory during the call.
 ///
 /// @param L       A thread of the VM.
-/// @param writer  Called a few times, when the state has been read.
+/// @param writer  Called for each 64 KiB. What it got before an error is no image.
 /// @param ud      The writer's.
 /// @return        RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, NO_MEMORY, UNSAVABLE with a
 ///                sentence that says what and where, STREAM (the writer ended it).
@@ -72,14 +76,7 @@ pub unsafe extern "C" fn rlua_save(
     unsafe {
         guard::work(L, |vm| {
             let writer = writer.ok_or(Error::NullArg { name: "writer" })?;
-            let Image { front, body } = images::save(vm)?;
-            for part in [front, body] {
-                let answer = writer(ud, part.as_ptr().cast(), part.len());
-                if answer != 0 {
-                    return Err(ImageError::Writer { answer }.into());
-                }
-            }
-            Ok(())
+            images::save(vm, &mut |part| to_writer(writer, ud, part))
         })
     }
 }
@@ -105,17 +102,173 @@ pub unsafe extern "C" fn rlua_save_buffer(
             if length.is_null() {
                 return Err(Error::NullArg { name: "length" });
             }
-            let Image { front, body } = images::save(vm)?;
-            let wanted = front.len() + body.len();
-            length.write(wanted);
-            if buffer.is_null() || size < wanted {
-                return Err(ImageError::Room { wanted, given: size }.into());
+            let mut room = Room { start: buffer.cast(), size, wanted: 0 };
+            images::save(vm, &mut |part| room.put(part))?;
+            length.write(room.wanted);
+            room.whole()
+        })
+    }
+}
+
+/// Saves a snapshot that is held, as rlua_save does for the live state, which stays as it is, and so
+/// does the history.
+///
+/// Cost: as rlua_save, and a copy of the used pages.
+///
+/// @param frame  Its label.
+/// @return       As rlua_save; NO_SNAPSHOT where no snapshot has the label.
+///
+/// # Safety
+/// As for rlua_save.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rlua_save_snapshot(
+    L: *mut lua_State,
+    frame: i64,
+    writer: rlua_Writer,
+    ud: *mut c_void,
+) -> c_int {
+    // SAFETY: as for rlua_save.
+    unsafe {
+        guard::work(L, |vm| {
+            let writer = writer.ok_or(Error::NullArg { name: "writer" })?;
+            images::save_snapshot(vm, Frame(frame), &mut |part| to_writer(writer, ud, part))
+        })
+    }
+}
+
+/// How many bytes rlua_save would write now: for hosts that need a size ahead. A state that is run
+/// on may need more; compressed, another state of the same size may.
+///
+/// Cost: as rlua_save.
+///
+/// @param length  Receives the number.
+/// @return        As rlua_save.
+///
+/// # Safety
+/// As for rlua_save; `length` is NULL or a place for one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rlua_save_bound(L: *mut lua_State, length: *mut usize) -> c_int {
+    // SAFETY: by the contract above.
+    unsafe {
+        guard::work(L, |vm| {
+            if length.is_null() {
+                return Err(Error::NullArg { name: "length" });
             }
-            let buffer = buffer.cast::<u8>();
-            ptr::copy_nonoverlapping(front.as_ptr(), buffer, front.len());
-            ptr::copy_nonoverlapping(body.as_ptr(), buffer.add(front.len()), body.len());
+            let mut room = Room { start: ptr::null_mut(), size: 0, wanted: 0 };
+            images::save(vm, &mut |part| room.put(part))?;
+            length.write(room.wanted);
             Ok(())
         })
+    }
+}
+
+/// Saves what leads from one held snapshot to another, as rlua_save saves a whole state: a
+/// spectator who has the first follows for the bytes that changed, a replay seeks. Usually the
+/// second is the newer one; the other way round works too.
+///
+/// Cost: two passes over the used bytes, and four times as much memory during the call.
+///
+/// @param from_frame  The label of the first.
+/// @param to_frame    The label of the second.
+/// @return            As rlua_save_snapshot.
+///
+/// # Safety
+/// As for rlua_save.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rlua_save_delta(
+    L: *mut lua_State,
+    from_frame: i64,
+    to_frame: i64,
+    writer: rlua_Writer,
+    ud: *mut c_void,
+) -> c_int {
+    // SAFETY: as for rlua_save.
+    unsafe {
+        guard::work(L, |vm| {
+            let writer = writer.ok_or(Error::NullArg { name: "writer" })?;
+            let (from, to) = (Frame(from_frame), Frame(to_frame));
+            deltas::save(vm, from, to, &mut |part| to_writer(writer, ud, part))
+        })
+    }
+}
+
+/// Makes an idle VM's state what a delta leads to; it has to have the state that the delta leads
+/// from: the same image loaded, the deltas before applied. Its main thread, its snapshots and its
+/// participants stay; references and pointers of the host's into the state are good where they are
+/// good in the VM that saved.
+///
+/// The delta is verified as rlua_load verifies an image, by the VM's own `image_key` and `trust`.
+/// After an error nothing has changed.
+///
+/// Cost: two passes over the used bytes, and three times as much memory during the call.
+///
+/// @param names   What names stand for that the state does not have yet, or NULL: as
+///                rlua_Config.names.
+/// @param reader  Called until the delta is whole.
+/// @return        As rlua_load, and NOT_ROLLBACK, BUSY, POISONED; BAD_IMAGE also where the delta
+///                leads from another state.
+///
+/// # Safety
+/// `L` as for rlua_save; `names` is NULL or ends with a NULL name.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rlua_apply_delta(
+    L: *mut lua_State,
+    names: *const rlua_Name,
+    reader: rlua_Reader,
+    ud: *mut c_void,
+) -> c_int {
+    // SAFETY: by the contract above.
+    unsafe {
+        guard::work(L, |vm| {
+            let reader = reader.ok_or(Error::NullArg { name: "reader" })?;
+            deltas::apply(vm, &read_names(names)?, &mut ByReader { reader, ud })
+        })
+    }
+}
+
+/// Hands a part to a host's function.
+///
+/// # Safety
+/// It is one, with its `ud`.
+unsafe fn to_writer(
+    writer: unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> c_int,
+    ud: *mut c_void,
+    part: &[u8],
+) -> Result<()> {
+    // SAFETY: the contract above.
+    match unsafe { writer(ud, part.as_ptr().cast(), part.len()) } {
+        0 => Ok(()),
+        answer => Err(ImageError::Writer { answer }.into()),
+    }
+}
+
+/// A host's buffer, or NULL, and how many bytes were to go into it.
+struct Room {
+    start: *mut u8,
+    size: usize,
+    wanted: usize,
+}
+
+impl Room {
+    fn put(&mut self, part: &[u8]) -> Result<()> {
+        let end = self.wanted + part.len();
+        if !self.start.is_null() && end <= self.size {
+            // SAFETY: inside the buffer, which has so many bytes.
+            unsafe {
+                let place = self.start.add(self.wanted);
+                part.as_ptr().copy_to_nonoverlapping(place, part.len());
+            }
+        }
+        self.wanted = end;
+        Ok(())
+    }
+
+    /// All of it is in the buffer, or there was no room.
+    fn whole(&self) -> Result<()> {
+        if self.start.is_null() || self.size < self.wanted {
+            return Err(ImageError::Room { wanted: self.wanted, given: self.size }.into());
+        }
+        Ok(())
     }
 }
 
@@ -155,20 +308,21 @@ impl Source for Bytes<'_> {
 /// Makes a VM from an image. Whatever the bytes are, the answer is a VM or a sentence that says
 /// what is wrong and where; memory is bounded by `memory_size`. What is not verified is the code of
 /// scripts: Lua has no verifier of it, so an image of strangers is as dangerous as a binary chunk.
-/// With `image_key` only images are loaded that somebody who has the key saved; without it damage
-/// is found, not malice.
+/// So by default only images are loaded that somebody saved who has the `image_key`; `trust` says
+/// which others are. Without a key damage is found, not malice.
 ///
-/// Cost: a copy of the image, its hash, and the proof of the heap, which is what rlua_check does.
+/// Cost: a copy of the image, its hash, a look at each word; with RLUA_TRUST_PROVED the proof of
+/// the heap, too, which is what rlua_check does.
 ///
-/// @param config  `memory_size` bounds the image's own limit; `max_snapshots`, `tracker`,
-///                `image_key` and `names` count, the rest is the image's. NULL for the defaults.
+/// @param config  `memory_size` bounds the image's own limit; `max_snapshots`, `tracker`, `audit`,
+///                `trust`, `image_key`, `compress` and `names` count, the rest is the image's. NULL for the defaults.
 ///                Borrowed for the call.
 /// @param reader  Called until the image is whole, not beyond it.
 /// @param ud      The reader's.
 /// @param out     Receives the main thread, to be closed with lua_close, or NULL after an error.
 /// @return        RLUA_OK, or NULL_ARG, BAD_CONFIG (also a limit that is too small for the image),
-///                BAD_IMAGE, UNSAVABLE (a name that this process does not have), UNSUPPORTED,
-///                NO_MEMORY. rlua_last_error(NULL) gives the sentence.
+///                BAD_IMAGE, UNTRUSTED (no key, and `trust` is RLUA_TRUST_KEY), UNSAVABLE (a name that
+///                this process does not have), UNSUPPORTED, NO_MEMORY. rlua_last_error(NULL) gives the sentence.
 ///
 /// # Safety
 /// `config` is NULL or points to one; `out` is NULL or a place for a pointer.
@@ -221,7 +375,7 @@ unsafe fn load(
         out.write(ptr::null_mut());
         read_load_config(config).and_then(|(config, names)| {
             let job = AssertUnwindSafe(|| {
-                images::load(&config, &names, source).and_then(|vm| registry::enter(vm))
+                load::load(&config, &names, source).and_then(|vm| registry::enter(vm))
             });
             catch_unwind(job).unwrap_or(Err(Error::Poisoned))
         })
@@ -245,8 +399,17 @@ unsafe fn read_load_config<'a>(config: *const rlua_Config) -> Result<(Config, Ve
     // SAFETY: by the contract above.
     unsafe {
         let read = life::read_config(config)?;
+        let names = read_names(life::names_of(config)?)?;
+        Ok((read, names))
+    }
+}
+
+/// # Safety
+/// `name` is NULL or the first of a list, whose last has a NULL name.
+unsafe fn read_names<'a>(mut name: *const rlua_Name) -> Result<Vec<HostName<'a>>> {
+    // SAFETY: by the contract above.
+    unsafe {
         let mut names = Vec::new();
-        let mut name = life::names_of(config)?;
         while !name.is_null() && !(*name).name.is_null() {
             let rlua_Name { name: text, function, host, pointer } = name.read();
             let (kind, address, ud) = match (function, host) {
@@ -258,7 +421,7 @@ unsafe fn read_load_config<'a>(config: *const rlua_Config) -> Result<(Config, Ve
             names.push(HostName { name: CStr::from_ptr(text).to_bytes(), kind, address, ud });
             name = name.add(1);
         }
-        Ok((read, names))
+        Ok(names)
     }
 }
 
@@ -291,17 +454,17 @@ pub unsafe extern "C" fn rlua_checksum(L: *mut lua_State, out: *mut rlua_Checksu
             if out.is_null() {
                 return Err(Error::NullArg { name: "out" });
             }
-            out.write(rlua_Checksum { bytes: images::checksum(vm)? });
+            out.write(rlua_Checksum { bytes: checksum::checksum(vm)?.0 });
             Ok(())
         })
     }
 }
 
 /// Makes a second VM with the same state, for another thread, a look-ahead, a spectator: what
-/// rlua_save and rlua_load give, without a hash and a proof. Refused is what rlua_save refuses.
-/// Its history is empty and keeps as many snapshots; participants are not copied.
+/// rlua_save and rlua_load give, in one pass. Refused is what rlua_save refuses. Its history is
+/// empty and keeps as many snapshots; participants are not copied.
 ///
-/// Cost: about four copies of the used bytes.
+/// Cost: a pass over the used bytes, and a new VM.
 ///
 /// @param L    A thread of the VM.
 /// @param out  Receives the clone's main thread, to be closed with lua_close, or NULL.

@@ -6,7 +6,7 @@ use crate::ffi::sized::{self, Sized};
 use crate::image::Key;
 use crate::lua::{self, lua_State};
 use crate::units::MIN_SENSIBLE_BYTES;
-use crate::vm::config::{AUDIT, Config, Pacing, Profile};
+use crate::vm::config::{AUDIT, Config, Pacing, Profile, Trust};
 use crate::vm::guarded::Mode;
 use crate::vm::registry::{self, Owner};
 use crate::vm::{Vm, guard, timeline};
@@ -57,6 +57,19 @@ pub enum rlua_Profile {
     Stock = 1,
 }
 
+/// Whose images rlua_load and rlua_apply_delta take. What is not verified in any of them is the
+/// code of scripts, of which Lua has no verifier: an image of a stranger is a stranger's program.
+#[repr(C)]
+pub enum rlua_Trust {
+    /// Of those who have the key (`image_key`): the hash cannot be made without it.
+    Key = 0,
+    /// With or without a key. All but code is proved, which takes as long as rlua_check.
+    Proved = 1,
+    /// With or without a key, those that this host saved itself, where nobody could change them:
+    /// damage is found by the hash, and by a look at each word.
+    Own = 2,
+}
+
 /// How a VM is made. Fill with zeros, set `size`, then what differs from the default.
 ///
 /// All structs that begin with their size follow one rule: a smaller size, of an older header, is
@@ -101,6 +114,10 @@ pub struct rlua_Config {
     /// 1: the host announces every write to blocks of rlua_alloc by rlua_touch, so that those of
     /// 512 bytes and more are neither compared nor watched for it. 0: it need not.
     pub announces: i32,
+    /// An rlua_Trust: whose images are loaded. 0: only those with the key.
+    pub trust: i32,
+    /// 1: images are saved compressed (LZ4). 0: they are not.
+    pub compress: i32,
     /// 0.
     pub reserved: i32,
     /// 32 bytes, a secret of those who exchange images, or NULL. Borrowed for the call. Images that
@@ -245,6 +262,17 @@ pub(super) unsafe fn read_config(config: *const rlua_Config) -> Result<Config> {
         },
         // SAFETY: NULL or 32 bytes, by the contract above.
         image_key: unsafe { config.image_key.cast::<Key>().as_ref() }.copied(),
+        trust: match config.trust {
+            0 => Trust::Key,
+            1 => Trust::Proved,
+            2 => Trust::Own,
+            value => return Err(Error::OutOfRange { field: "trust", value, max: 2 }),
+        },
+        compress: match config.compress {
+            0 => false,
+            1 => true,
+            value => return Err(Error::OutOfRange { field: "compress", value, max: 1 }),
+        },
     })
 }
 

@@ -87,12 +87,13 @@ pub struct Hooks {
     pub nearest: unsafe extern "C" fn(numeral: *const c_char, length: usize) -> f64,
 }
 
-/// As `rlua_Outward`: what a name in an image stands for in this process.
+/// As `rlua_Outward`: a name in an image, and what it stands for in this process.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Outward {
     pub address: *const c_void,
     pub ud: *const c_void,
+    pub word: u64,
     pub kind: u64,
 }
 
@@ -147,7 +148,7 @@ pub const CHECK_OK: c_int = 0;
 pub const CHECK_CORRUPT: c_int = 1;
 /// [`rlua_c_check`]: there was no memory to find out.
 pub const CHECK_NO_MEMORY: c_int = 2;
-/// Bytes of the path that [`rlua_c_save_path`] can write.
+/// Bytes of the path that [`rlua_c_canon_path`] can write.
 pub const PATH_ROOM: usize = 96;
 /// Bytes of the sentence that [`rlua_c_check`] can write.
 pub const CHECK_ROOM: usize = 160;
@@ -193,22 +194,39 @@ unsafe extern "C" {
         why: *mut c_char,
     ) -> c_int;
 
-    pub fn rlua_c_save_begin(
-        main: *mut lua_State,
-        out: *mut c_void,
+    pub fn rlua_c_name_word(kind: u32, name: *const c_char, length: usize) -> u64;
+    pub fn rlua_c_canon_begin(
+        from: *const c_void,
+        base: u64,
         used: usize,
-        hashed: c_int,
+        main: usize,
+        mode: c_int,
+        to: u64,
     ) -> *mut c_void;
-    pub fn rlua_c_save_block(
-        saver: *mut c_void,
+    pub fn rlua_c_canon_run(
+        canon: *mut c_void,
         offset: usize,
         bytes: usize,
         kind: u32,
+        from: usize,
+        end: usize,
+        out: *mut c_char,
     ) -> *const c_char;
-    pub fn rlua_c_save_names(saver: *mut c_void, bytes: *mut usize) -> *const c_char;
-    pub fn rlua_c_save_outward(saver: *mut c_void, count: *mut u32) -> *const Outward;
-    pub fn rlua_c_save_path(saver: *const c_void, text: *mut c_char);
-    pub fn rlua_c_save_end(saver: *mut c_void);
+    pub fn rlua_c_canon_slab(
+        canon: *mut c_void,
+        at: usize,
+        from: usize,
+        end: usize,
+        out: *mut c_char,
+    ) -> *const c_char;
+    pub fn rlua_c_canon_names(
+        canon: *const c_void,
+        bytes: *mut usize,
+        count: *mut u32,
+    ) -> *const c_char;
+    pub fn rlua_c_canon_path(canon: *const c_void, text: *mut c_char) -> usize;
+    pub fn rlua_c_canon_known(canon: *const c_void, known: *mut Outward) -> c_int;
+    pub fn rlua_c_canon_end(canon: *mut c_void);
 
     pub fn rlua_c_load_begin(
         base: *mut c_void,
@@ -235,7 +253,10 @@ unsafe extern "C" {
         alloc: lua_Alloc,
         arena: *mut c_void,
         region_bytes: u64,
+        before: *const c_void,
     ) -> *mut lua_State;
+    pub fn rlua_c_set_cards(base: *const c_void, cards: *mut c_void, count: usize);
+    pub fn rlua_c_set_thread_cards(block: *mut c_void, cards: *mut c_void, is_main: c_int);
     pub fn rlua_c_library_function(name: *const c_char, length: usize) -> *const c_void;
 
     pub fn rlua_c_alloc(L: *mut lua_State, size: usize) -> *mut c_void;

@@ -56,10 +56,10 @@ l_sinline const ArenaShape *arena_shape(const ArenaSlab *slab) {
 }
 
 /* Whether a new block of this tag and size is for C to hand out. Not those that hosts write to:
- * their own, userdata, and threads, which have an extra space. */
+ * their own, userdata, threads, which have an extra space, and whatever has no tag. */
 l_sinline int arena_serves(size_t size, int tag) {
   return size - 1 < ARENA_MAX_SMALL && (unsigned int)(tag - LUA_TUSERDATA) > 1 &&
-         tag != ARENA_TAG_HOST;
+         tag != 0 && tag != ARENA_TAG_HOST;
 }
 
 /* The kind of a block that C hands out. */
@@ -91,6 +91,11 @@ l_sinline void arena_set_kind(lua_State *L, ArenaSlab *slab, const ArenaShape *s
   *kinds = (unsigned char)noted;
 }
 
+/* What a vector's block has behind what was asked for is zero (K2). */
+l_sinline void arena_clear_slack(void *block, size_t size, size_t held, unsigned int kind) {
+  if (kind > KIND_HOST && l_unlikely(size < held)) memset((char *)block + size, 0, held - size);
+}
+
 /* A block of 1 to ARENA_MAX_SMALL bytes, or NULL where Rust has to see to it. */
 l_sinline void *arena_take(lua_State *L, size_t size, unsigned int kind) {
   ArenaHeader *arena = arena_of(G(L));
@@ -113,6 +118,7 @@ l_sinline void *arena_take(lua_State *L, size_t size, unsigned int kind) {
   }
   arena_mark(L, block, shape->size);
   arena_set_kind(L, slab, shape, block, kind);
+  arena_clear_slack(block, size, shape->size, kind);
   if (l_unlikely(at == 0 && fresh == shape->end)) *first = slab->next;
   return block;
 }
@@ -180,6 +186,7 @@ static void *arena_resize(lua_State *L, void *block, size_t old_size, size_t siz
   size_t held = arena_shape(slab)->size;
   if (slab->shape % ARENA_CLASSES == ARENA_CLASS_OF[(size + 7) / 8]) {
     arena_mark(L, block, held);
+    arena_clear_slack(block, size, held, arena_kind_of(slab, block));
     return block;
   }
   void *moved = arena_take(L, size, arena_kind_of(slab, block));
@@ -191,9 +198,8 @@ static void *arena_resize(lua_State *L, void *block, size_t old_size, size_t siz
 
 static void *block_realloc(lua_State *L, void *block, size_t old_size, size_t size) {
   global_State *g = G(L);
-  if (l_likely(in_arena(g) && size - 1 < ARENA_MAX_SMALL)) {
-    void *moved = block == NULL ? arena_take(L, size, KIND_HOST)
-                                : arena_resize(L, block, old_size, size);
+  if (l_likely(in_arena(g) && size - 1 < ARENA_MAX_SMALL && block != NULL)) {
+    void *moved = arena_resize(L, block, old_size, size);
     if (l_likely(moved != NULL)) {
       g->GCdebt = (g->GCdebt + size) - old_size;
       return moved;
@@ -231,13 +237,20 @@ static void *rlua_realloc_kind(lua_State *L, void *block, size_t old_size, size_
   return block;
 }
 
-/* As luaM_growaux_; no limit is as low as the first size. */
+/* As luaM_growaux_; no limit is as low as the first size. What the parser has not filled when it
+ * ends early is zero. */
 static void *rlua_grow_kind(lua_State *L, void *block, int count, int *size, int element, int limit,
                             const char *what, int tag) {
-  if (l_likely(block != NULL))
-    return luaM_growaux_(L, block, count, size, element, limit, what);
-  block = block_malloc(L, MINSIZEARRAY * cast_sizet(element), tag);
-  *size = MINSIZEARRAY;
+  int held = *size;
+  if (l_likely(block != NULL)) {
+    block = luaM_growaux_(L, block, count, size, element, limit, what);
+  } else {
+    block = block_malloc(L, MINSIZEARRAY * cast_sizet(element), tag);
+    *size = MINSIZEARRAY;
+    held = 0;
+  }
+  if (held < *size)
+    memset((char *)block + held * element, 0, cast_sizet(*size - held) * cast_sizet(element));
   return block;
 }
 

@@ -3,8 +3,9 @@
  * Part of the one translation unit, behind protect.h. Contracts: calls.h.
  */
 
-/* The upvalues of a host function. Scripts cannot reach them (upvalues.c). */
-enum { HOST_FUNCTION = 1, HOST_UD, HOST_NAME, HOST_UPVALUES = HOST_NAME };
+/* The upvalues of a host function. Scripts cannot reach them (upvalues.c). The word is what stands
+ * for function and ud in an image (canon.c). */
+enum { HOST_FUNCTION = 1, HOST_UD, HOST_NAME, HOST_WORD, HOST_UPVALUES = HOST_WORD };
 
 /* The only place that raises for a host: its function has returned, so no frame is jumped. */
 static int host_trampoline(lua_State *L) {
@@ -30,6 +31,7 @@ BODY(pushfunction_body) {
   lua_pushlightuserdata(L, (void *)ARGS->host);
   lua_pushlightuserdata(L, (void *)ARGS->text);
   lua_pushstring(L, ARGS->name);
+  lua_pushinteger(L, (lua_Integer)rlua_c_name_word(NAME_HOST, ARGS->name, strlen(ARGS->name)));
   lua_pushcclosure(L, host_trampoline, HOST_UPVALUES);
 }
 
@@ -37,7 +39,7 @@ int rlua_pushfunction(lua_State *L, rlua_HostFunction function, void *ud, const 
   ENTER;
   NOT_NULL(function);
   NOT_NULL(name);
-  ROOM(4);
+  ROOM(5);
   Args args = {.name = name, .host = function, .text = ud};
   FINISH(PROTECT(pushfunction_body, 0));
 }

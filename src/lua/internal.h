@@ -171,25 +171,33 @@ typedef size_t (*rlua_BlockBytes)(void *ud, const void *address, uint32_t *kind)
 RLUA_INTERNAL int rlua_c_check(lua_State *main, size_t used_bytes, rlua_BlockBytes block_bytes,
                                void *ud, char *why);
 
-/* -- image.c --------------------------------------------------------------------------------- */
+/* -- canon.c --------------------------------------------------------------------------------- */
 
-/* What a name in an image stands for in this process; its kind is image.c's. */
+/* What a name in an image stands for. */
+enum { NAME_FUNCTION = 1, NAME_POINTER, NAME_HOST };
+
+/* A name in an image, and what it stands for in this process. */
 typedef struct rlua_Outward {
   const void *address;
   const void *ud;
-  uint64_t kind;
+  uint64_t word;
+  uint64_t kind; /* NAME_... */
 } rlua_Outward;
 
-RLUA_INTERNAL void *rlua_c_save_begin(lua_State *main, void *out, size_t used, int hashed);
-RLUA_INTERNAL const char *rlua_c_save_block(void *saver, size_t offset, size_t bytes,
-                                            uint32_t kind);
-RLUA_INTERNAL const char *rlua_c_save_names(void *saver, size_t *bytes);
-RLUA_INTERNAL const rlua_Outward *rlua_c_save_outward(void *saver, uint32_t *count);
+RLUA_INTERNAL uint64_t rlua_c_name_word(uint32_t kind, const char *name, size_t length);
+RLUA_INTERNAL void *rlua_c_canon_begin(const void *from, uint64_t base, size_t used, size_t main,
+                                       int mode, uint64_t to);
+RLUA_INTERNAL const char *rlua_c_canon_run(void *canon, size_t offset, size_t bytes, uint32_t kind,
+                                           size_t from, size_t end, char *out);
+RLUA_INTERNAL const char *rlua_c_canon_slab(void *canon, size_t at, size_t from, size_t end,
+                                            char *out);
+RLUA_INTERNAL const char *rlua_c_canon_names(const void *canon, size_t *bytes, uint32_t *count);
+RLUA_INTERNAL int rlua_c_canon_known(const void *canon, rlua_Outward *known);
+RLUA_INTERNAL void rlua_c_canon_end(void *canon);
 /* Bytes of a path through the state, the zero at its end included. */
 #define PATH_ROOM 96
 
-RLUA_INTERNAL void rlua_c_save_path(const void *saver, char *text);
-RLUA_INTERNAL void rlua_c_save_end(void *saver);
+RLUA_INTERNAL size_t rlua_c_canon_path(const void *canon, char *text);
 
 /* -- load.c ---------------------------------------------------------------------------------- */
 
@@ -202,7 +210,9 @@ RLUA_INTERNAL const char *rlua_c_load_block(void *loader, size_t offset, size_t 
 RLUA_INTERNAL const char *rlua_c_load_finish(void *loader);
 RLUA_INTERNAL void rlua_c_load_end(void *loader);
 RLUA_INTERNAL lua_State *rlua_c_adopt(void *block, lua_Alloc alloc, void *arena,
-                                      uint64_t region_bytes);
+                                      uint64_t region_bytes, const void *before);
+RLUA_INTERNAL void rlua_c_set_cards(const void *base, void *cards, size_t count);
+RLUA_INTERNAL void rlua_c_set_thread_cards(void *block, void *cards, int is_main);
 RLUA_INTERNAL const void *rlua_c_library_function(const char *name, size_t length);
 
 /* -- memory.c -------------------------------------------------------------------------------- */

@@ -8,8 +8,14 @@
  * Not verified: code. Lua has no verifier of it, and neither have we, so an image is as dangerous
  * as a binary chunk to whoever takes it from strangers without a key (docs/FORMAT.md).
  *
- * Part of the one translation unit, behind image.c, whose other direction it is.
+ * Part of the one translation unit, behind canon.c, whose other direction it is.
  */
+
+/* Whether an object is in a gray list, while there is one. */
+l_sinline int is_linked(const GCObject *o) {
+  return isgray(o) || getage(o) == G_TOUCHED2;
+}
+
 
 /* -- objects ----------------------------------------------------------------------------------- */
 
@@ -41,24 +47,26 @@ static int fix_table(Loader *l, Table *h) {
   return 1;
 }
 
-/* Of a function of the host: one name stands for it and its ud. */
+/* Of a function of the host: one name stands for it and its ud. One that waits for its sweep may
+ * have none. */
 static int fix_pushed(Loader *l, CClosure *f) {
-  uint64_t number = word_at(&f->upvalue[HOST_FUNCTION - 1].value_) & ~IMAGE_OUTWARD;
-  NEED(f->nupvalues == HOST_UPVALUES && number < l->name_count &&
-           l->names[number].kind == NAME_HOST && ttisstring(&f->upvalue[HOST_NAME - 1]),
-       "a host function has no name");
-  setpvalue(&f->upvalue[HOST_FUNCTION - 1], (void *)l->names[number].address);
-  setpvalue(&f->upvalue[HOST_UD - 1], (void *)l->names[number].ud);
+  NEED(f->nupvalues == HOST_UPVALUES, "a host function has the wrong parts");
+  uint64_t word = word_at(&f->upvalue[HOST_FUNCTION - 1].value_);
+  const CanonName *name = named(l, word);
+  int is_known = name != NULL && name->kind == NAME_HOST;
+  NEED(is_known || isdead(&l->main->g, obj2gco(f)), "a host function has no name");
+  NEED(ttisstring(&f->upvalue[HOST_NAME - 1]) && ttisinteger(&f->upvalue[HOST_WORD - 1]) &&
+           word_at(&f->upvalue[HOST_WORD - 1].value_) == word,
+       "a host function has the wrong parts");
+  setpvalue(&f->upvalue[HOST_FUNCTION - 1], is_known ? (void *)name->address : NULL);
+  setpvalue(&f->upvalue[HOST_UD - 1], is_known ? (void *)name->ud : NULL);
   return fix_value(l, &f->upvalue[HOST_NAME - 1]);
 }
 
 static int fix_c_closure(Loader *l, CClosure *f) {
   FIX(f->gclist);
+  NEED(f->f != NULL, "a C closure has no function");
   ALSO(fix_outward(l, &f->f, NAME_FUNCTION));
-  if (f->f == NULL) { /* waits for its sweep */
-    NEED(isdead(&l->main->g, obj2gco(f)), "a C closure has no function");
-    return 1;
-  }
   if (f->f == host_trampoline) return fix_pushed(l, f);
   if (f->f == gmatch_aux || f->f == luaB_auxwrap || f->f == io_readline || f->f == math_random ||
       f->f == math_randomseed)
@@ -192,7 +200,7 @@ static int fix_thread(Loader *l, lua_State *L) {
   NEED(isdead(&l->main->g, obj2gco(L)) || L->openupval == NULL || isintwups(L),
        "a thread with open upvalues is not in the list of these");
   l->upvalue_threads += isintwups(L);
-  l->linked += is_linked(&l->main->g, obj2gco(L));
+  l->linked += is_linked(obj2gco(L));
   l->objects++;
   ALSO(note_later(l, L));
   uint64_t stack = word_at(&L->stack.p), last = word_at(&L->stack_last.p);
@@ -208,6 +216,8 @@ static int fix_thread(Loader *l, lua_State *L) {
   FIX(L->top.p);
   FIX(L->tbclist.p);
   for (size_t i = 0; i < slots + EXTRA_STACK; i++) ALSO(fix_value(l, s2v(L->stack.p + i)));
+  NEED(ttisstrictnil(s2v(L->stack.p)), "a stack does not begin with nil");
+  s2v(L->stack.p)->value_.gc = obj2gco(L); /* vendor/patches */
   ALSO(fix_frames(l, L));
   ALSO(fix_light(l, lua_getextraspace(L)));
   return fix_outward(l, (void *)&L->hook, NAME_FUNCTION);
@@ -309,7 +319,7 @@ static int fix_object(Loader *l, GCObject *o, size_t bytes) {
   NEED(size != 0 && size <= bytes, "an object is larger than its block, or has no tag");
   FIX(o->next);
   l->objects++;
-  l->linked += has_gclist(o) && is_linked(&l->main->g, o);
+  l->linked += has_gclist(o) && is_linked(o);
   switch (o->tt) {
     case LUA_VSHRSTR:
       FIX(u->ts.u.hnext);
@@ -334,15 +344,20 @@ void *rlua_c_load_begin(void *base, size_t used, size_t main, void *cards, size_
   l->cards = cards;
   l->base = (size_t)base;
   l->used = used;
-  l->names = names;
-  l->name_count = name_count;
   l->block_bytes = block_bytes;
   l->ud = ud;
   l->main = (LG *)((char *)base + main);
   l->owned = calloc(used / 8 / 64 + 1, sizeof *l->owned);
-  if (l->owned != NULL) return l;
-  free(l);
-  return NULL;
+  for (l->name_room = 64; l->name_room / 2 <= name_count; l->name_room *= 2) {}
+  l->names = calloc(l->name_room, sizeof *l->names);
+  if (l->owned == NULL || l->names == NULL) {
+    rlua_c_load_end(l);
+    return NULL;
+  }
+  for (uint32_t i = 0; i < name_count; i++)
+    *name_slot(l->names, l->name_room, names[i].word) =
+        (CanonName){names[i].word, names[i].address, names[i].ud, (int)names[i].kind};
+  return l;
 }
 
 /* A live block of that kind, each once; `opaque` where hosts write to it. NULL, or what is wrong
@@ -367,12 +382,15 @@ const char *rlua_c_load_block(void *loader, size_t offset, size_t bytes, uint32_
 void rlua_c_load_end(void *loader) {
   Loader *l = loader;
   free(l->owned);
+  free(l->names);
   free(l->later);
   free(l);
 }
 
-/* What differs from process to process. Returns the main thread. */
-lua_State *rlua_c_adopt(void *block, lua_Alloc alloc, void *arena, uint64_t region_bytes) {
+/* What differs from process to process; in place, it is what it was `before`. Returns the main
+ * thread. */
+lua_State *rlua_c_adopt(void *block, lua_Alloc alloc, void *arena, uint64_t region_bytes,
+                        const void *before) {
   LG *main = block;
   global_State *g = &main->g;
   g->frealloc = alloc;
@@ -381,8 +399,27 @@ lua_State *rlua_c_adopt(void *block, lua_Alloc alloc, void *arena, uint64_t regi
   g->ud_warn = &main->l.l;
   g->own.in_arena = 1;
   g->own.region_bytes = region_bytes;
+  if (before != NULL) {
+    const global_State *old = &((const LG *)before)->g;
+    g->frealloc = old->frealloc;
+    g->ud = old->ud;
+    g->panic = old->panic;
+    if (old->warnf != warnfoff && old->warnf != warnfon && old->warnf != warnfcont) {
+      g->warnf = old->warnf;
+      g->ud_warn = old->ud_warn;
+    }
+  }
   atomic_store_explicit(&state_offset, (unsigned int)(size_t)g, memory_order_relaxed);
   return &main->l.l;
+}
+
+/* In a clone: the cards of its region, and of each thread. */
+void rlua_c_set_cards(const void *base, void *cards, size_t count) {
+  rlua_card_table(base, cards, count);
+}
+
+void rlua_c_set_thread_cards(void *block, void *cards, int is_main) {
+  card_thread(&((LX *)block)->l, cards, is_main);
 }
 
 /* A function of the libraries by its name, or NULL. */

@@ -1,13 +1,13 @@
 /* load_words.c: one word of an image becomes what it was in the VM, in place, or is refused.
  *
- * Part of the one translation unit, behind words.c, whose other direction it is. Not here: which
+ * Part of the one translation unit, behind canon.c, whose other direction it is. Not here: which
  * words there are (load.c).
  */
 
 typedef struct Loader {
   size_t base, used;
-  const rlua_Outward *names;
-  uint32_t name_count;
+  CanonName *names; /* open-addressed by their words */
+  unsigned int name_room;
   rlua_BlockBytes block_bytes;
   void *ud;
   LG *main;
@@ -32,11 +32,7 @@ static int cannot_load(Loader *l, const char *what) {
 
 /* -- words ------------------------------------------------------------------------------------- */
 
-static uint64_t word_at(const void *place) {
-  uint64_t word;
-  memcpy(&word, place, sizeof word);
-  return word;
-}
+#define word_at(place) load_word(place)
 
 static void set_word(void *place, uint64_t word) {
   memcpy(place, &word, sizeof word);
@@ -51,13 +47,20 @@ static int fix_pointer(Loader *l, void *place) {
   return 1;
 }
 
+/* What a name stands for, which has its kind in it; NULL for none. */
+static const CanonName *named(const Loader *l, uint64_t word) {
+  if (!(word & IMAGE_OUTWARD)) return NULL;
+  const CanonName *name = name_slot(l->names, l->name_room, word);
+  return name->word == 0 ? NULL : name;
+}
+
 /* The address that a name stands for. */
-static int fix_outward(Loader *l, void *place, uint32_t kind) {
-  uint64_t word = word_at(place), number = word & ~IMAGE_OUTWARD;
+static int fix_outward(Loader *l, void *place, int kind) {
+  uint64_t word = word_at(place);
   if (word == 0) return 1;
-  NEED(word & IMAGE_OUTWARD && number < l->name_count, "an outward pointer is none");
-  NEED(l->names[number].kind == kind, "an outward pointer has a name of another kind");
-  set_word(place, (size_t)l->names[number].address);
+  const CanonName *name = named(l, word);
+  NEED(name != NULL && name->kind == kind, "an outward pointer has no name of its kind");
+  set_word(place, (size_t)name->address);
   return 1;
 }
 

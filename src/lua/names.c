@@ -12,6 +12,26 @@
  * order keys have (keys.c).
  */
 
+/* -- in images --------------------------------------------------------------------------------- */
+
+#define IMAGE_OUTWARD ((uint64_t)1 << 63)
+
+/* What stands for a name in an image, and depends on nothing else: FNV-1a of 64 bits over the kind
+ * and the bytes. */
+static uint64_t name_word(int kind, const char *first, size_t first_length, const char *second,
+                          size_t second_length) {
+  uint64_t hash = (0xCBF29CE484222325u ^ (unsigned int)kind) * 0x100000001B3u;
+  for (size_t i = 0; i < first_length; i++)
+    hash = (hash ^ (unsigned char)first[i]) * 0x100000001B3u;
+  for (size_t i = 0; i < second_length; i++)
+    hash = (hash ^ (unsigned char)second[i]) * 0x100000001B3u;
+  return IMAGE_OUTWARD | hash;
+}
+
+uint64_t rlua_c_name_word(uint32_t kind, const char *name, size_t length) {
+  return name_word((int)kind, name, length, "", 0);
+}
+
 /* -- the libraries' functions ------------------------------------------------------------------ */
 
 /* An open-addressed table, filled once and never written again: name_libraries. What a search reads
@@ -29,6 +49,7 @@ typedef struct LibraryName {
 
 static LibrarySlot library_slots[LIBRARY_SLOTS];
 static LibraryName library_names[LIBRARY_SLOTS];
+static uint64_t library_words[LIBRARY_SLOTS]; /* in images: canon.c */
 
 /* The function's slot, or the empty one where it would stand. */
 static inline unsigned int library_slot(const void *function) {
@@ -60,19 +81,24 @@ static void name_functions(const char *library, const luaL_Reg *functions) {
     unsigned int hash = hash_name(hash_name(NAME_HASH_START, library), functions->name);
     library_slots[i] = (LibrarySlot){(int32_t)offset, hash | (hash == 0)};
     library_names[i] = (LibraryName){library, functions->name};
+    library_words[i] = name_word(NAME_FUNCTION, library, strlen(library), functions->name,
+                                 strlen(functions->name));
   }
 }
 
 /* What the libraries push without listing it. */
 static const luaL_Reg unlisted[] = {
     {"buffer.__gc", boxgc},
+    {"collectgarbage.restricted", restricted_collectgarbage},
     {"coroutine.wrap.call", luaB_auxwrap},
     {"host.call", host_trampoline},
     {"debug.hook", (lua_CFunction)(void *)hookf},
     {"dofile.continue", (lua_CFunction)(void *)dofilecont},
+    {"getmetatable.restricted", restricted_getmetatable},
     {"io.close_never", io_noclose},
     {"io.lines.next", io_readline},
     {"ipairs.next", ipairsaux},
+    {"load.text", restricted_load},
     {"luaopen_base", luaopen_base},
     {"luaopen_coroutine", luaopen_coroutine},
     {"luaopen_debug", luaopen_debug},
@@ -91,6 +117,7 @@ static const luaL_Reg unlisted[] = {
     {"package.searchers.Lua", searcher_Lua},
     {"package.searchers.preload", searcher_preload},
     {"resource.__gc", handle_end},
+    {"setmetatable.restricted", restricted_setmetatable},
     {"string.gmatch.next", gmatch_aux},
     {"traceback", traceback_handler},
     {"utf8.codes.next", iter_auxstrict},

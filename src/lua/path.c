@@ -5,7 +5,7 @@
  * A search that gets deeper and deeper, so the way that it finds is a shortest one; bounded, since
  * it follows every way. It allocates nothing and changes nothing.
  *
- * Part of the one translation unit, behind image.c.
+ * Part of the one translation unit, behind canon.c.
  */
 
 #define DEEPEST_PATH 8
@@ -79,8 +79,20 @@ static int by_thread(Finder *f, const lua_State *L, int depth, size_t length) {
   return 0;
 }
 
+/* Whether it is the target, or the target is a vector of it. */
+static int is_target(const GCObject *o, const void *target) {
+  const union GCUnion *u = cast_u((GCObject *)o);
+  if (o == target) return 1;
+  switch (o->tt) {
+    case LUA_VTABLE: return u->h.array == target || u->h.node == target;
+    case LUA_VTHREAD: return (const char *)o - offsetof(LX, l) == target || u->th.stack.p == target;
+    case LUA_VPROTO: return u->p.k == target;
+    default: return 0;
+  }
+}
+
 static int leads_to(Finder *f, const TValue *v, int depth, size_t length) {
-  if (gcvalue(v) == f->target || (ttisthread(v) && gcvalue(v) == (GCObject *)f->target)) return 1;
+  if (is_target(gcvalue(v), f->target)) return 1;
   if (depth == 0 || f->left-- <= 0) return 0;
   switch (ttypetag(v)) {
     case LUA_VTABLE: return by_table(f, hvalue(v), depth, length);
@@ -110,8 +122,10 @@ static void find_path(const global_State *g, const void *target, char *text, siz
   text[0] = '\0';
 }
 
-/* Of the object that could not be saved, PATH_ROOM bytes. */
-void rlua_c_save_path(const void *saver, char *text) {
-  const Saver *s = saver;
-  find_path(s->g, s->of, text, PATH_ROOM);
+/* Of what could not be saved in a region itself, PATH_ROOM bytes, and where it lies. */
+size_t rlua_c_canon_path(const void *canon, char *text) {
+  const Canon *c = canon;
+  text[0] = '\0';
+  if ((uint64_t)(uintptr_t)c->from == c->base) find_path(c->g, c->where, text, PATH_ROOM);
+  return (size_t)((const char *)c->where - c->from);
 }

@@ -137,7 +137,7 @@ static void rlua_enter_warnerror(lua_State *L, const char *where) {
 #include "charges/parser.c"
 
 /* A call leaves in `oldpc` what an older frame had in its place (`trap` of CallInfo, which Lua does
- * not initialise). Nothing reads it before there is a hook, so it begins with it (image.c). */
+ * not initialise). Nothing reads it before there is a hook, so it begins with it (canon.c). */
 #define settraps(first_word) settraps_##first_word)
 #define settraps_CallInfo settraps(CallInfo
 #define settraps_L (L->oldpc = 0, settraps)(L
@@ -380,9 +380,9 @@ static void rlua_close_at_exit(lua_State *L);
 #include "recover.c"
 #include "walk.c"
 #include "check.c"
-#include "words.c"
-#include "image_objects.c"
-#include "image.c"
+#include "canon.c"
+#include "canon_objects.c"
+#include "canon_threads.c"
 #include "path.c"
 #include "load_words.c"
 #include "load.c"

@@ -24,6 +24,7 @@
 //! Blocks and Lua objects. Idleness (V1) is checked by `crate::vm`.
 
 mod check;
+mod copy;
 mod lines;
 mod replace;
 mod store;
@@ -35,6 +36,7 @@ use crate::error::{Error, Result};
 use crate::pages::{Live, PageIndex, PagePtr, PageSet};
 use crate::tracker::Tracker;
 use crate::units::{Frame, LINE_BYTES, PAGE_SIZE};
+pub use copy::Copy;
 use lines::is_same;
 use std::collections::VecDeque;
 use store::PageStore;

@@ -213,6 +213,29 @@ impl Undo {
         }
     }
 
+    /// Makes a copy of the newer snapshot, of `used_pages` pages, one of the older.
+    ///
+    /// # Safety
+    /// `copy` has room for the pages of both.
+    pub unsafe fn copy_to(&self, copy: *mut u8, used_pages: usize) {
+        let whole = self.whole.iter().map(|&(page, kept)| (page.get(), kept));
+        let cut = self.cut.iter().enumerate().map(|(at, &kept)| (used_pages + at, kept));
+        // SAFETY: the contract above; the pages are the store's.
+        unsafe {
+            for (page, kept) in whole.chain(cut) {
+                copy_page(kept, copy.add(page * PAGE_SIZE));
+            }
+            let mut at = 0;
+            for change in &self.changes {
+                let page = copy.add(change.page.get() * PAGE_SIZE);
+                for line in each(change.mask) {
+                    copy_line(self.line(at), page.add(line * LINE_BYTES));
+                    at += 1;
+                }
+            }
+        }
+    }
+
     /// Makes room for [`swap`](Self::swap), there and back, where the mirror has up to
     /// `most_pages` pages.
     pub fn reserve_swap(&mut self, mirror: &mut Vec<PagePtr>, most_pages: usize) -> Result<()> {

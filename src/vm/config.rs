@@ -65,6 +65,21 @@ pub struct Config {
     pub profile: Profile,
     /// What images are authenticated with.
     pub image_key: Option<Key>,
+    /// Whose images are loaded.
+    pub trust: Trust,
+    /// Whether the bodies of images are compressed.
+    pub compress: bool,
+}
+
+/// Whose images are loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Of those who have the key.
+    Key,
+    /// Anybody's, but for what is not verified: code. All else is proved.
+    Proved,
+    /// Those that this host made.
+    Own,
 }
 
 /// [`Config::audit`] where the host does not say.
@@ -83,6 +98,8 @@ impl Default for Config {
             guard: Mode::On,
             profile: Profile::Deterministic,
             image_key: None,
+            trust: Trust::Key,
+            compress: false,
         }
     }
 }

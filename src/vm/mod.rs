@@ -22,11 +22,15 @@
 //! C's structs and the functions of the ABI (`crate::ffi`).
 
 pub mod agreement;
+pub mod canonical;
+pub mod checksum;
 pub mod config;
+pub mod deltas;
 pub mod guard;
 pub mod guarded;
 mod heap;
 pub mod images;
+pub mod load;
 pub mod participants;
 pub mod registry;
 pub mod resources;

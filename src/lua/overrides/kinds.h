@@ -47,7 +47,7 @@ static void *rlua_grow_kind(lua_State *L, void *block, int count, int *size, int
   ((v) = cast(t *, rlua_grow_kind(L, v, count, &(size), sizeof(t), luaM_limitN(limit, t), what, \
                                   kind_of_type(t))))
 
-/* Userdata whose bytes hold pointers into the VM (image.c) say so in four bytes of padding, which
+/* Userdata whose bytes hold pointers into the VM (canon.c) say so in four bytes of padding, which
  * are zero in others, or the place of a guarded one (guarded.c). */
 #define NATIVE_OFFSET (offsetof(Udata, nuvalue) + sizeof(unsigned short))
 _Static_assert(NATIVE_OFFSET + sizeof(uint32_t) <= offsetof(Udata, len), "padding of 4 bytes");

@@ -1,0 +1,306 @@
+/* deltas.c: saved snapshots, deltas between them, VMs that follow, whom to trust, compression.
+ *
+ * A follower has the same state as the VM that it follows, byte by byte in an image, and the same
+ * future. What is refused has changed nothing.
+ */
+#include "harness.h"
+
+typedef struct Bytes {
+    char *start;
+    size_t length, room;
+} Bytes;
+
+static const char world[] =
+    "entities, n, weak = {}, 0, setmetatable({}, {__mode = 'k'})\n"
+    "for i = 1, 300 do entities[i] = {x = i, y = -i, name = 'entity ' .. i, tags = {}} end\n"
+    "co = coroutine.wrap(function(a) while true do a = coroutine.yield(a * 2, {a}) end end)\n"
+    "function step() n = n + 1\n"
+    "  for i = 1, 9 do local e = entities[(n * 31 + i * 7) % #entities + 1]\n"
+    "    e.x, e.y, e.tags[n % 5] = e.x + 0.5, e.y .. '', {n} weak[e] = {} end\n"
+    "  if n % 4 == 0 then entities[#entities + 1] = {x = n, y = n, tags = {}} end\n"
+    "  if n % 10 == 0 then big = ('x'):rep(n * 500) end\n"
+    "  if n % 25 == 0 then big, entities[math.random(#entities)].tags = nil, {} end\n"
+    "  last = co(n) + math.random(100) end";
+
+static int take(void *ud, const void *start, size_t length) {
+    Bytes *bytes = ud;
+    if (bytes->length + length > bytes->room) {
+        bytes->room = 2 * (bytes->length + length);
+        bytes->start = realloc(bytes->start, bytes->room);
+        if (bytes->start == NULL) return 1;
+    }
+    memcpy(bytes->start + bytes->length, start, length);
+    bytes->length += length;
+    return 0;
+}
+
+typedef struct Reader {
+    Bytes bytes;
+    size_t at, step;
+} Reader;
+
+static size_t give(void *ud, void *start, size_t length) {
+    Reader *reader = ud;
+    size_t left = reader->bytes.length - reader->at;
+    if (length > left) length = left;
+    if (reader->step != 0 && length > reader->step) length = reader->step;
+    memcpy(start, reader->bytes.start + reader->at, length);
+    reader->at += length;
+    return length;
+}
+
+static rlua_Config config_of(int trust) {
+    rlua_Config config;
+    memset(&config, 0, sizeof config);
+    config.size = sizeof config;
+    config.max_snapshots = 8;
+    config.memory_size = 16 << 20;
+    config.trust = trust;
+    return config;
+}
+
+static lua_State *open_world(const rlua_Config *config) {
+    lua_State *L;
+    CHECK_OK(rlua_open(config, &L));
+    CHECK_OK(rlua_openlibs(L, RLUA_LIB_ALL));
+    CHECK_OK(rlua_dostring(L, world));
+    return L;
+}
+
+static void step(lua_State *L) {
+    CHECK_OK(rlua_dostring(L, "step()"));
+}
+
+static Bytes save(lua_State *L) {
+    Bytes image = {NULL, 0, 0};
+    CHECK_OK(rlua_save(L, take, &image));
+    return image;
+}
+
+static Bytes delta_of(lua_State *L, int64_t from, int64_t to) {
+    Bytes delta = {NULL, 0, 0};
+    CHECK_OK(rlua_save_delta(L, from, to, take, &delta));
+    return delta;
+}
+
+static lua_State *load(const rlua_Config *config, Bytes image) {
+    lua_State *L;
+    CHECK_OK(rlua_load_buffer(config, image.start, image.length, &L));
+    return L;
+}
+
+static int apply(lua_State *L, Bytes delta, size_t length) {
+    Reader reader = {delta, 0, 1000};
+    reader.bytes.length = length;
+    return rlua_apply_delta(L, NULL, give, &reader);
+}
+
+static void check_same(Bytes a, Bytes b) {
+    CHECK_EQ(a.length, b.length);
+    CHECK(memcmp(a.start, b.start, a.length) == 0);
+}
+
+static void check_same_state(lua_State *a, lua_State *b) {
+    Bytes one = save(a), other = save(b);
+    rlua_Checksum sums[2];
+    check_same(one, other);
+    CHECK_OK(rlua_checksum(a, &sums[0]));
+    CHECK_OK(rlua_checksum(b, &sums[1]));
+    CHECK(memcmp(&sums[0], &sums[1], sizeof sums[0]) == 0);
+    free(one.start);
+    free(other.start);
+}
+
+TEST(a_follower_has_the_same_state_and_future) {
+    rlua_Config config = config_of(RLUA_TRUST_PROVED);
+    lua_State *L = open_world(&config), *follower;
+    Bytes image, delta;
+    int64_t frame;
+    size_t whole;
+    CHECK_OK(rlua_snap_frame(L, 0));
+    image = save(L);
+    whole = image.length;
+    follower = load(&config, image);
+    free(image.start);
+    for (frame = 1; frame <= 60; frame++) {
+        step(L);
+        if (frame % 7 == 0) lua_gc(L, LUA_GCCOLLECT);
+        CHECK_OK(rlua_snap_frame(L, frame));
+        delta = delta_of(L, frame - 1, frame);
+        CHECK(delta.length < whole);
+        CHECK_OK(apply(follower, delta, delta.length));
+        free(delta.start);
+        CHECK_OK(rlua_check(follower));
+        check_same_state(L, follower);
+        CHECK_OK(rlua_snap_frame(follower, frame)); /* for its own use */
+        if (frame % 9 == 0) { /* its own future, and back again */
+            step(follower);
+            CHECK_OK(rlua_rollback(follower, 2));
+            CHECK_OK(rlua_check(follower));
+            CHECK_OK(rlua_snap_frame(follower, frame));
+            delta = delta_of(L, frame - 1, frame);
+            CHECK_OK(apply(follower, delta, delta.length));
+            free(delta.start);
+        }
+    }
+    for (frame = 0; frame < 20; frame++) {
+        step(L);
+        step(follower);
+        check_same_state(L, follower);
+    }
+    CHECK_OK(rlua_rollback(follower, 3));
+    CHECK_OK(rlua_check(follower));
+    lua_close(follower);
+    lua_close(L);
+}
+
+TEST(deltas_lead_to_and_fro_over_any_distance) {
+    rlua_Config config = config_of(RLUA_TRUST_OWN);
+    lua_State *L = open_world(&config), *at[8];
+    int i, k;
+    for (i = 0; i < 8; i++) {
+        Bytes image = {NULL, 0, 0}, live;
+        for (k = 0; k < 1 + i * 3; k++) step(L);
+        CHECK_OK(rlua_snap_frame(L, i * 10));
+        live = save(L);
+        CHECK_OK(rlua_save_snapshot(L, i * 10, take, &image));
+        check_same(image, live);
+        at[i] = load(&config, image);
+        free(image.start);
+        free(live.start);
+    }
+    for (i = 0; i < 8; i++) { /* older ones, whose pages were replaced since */
+        Bytes image = {NULL, 0, 0}, then = save(at[i]);
+        CHECK_OK(rlua_save_snapshot(L, i * 10, take, &image));
+        check_same(image, then);
+        free(image.start);
+        free(then.start);
+    }
+    for (i = 0; i < 8; i++)
+        for (k = 0; k < 8; k++) {
+            Bytes there = delta_of(L, i * 10, k * 10), back = delta_of(L, k * 10, i * 10);
+            CHECK_OK(apply(at[i], there, there.length));
+            check_same_state(at[i], at[k]);
+            if (i != k) {
+                CHECK_OK(apply(at[i], back, back.length));
+            }
+            free(there.start);
+            free(back.start);
+        }
+    for (i = 0; i < 8; i++) lua_close(at[i]);
+    lua_close(L);
+}
+
+TEST(what_is_refused_has_changed_nothing) {
+    rlua_Config config = config_of(RLUA_TRUST_PROVED);
+    lua_State *L = open_world(&config), *follower;
+    Bytes image, delta, before;
+    Reader reader = {{NULL, 0, 0}, 0, 0};
+    size_t at;
+    CHECK_OK(rlua_snap_frame(L, 1));
+    image = save(L);
+    follower = load(&config, image);
+    before = save(follower);
+    step(L);
+    CHECK_OK(rlua_snap_frame(L, 2));
+    step(L);
+    CHECK_OK(rlua_snap_frame(L, 3));
+    delta = delta_of(L, 2, 3);
+    CHECK_STATUS(apply(follower, delta, delta.length), RLUA_BAD_IMAGE);
+    CHECK(strstr(rlua_last_error(follower), "another state") != NULL);
+    free(delta.start);
+    delta = delta_of(L, 1, 2);
+    for (at = 0; at < delta.length; at += at < 200 ? 1 : 1 + delta.length / 150) {
+        CHECK(apply(follower, delta, at) == RLUA_BAD_IMAGE);
+        delta.start[at] ^= 0x20;
+        CHECK(apply(follower, delta, delta.length) != RLUA_OK);
+        delta.start[at] ^= 0x20;
+    }
+    CHECK_STATUS(apply(follower, image, image.length), RLUA_BAD_IMAGE);
+    CHECK(rlua_load_buffer(&config, delta.start, delta.length, &L) == RLUA_BAD_IMAGE);
+    free(image.start);
+    image = save(follower);
+    check_same(before, image);
+    CHECK_REFUSED(rlua_apply_delta(follower, NULL, NULL, NULL), RLUA_NULL_ARG);
+    CHECK_REFUSED(rlua_save_delta(follower, 1, 2, NULL, NULL), RLUA_NULL_ARG);
+    CHECK_REFUSED(rlua_save_delta(follower, 1, 2, take, &image), RLUA_NO_SNAPSHOT);
+    CHECK_REFUSED(rlua_save_snapshot(follower, 1, take, &image), RLUA_NO_SNAPSHOT);
+    CHECK_REFUSED(rlua_save_snapshot(follower, 1, NULL, NULL), RLUA_NULL_ARG);
+    CHECK_REFUSED(rlua_save_bound(follower, NULL), RLUA_NULL_ARG);
+    CHECK_REFUSED(rlua_apply_delta(NULL, NULL, give, &reader), RLUA_NULL_ARG);
+    CHECK_OK(apply(follower, delta, delta.length));
+    CHECK_OK(rlua_check(follower));
+    CHECK_STATUS(apply(follower, delta, delta.length), RLUA_BAD_IMAGE); /* a second time */
+    lua_close(follower);
+}
+
+/* A delta that its key holder made, but for the state of another limit. */
+TEST(a_delta_is_for_vms_of_its_limit) {
+    rlua_Config config = config_of(RLUA_TRUST_OWN);
+    lua_State *L = open_world(&config), *other;
+    Bytes delta;
+    CHECK_OK(rlua_snap_frame(L, 1));
+    step(L);
+    CHECK_OK(rlua_snap_frame(L, 2));
+    delta = delta_of(L, 1, 2);
+    config.memory_size = 8 << 20;
+    other = open_world(&config);
+    CHECK_STATUS(apply(other, delta, delta.length), RLUA_BAD_IMAGE);
+    CHECK_OK(rlua_check(other));
+    lua_close(other);
+    lua_close(L);
+}
+
+TEST(only_whom_the_config_trusts_is_loaded) {
+    static const unsigned char key[32] = {7};
+    rlua_Config config = config_of(RLUA_TRUST_KEY), keyed = config;
+    lua_State *L = open_world(&config), *copy = NULL;
+    Bytes image = save(L);
+    CHECK_STATUS(rlua_load_buffer(&config, image.start, image.length, &copy), RLUA_UNTRUSTED);
+    CHECK(copy == NULL && strstr(rlua_last_error(NULL), "trust") != NULL);
+    CHECK_STATUS(rlua_load_buffer(NULL, image.start, image.length, &copy), RLUA_UNTRUSTED);
+    config.trust = RLUA_TRUST_PROVED;
+    lua_close(load(&config, image));
+    config.trust = RLUA_TRUST_OWN;
+    lua_close(load(&config, image));
+    config.trust = 3;
+    CHECK_STATUS(rlua_load_buffer(&config, image.start, image.length, &copy), RLUA_BAD_CONFIG);
+    free(image.start);
+    lua_close(L);
+    keyed.image_key = key;
+    L = open_world(&keyed);
+    image = save(L);
+    lua_close(load(&keyed, image));
+    image.start[image.length / 2] ^= 1;
+    CHECK_STATUS(rlua_load_buffer(&keyed, image.start, image.length, &copy), RLUA_BAD_IMAGE);
+    lua_close(L);
+}
+
+TEST(compressed_images_are_smaller_and_the_same_state) {
+    rlua_Config config = config_of(RLUA_TRUST_PROVED), small = config;
+    lua_State *L = open_world(&config), *packed, *again;
+    Bytes plain = save(L), image;
+    Reader reader = {{NULL, 0, 0}, 0, 7};
+    size_t bound, at;
+    small.compress = 1;
+    CHECK_OK(rlua_save_bound(L, &bound));
+    CHECK_EQ(bound, plain.length);
+    packed = load(&small, plain);
+    image = save(packed);
+    CHECK(image.length < plain.length / 2);
+    CHECK_OK(rlua_save_bound(packed, &bound));
+    CHECK_EQ(bound, image.length);
+    reader.bytes = image;
+    CHECK_OK(rlua_load(&config, give, &reader, &again));
+    check_same_state(again, L);
+    for (at = 128; at < image.length; at += 1 + image.length / 300) {
+        lua_State *none = NULL;
+        image.start[at] ^= 0x41;
+        CHECK(rlua_load_buffer(&config, image.start, image.length, &none) != RLUA_OK && !none);
+        image.start[at] ^= 0x41;
+    }
+    small.compress = 2;
+    CHECK_STATUS(rlua_open(&small, &again), RLUA_BAD_CONFIG);
+    lua_close(packed);
+    lua_close(L);
+}

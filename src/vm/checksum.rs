@@ -1,0 +1,50 @@
+//! Checksum: 128 bits that stand for a state, the same wherever it lies.
+//!
+//! The digests of its units, of 1 KiB of canonical bytes each, are added up.
+
+use super::Vm;
+use super::canonical::{Canonical, For};
+use super::images::{State, live_state, zeros};
+use crate::error::Result;
+use crate::image::{PART_BYTES, Sum, UNIT_BYTES, sum_of, unit_digest};
+
+/// Of an idle VM's state.
+///
+/// # Safety
+/// `vm` is live and held.
+pub unsafe fn checksum(vm: *mut Vm) -> Result<Sum> {
+    // SAFETY: the contract above.
+    unsafe {
+        let State { view, base } = live_state(vm)?;
+        let mut canonical = Canonical::of(view, base, For::Checksum)?;
+        let mut digests = Digests::default();
+        canonical.each(&mut zeros(PART_BYTES)?, |part| {
+            digests.add(part);
+            Ok(())
+        })?;
+        Ok(digests.sum())
+    }
+}
+
+/// Digests of a state that comes in whole units.
+#[derive(Default)]
+pub struct Digests {
+    sum: u128,
+    bytes: usize,
+}
+
+impl Digests {
+    /// What comes next; only the last part ends in the middle of a unit.
+    pub fn add(&mut self, part: &[u8]) {
+        let first = self.bytes / UNIT_BYTES;
+        for (at, unit) in part.chunks(UNIT_BYTES).enumerate() {
+            self.sum = self.sum.wrapping_add(unit_digest(first + at, unit));
+        }
+        self.bytes += part.len();
+    }
+
+    /// Of all that came.
+    pub fn sum(&self) -> Sum {
+        sum_of(self.sum, self.bytes)
+    }
+}
