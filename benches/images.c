@@ -32,17 +32,17 @@ typedef struct World {
 /* A measurement; what it answers is the time that counts, in nanoseconds. */
 typedef double (*Measure)(World *world);
 
-/* How images are loaded here. Levels of trust have a line each, once there are some. */
-static rlua_Config load_config(void) {
+static rlua_Config load_config(int trust) {
   rlua_Config config;
   memset(&config, 0, sizeof config);
   config.size = sizeof config;
   config.max_snapshots = SNAPSHOTS;
+  config.trust = trust;
   return config;
 }
 
-static lua_State *load(const World *world) {
-  rlua_Config config = load_config();
+static lua_State *load(const World *world, int trust) {
+  rlua_Config config = load_config(trust);
   lua_State *L = NULL;
   OK(rlua_load_buffer(&config, world->image, world->bytes, &L));
   return L;
@@ -92,12 +92,20 @@ static double save_by_writer(World *world) {
   return now_ns() - start;
 }
 
-static double load_it(World *world) {
+static double load_trusting(World *world, int trust) {
   double start = now_ns();
-  lua_State *L = load(world);
+  lua_State *L = load(world, trust);
   double spent = now_ns() - start;
   lua_close(L);
   return spent;
+}
+
+static double load_proved(World *world) {
+  return load_trusting(world, RLUA_TRUST_PROVED);
+}
+
+static double load_own(World *world) {
+  return load_trusting(world, RLUA_TRUST_OWN);
 }
 
 static double clone(World *world) {
@@ -112,7 +120,7 @@ static double clone(World *world) {
 /* Of a VM that has never had one: nothing can be kept of it. */
 static double first_checksum(World *world) {
   rlua_Checksum sum;
-  lua_State *L = load(world);
+  lua_State *L = load(world, RLUA_TRUST_OWN);
   double start = now_ns();
   OK(rlua_checksum(L, &sum));
   double spent = now_ns() - start;
@@ -216,7 +224,8 @@ static void measure(const char *path, const char *serializer, size_t kib, int ro
   printf("%-28s %12s %12s %9s %9s\n", "us each", "subject", "memcpy", "ratio", "GB/s");
   double saved = compare("save", save, &world, rounds);
   compare("save by a writer", save_by_writer, &world, rounds);
-  double loaded = compare("load", load_it, &world, rounds);
+  double loaded = compare("load, of the host's own", load_own, &world, rounds);
+  compare("load, proved", load_proved, &world, rounds);
   compare("clone", clone, &world, rounds);
   compare("checksum, the first", first_checksum, &world, rounds);
   compare("checksum, 1 % scattered", checksum_of_a_frame, &world, rounds);

@@ -16,7 +16,7 @@ use rlua::ffi::determinism::{rlua_register, rlua_register_pointer};
 use rlua::ffi::images::{
     rlua_Checksum, rlua_Name, rlua_checksum, rlua_load_buffer, rlua_save_buffer,
 };
-use rlua::ffi::life::{lua_close, rlua_Config, rlua_check, rlua_open};
+use rlua::ffi::life::{lua_close, rlua_Config, rlua_Trust, rlua_check, rlua_open};
 use rlua::ffi::status::rlua_last_error;
 use rlua::lua::lua_State;
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -105,6 +105,7 @@ fn config(names: &[rlua_Name]) -> rlua_Config {
     config.seed = 7;
     (config.gc_pause, config.gc_step_multiplier) = (100, 1000); // little garbage: a small image
     config.names = names.as_ptr();
+    config.trust = rlua_Trust::Proved as i32;
     config
 }
 

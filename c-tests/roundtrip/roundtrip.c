@@ -57,6 +57,7 @@ static lua_State *open_by(uint64_t way, int may_be_stock, Job *job) {
     }
     if (way % 5 == 2) config.gc_step_multiplier = 100;
     if (way % 8 == 0 && may_be_stock) config.profile = RLUA_PROFILE_STOCK;
+    config.compress = job->compress = way % 6 == 4;
     CHECK_OK(rlua_open(&config, &L));
     luaL_openlibs(L);
     if (way % 5 == 3) lua_gc(L, LUA_GCGEN, 0, 0);

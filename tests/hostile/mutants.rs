@@ -3,7 +3,7 @@
 
 use super::vm::{open, save};
 use rlua::arena::{Arena, Block};
-use rlua::image::{HEADER_BYTES, Hash, set_hash, take_hash};
+use rlua::image::{HASH_BYTES, HEADER_BYTES, Hash};
 use std::ops::ControlFlow;
 
 /// Of the samples that have one.
@@ -40,8 +40,9 @@ impl Random {
 pub struct Sample {
     pub bytes: Vec<u8>,
     pub keyed: bool,
-    /// Of the body, in the image.
-    first: usize,
+    /// Bytes of the body, behind the header.
+    body: usize,
+    /// None where it is compressed.
     blocks: Vec<Block>,
 }
 
@@ -70,7 +71,7 @@ pub struct Mutant {
     pub memory_size: usize,
     pub class: usize,
     pub sample: usize,
-    first: usize,
+    body: usize,
 }
 
 fn read(bytes: &[u8], at: usize) -> u64 {
@@ -80,10 +81,10 @@ fn read(bytes: &[u8], at: usize) -> u64 {
 impl Mutant {
     /// Of other bytes than the sample's.
     pub fn of(sample: &Sample, bytes: Vec<u8>) -> Mutant {
-        let (keyed, first) = (sample.keyed, sample.first);
+        let (keyed, body) = (sample.keyed, sample.body);
         let reading = Reading::Whole;
         let (endless, memory_size, class, sample) = (false, 0, 0, 0);
-        Mutant { bytes, keyed, reading, endless, memory_size, class, sample, first }
+        Mutant { bytes, keyed, reading, endless, memory_size, class, sample, body }
     }
 
     /// Whether it comes in a buffer.
@@ -95,32 +96,35 @@ impl Mutant {
         self.bytes[at..at + 8].copy_from_slice(&word.to_le_bytes());
     }
 
+    /// So many names, of so many bytes; nothing behind.
+    pub fn claim_names(&mut self, count: u32, bytes: u32) {
+        self.bytes.truncate(HEADER_BYTES + self.body);
+        self.bytes.extend(count.to_le_bytes());
+        self.bytes.extend(bytes.to_le_bytes());
+    }
+
     /// A word of the body.
     fn word(&self, at: usize) -> u64 {
-        read(&self.bytes, self.first + at)
+        read(&self.bytes, HEADER_BYTES + at)
     }
 
     fn put(&mut self, at: usize, word: u64) {
-        let at = self.first + at;
+        let at = HEADER_BYTES + at;
         if at + 8 <= self.bytes.len() {
             self.bytes[at..at + 8].copy_from_slice(&word.to_le_bytes());
         }
     }
 
     fn body_bytes(&self) -> usize {
-        self.bytes.len() - self.first
+        self.body
     }
 
     /// Makes the hash anew, with the key or without.
     fn seal(&mut self, key: Option<&[u8; 32]>) {
-        let Some(head) = self.bytes.first_chunk::<HEADER_BYTES>() else { return };
-        let mut head = *head;
-        take_hash(&mut head);
+        let Some(end) = self.bytes.len().checked_sub(HASH_BYTES) else { return };
         let mut hash = Hash::new(key);
-        hash.update(&head);
-        hash.update(&self.bytes[HEADER_BYTES..]);
-        set_hash(&mut head, hash.finish());
-        self.bytes[..HEADER_BYTES].copy_from_slice(&head);
+        hash.update(&self.bytes[..end]);
+        self.bytes[end..].copy_from_slice(&hash.finish());
     }
 
     /// What differs from the sample.
@@ -132,9 +136,9 @@ impl Mutant {
             if old == new {
                 continue;
             }
-            let offset = at.wrapping_sub(self.first);
+            let offset = at.wrapping_sub(HEADER_BYTES);
             let block = sample.blocks.iter().rfind(|block| block.offset <= offset);
-            match block.filter(|_| at >= self.first) {
+            match block.filter(|_| at >= HEADER_BYTES) {
                 Some(&Block { offset: start, bytes, kind, .. }) => println!(
                     "{offset:#x}: {old:#x} -> {new:#x}; byte {} of {bytes}, kind {kind}",
                     offset - start
@@ -148,10 +152,11 @@ impl Mutant {
 impl Sample {
     fn of(bytes: Vec<u8>, keyed: bool) -> Sample {
         let (body, limit) = (read(&bytes, 24) as usize, read(&bytes, 32) as usize);
-        let first = HEADER_BYTES + read(&bytes, 40) as usize;
-        assert_eq!(bytes.len(), first + body);
+        if read(&bytes, 8) >> 32 & 4 != 0 {
+            return Sample { bytes, keyed, body: 0, blocks: Vec::new() };
+        }
         let mut arena = Arena::new(limit).unwrap();
-        let mut rest = &bytes[first..];
+        let mut rest = &bytes[HEADER_BYTES..];
         let filled = arena.fill(body, body, |part| {
             let (now, later) = rest.split_at(part.len());
             part.copy_from_slice(now);
@@ -165,7 +170,7 @@ impl Sample {
             ControlFlow::<()>::Continue(())
         });
         assert!(blocks.len() > 500, "the blocks were not found");
-        Sample { bytes, keyed, first, blocks }
+        Sample { bytes, keyed, body, blocks }
     }
 
     fn block(&self, random: &mut Random, kinds: &[u32]) -> Block {
@@ -179,7 +184,7 @@ impl Sample {
         let first = random.below(self.blocks.len());
         let mut around = self.blocks[first..].iter().chain(&self.blocks[..first]);
         let found = around.find(|block| {
-            let tt = self.bytes[self.first + block.offset + 8];
+            let tt = self.bytes[HEADER_BYTES + block.offset + 8];
             block.kind == OBJECT && tag.is_none_or(|tag| tt == tag)
         });
         found.copied().unwrap_or(self.blocks[first])
@@ -224,6 +229,7 @@ pub fn samples() -> Vec<Sample> {
     samples.push(image(&young, 2));
     samples.push(image(&stock, 128));
     samples.push(image(WORLD, 64));
+    samples.push(image(WORLD, 256)); // the last one: see `make`
     samples
 }
 
@@ -259,7 +265,7 @@ const fn class(name: &'static str, expect: Expect, seal: Seal, change: Change) -
     Class { name, expect, seal, change }
 }
 
-pub static CLASSES: [Class; 27] = [
+pub static CLASSES: [Class; 28] = [
     class("words", Expect::Either, Seal::Insider, words),
     class("words of objects", Expect::Either, Seal::Insider, words_of_objects),
     class("tags and marks", Expect::Either, Seal::Insider, tags),
@@ -279,6 +285,7 @@ pub static CLASSES: [Class; 27] = [
     class("header", Expect::Either, Seal::Insider, header),
     class("names", Expect::Either, Seal::Insider, names),
     class("cut or grown, sizes right", Expect::Either, Seal::Insider, resize),
+    class("compressed", Expect::Either, Seal::Insider, compressed),
     class("bits, hash as it was", Expect::Refused, Seal::None, bits),
     class("cut, hash as it was", Expect::Refused, Seal::None, cut),
     class("spliced, hash as it was", Expect::Refused, Seal::None, splice_and_change),
@@ -294,7 +301,11 @@ pub fn make(samples: &[Sample], seed: u64) -> Mutant {
     let mut random = Random(seed.wrapping_mul(0xD134_2543_DE82_EF95));
     let number = (seed % CLASSES.len() as u64) as usize;
     let class = &CLASSES[number];
-    let mut which = random.below(samples.len());
+    let last = samples.len() - 1;
+    let mut which = random.below(last);
+    if class.name == "compressed" {
+        which = last;
+    }
     if class.seal == Seal::Outsider {
         which = samples.iter().position(|sample| sample.keyed).unwrap();
     }
@@ -337,7 +348,7 @@ fn change_word(mutant: &mut Mutant, at: usize, random: &mut Random) {
 }
 
 fn change_byte(mutant: &mut Mutant, at: usize, random: &mut Random) {
-    let at = mutant.first + at;
+    let at = HEADER_BYTES + at;
     if at < mutant.bytes.len() {
         let old = mutant.bytes[at];
         let near = old.wrapping_add(random.of(&[1, 2, 16, 255, 254]));
@@ -392,7 +403,7 @@ fn tags_of_values(mutant: &mut Mutant, sample: &Sample, _: &[Sample], random: &m
 fn kinds(mutant: &mut Mutant, sample: &Sample, _: &[Sample], random: &mut Random) {
     let block = sample.block(random, &[]);
     if block.bytes > 512 {
-        let at = mutant.first + block.offset - 8;
+        let at = HEADER_BYTES + block.offset - 8;
         mutant.bytes[at] ^= 1 + random.below(15) as u8;
         return;
     }
@@ -493,7 +504,7 @@ fn swap_blocks(mutant: &mut Mutant, sample: &Sample, _: &[Sample], random: &mut 
 /// A vector, an upvalue or a prototype that two objects have.
 fn two_owners(mutant: &mut Mutant, sample: &Sample, _: &[Sample], random: &mut Random) {
     let a = sample.object(random, None);
-    let tag = sample.bytes[sample.first + a.offset + 8];
+    let tag = sample.bytes[HEADER_BYTES + a.offset + 8];
     let b = sample.object(random, Some(tag));
     let at = 8 * random.below(a.bytes.min(b.bytes) / 8);
     let word = mutant.word(b.offset + at);
@@ -502,13 +513,13 @@ fn two_owners(mutant: &mut Mutant, sample: &Sample, _: &[Sample], random: &mut R
 
 /// A part of another image, at the same place.
 fn splice(mutant: &mut Mutant, _: &Sample, samples: &[Sample], random: &mut Random) {
-    let other = &samples[random.below(samples.len())];
-    let body = mutant.body_bytes().min(other.bytes.len() - other.first);
+    let other = &samples[random.below(samples.len() - 1)];
+    let body = mutant.body_bytes().min(other.body);
     let from = random.below(body) & !7;
     let most = random.of(&[64, 4096, body]);
     let length = (random.below(most) & !7).min(body - from);
-    let part = &other.bytes[other.first + from..][..length];
-    mutant.bytes[mutant.first + from..][..length].copy_from_slice(part);
+    let part = &other.bytes[HEADER_BYTES + from..][..length];
+    mutant.bytes[HEADER_BYTES + from..][..length].copy_from_slice(part);
 }
 
 fn splice_and_change(
@@ -524,7 +535,7 @@ fn splice_and_change(
 }
 
 fn header(mutant: &mut Mutant, _: &Sample, _: &[Sample], random: &mut Random) {
-    let at = 8 * random.below(12);
+    let at = 8 * random.below(HEADER_BYTES / 8);
     let old = read(&mutant.bytes, at);
     let new = match random.below(3) {
         0 => old.wrapping_add(random.of(&[1, 4096, u64::MAX, 16, 1 << 32])),
@@ -534,30 +545,46 @@ fn header(mutant: &mut Mutant, _: &Sample, _: &[Sample], random: &mut Random) {
     mutant.put_header(at, new);
 }
 
+/// Behind the body: how many names, how many bytes, and those.
 fn names(mutant: &mut Mutant, sample: &Sample, _: &[Sample], random: &mut Random) {
-    let bytes = sample.first - HEADER_BYTES;
+    let first = HEADER_BYTES + sample.body;
+    let bytes = sample.bytes.len() - HASH_BYTES - first;
     for _ in 0..1 + random.below(3) {
-        let at = HEADER_BYTES + random.below(bytes);
+        let at = first + random.below(bytes);
         mutant.bytes[at] = random.of(&[0, 1, 2, 3, 255, b'.', b'a', mutant.bytes[at] ^ 1]);
     }
     if random.below(4) == 0 {
-        let count = read(&mutant.bytes, 48).wrapping_add(random.of(&[1, u64::MAX, 255]));
-        mutant.put_header(48, count);
+        change_byte(mutant, sample.body + random.below(8), random);
     }
 }
 
 /// The image and what the header and the arena say are shorter or longer, all in agreement.
-fn resize(mutant: &mut Mutant, _: &Sample, _: &[Sample], random: &mut Random) {
-    let body = mutant.body_bytes();
+fn resize(mutant: &mut Mutant, sample: &Sample, _: &[Sample], random: &mut Random) {
+    let body = sample.body;
     let other = match random.below(3) {
         0 => body.saturating_sub(random.of(&[16, 1024, 4096, body / 2])),
         1 => body + random.of(&[16, 1024, 4096, 1 << 16]),
         _ => random.below(body),
     };
-    mutant.bytes.resize(mutant.first + other, random.of(&[0, 0xff]));
+    let tail = mutant.bytes.split_off(HEADER_BYTES + body);
+    mutant.bytes.resize(HEADER_BYTES + other, random.of(&[0, 0xff]));
+    mutant.bytes.extend(tail);
+    mutant.body = other;
     mutant.put_header(24, other as u64);
     if random.below(2) == 0 && other > 24 {
         mutant.put(16, other as u64);
+    }
+}
+
+/// What is packed, and how long it says it is.
+fn compressed(mutant: &mut Mutant, _: &Sample, _: &[Sample], random: &mut Random) {
+    for _ in 0..1 + random.below(3) {
+        let at = random.of(&[4, mutant.bytes.len() - HEADER_BYTES - HASH_BYTES]);
+        let at = HEADER_BYTES + random.below(at);
+        mutant.bytes[at] = random.of(&[0, 255, mutant.bytes[at] ^ 1, mutant.bytes[at] ^ 128]);
+    }
+    if random.below(4) == 0 {
+        mutant.put_header(24, random.of(&[0, 1 << 16, 1 << 20, u64::MAX]));
     }
 }
 

@@ -5,7 +5,7 @@ use rlua::ffi::images::{
     rlua_Checksum, rlua_Name, rlua_checksum, rlua_clone, rlua_load, rlua_load_buffer,
     rlua_save_buffer,
 };
-use rlua::ffi::life::{lua_close, rlua_Config, rlua_check, rlua_open};
+use rlua::ffi::life::{lua_close, rlua_Config, rlua_Trust, rlua_check, rlua_open};
 use rlua::ffi::status::rlua_last_error;
 use rlua::lua::lua_State;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -47,13 +47,16 @@ fn config(memory_size: usize, keyed: bool) -> rlua_Config {
         config.image_key = KEY.as_ptr();
     }
     config.names = ptr::null::<rlua_Name>();
+    config.trust = rlua_Trust::Proved as i32;
     config
 }
 
 /// A VM that has run `code`, and some small steps of its collector. 64: keyed. 128: stock.
+/// 256: its images are compressed.
 pub fn open(code: &str, memory_size: usize, steps: usize) -> *mut lua_State {
     let mut config = config(memory_size, steps & 64 != 0);
     config.profile = i32::from(steps & 128 != 0);
+    config.compress = i32::from(steps & 256 != 0);
     let code = CString::new(code).unwrap();
     let mut main = ptr::null_mut();
     // SAFETY: a VM of this test's own.
