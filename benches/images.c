@@ -26,7 +26,9 @@ typedef struct World {
   lua_State *L;
   lua_Integer entities;
   size_t bytes;      /* of the image */
-  char *image, *room; /* a good one; as much memory that is written to */
+  char *image, *room;   /* a good one; as much memory that is written to */
+  lua_State *spectator; /* follows by deltas */
+  size_t delta_bytes;
 } World;
 
 /* A measurement; what it answers is the time that counts, in nanoseconds. */
@@ -145,8 +147,68 @@ static double capture_of_a_frame(World *world) {
   return now_ns() - start;
 }
 
-/* Where deltas go once they are there: one of such a frame beside its capture, applying it beside a
- * load; the bound of a save beside the save. */
+/* -- deltas: a spectator follows each frame ---------------------------------------------------- */
+
+static rlua_Info info_of(lua_State *L) {
+  rlua_Info info = {.size = sizeof info};
+  OK(rlua_info(L, &info));
+  return info;
+}
+
+typedef struct Part {
+  const char *at;
+  size_t left;
+} Part;
+
+static size_t read_part(void *ud, void *bytes, size_t length) {
+  Part *part = ud;
+  if (length > part->left) length = part->left;
+  memcpy(bytes, part->at, length);
+  part->at += length;
+  part->left -= length;
+  return length;
+}
+
+static void follow(World *world, double *saved_ns, double *applied_ns) {
+  capture_of_a_frame(world);
+  if (world->spectator == NULL) {
+    size_t length;
+    OK(rlua_save_buffer(world->L, world->room, world->bytes, &length));
+    rlua_Config config = load_config(RLUA_TRUST_OWN);
+    OK(rlua_load_buffer(&config, world->room, length, &world->spectator));
+    capture_of_a_frame(world);
+  }
+  rlua_Info info = info_of(world->L);
+  char *at = world->room;
+  double start = now_ns();
+  OK(rlua_save_delta(world->L, info.newest_frame - 1, info.newest_frame, write_part, &at));
+  *saved_ns = now_ns() - start;
+  world->delta_bytes = (size_t)(at - world->room);
+  Part part = {world->room, world->delta_bytes};
+  start = now_ns();
+  OK(rlua_apply_delta(world->spectator, NULL, read_part, &part));
+  *applied_ns = now_ns() - start;
+}
+
+static double save_delta(World *world) {
+  double saved_ns, applied_ns;
+  follow(world, &saved_ns, &applied_ns);
+  return saved_ns;
+}
+
+static double apply_delta(World *world) {
+  double saved_ns, applied_ns;
+  follow(world, &saved_ns, &applied_ns);
+  return applied_ns;
+}
+
+static double bound(World *world) {
+  size_t length;
+  double start = now_ns();
+  OK(rlua_save_bound(world->L, &length));
+  return now_ns() - start;
+}
+
 
 static double serialize(World *world) {
   lua_getglobal(world->L, "serialize");
@@ -209,18 +271,12 @@ static void open_world(World *world, const char *path, const char *serializer, s
   memset(world->room, 1, world->bytes);
 }
 
-static size_t used_bytes(lua_State *L) {
-  rlua_Info info = {.size = sizeof info};
-  OK(rlua_info(L, &info));
-  return info.used_bytes;
-}
-
 static void measure(const char *path, const char *serializer, size_t kib, int rounds) {
-  World world;
+  World world = {0};
   open_world(&world, path, serializer, kib);
   if (kib > 4096 && rounds > 21) rounds = 21;
   printf("\nworld of %zu MiB: %zu bytes used, %lld entities, an image of %zu bytes\n", kib / 1024,
-         used_bytes(world.L), (long long)world.entities, world.bytes);
+         (size_t)info_of(world.L).used_bytes, (long long)world.entities, world.bytes);
   printf("%-28s %12s %12s %9s %9s\n", "us each", "subject", "memcpy", "ratio", "GB/s");
   double saved = compare("save", save, &world, rounds);
   compare("save by a writer", save_by_writer, &world, rounds);
@@ -230,10 +286,15 @@ static void measure(const char *path, const char *serializer, size_t kib, int ro
   compare("checksum, the first", first_checksum, &world, rounds);
   compare("checksum, 1 % scattered", checksum_of_a_frame, &world, rounds);
   compare("capture of that frame", capture_of_a_frame, &world, rounds);
+  compare("delta of that frame", save_delta, &world, rounds);
+  compare("that delta, applied", apply_delta, &world, rounds);
+  compare("bound of a save", bound, &world, rounds);
   double texts = compare("serializer in Lua", serialize, &world, SERIALIZED);
   double tables = compare("its text, loaded", deserialize, &world, SERIALIZED);
+  printf("a delta has %zu bytes\n", world.delta_bytes);
   printf("a serializer in Lua takes %.0f times a save, and its text %.0f times a load\n",
          texts / saved, tables / loaded);
+  lua_close(world.spectator);
   free(world.image);
   free(world.room);
   lua_close(world.L);
@@ -246,9 +307,9 @@ static void bare(void) {
   luaL_openlibs(L);
   lua_gc(L, LUA_GCCOLLECT);
   rlua_save_buffer(L, NULL, 0, &length);
+  size_t lua_bytes = (size_t)lua_gc(L, LUA_GCCOUNT) * 1024 + (size_t)lua_gc(L, LUA_GCCOUNTB);
   printf("a bare VM with all libraries: %zu bytes used, %zu of them Lua's, an image of %zu bytes\n",
-         used_bytes(L), (size_t)lua_gc(L, LUA_GCCOUNT) * 1024 + (size_t)lua_gc(L, LUA_GCCOUNTB),
-         length);
+         (size_t)info_of(L).used_bytes, lua_bytes, length);
   lua_close(L);
 }
 
