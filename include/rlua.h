@@ -1694,14 +1694,14 @@ int rlua_apply_delta(lua_State *L, const struct rlua_Name *names, rlua_Reader re
  * the heap, too, which is what rlua_check does.
  *
  * @param config  `memory_size` bounds the image's own limit; `max_snapshots`, `tracker`, `audit`,
- *                `trust`, `image_key`, `compress` and `names` count, the rest is the image's. NULL for the defaults.
- *                Borrowed for the call.
+ *                `trust`, `image_key`, `compress` and `names` count, the rest is the image's. NULL
+ *                for the defaults. Borrowed for the call.
  * @param reader  Called until the image is whole, not beyond it.
  * @param ud      The reader's.
  * @param out     Receives the main thread, to be closed with lua_close, or NULL after an error.
  * @return        RLUA_OK, or NULL_ARG, BAD_CONFIG (also a limit that is too small for the image),
- *                BAD_IMAGE, UNTRUSTED (no key, and `trust` is RLUA_TRUST_KEY), UNSAVABLE (a name that
- *                this process does not have), UNSUPPORTED, NO_MEMORY. rlua_last_error(NULL) gives the sentence.
+ *                BAD_IMAGE, UNTRUSTED (no key, and `trust` is RLUA_TRUST_KEY), UNSAVABLE (a name
+ *                that this process does not have), UNSUPPORTED, NO_MEMORY. rlua_last_error(NULL) gives the sentence.
  */
 int rlua_load(const struct rlua_Config *config,
               rlua_Reader reader,

@@ -28,7 +28,7 @@ fn plain(text: &str) -> String {
 }
 
 /// Names that C and Rust write differently, as Rust writes them.
-const C_TYPES: [(&str, &str); 26] = [
+const C_TYPES: [(&str, &str); 28] = [
     ("double", "f64"),
     ("double *", "*mut f64"),
     ("lua_State *", "*mut lua_State"),
@@ -37,6 +37,7 @@ const C_TYPES: [(&str, &str); 26] = [
     ("const Method *", "*const Method"),
     ("const rlua_Birth *", "*const Birth"),
     ("const rlua_Outward *", "*const Outward"),
+    ("rlua_Outward *", "*mut Outward"),
     ("const char *", "*const c_char"),
     ("char *", "*mut c_char"),
     ("const char **", "*mut *const c_char"),
@@ -53,7 +54,8 @@ const C_TYPES: [(&str, &str); 26] = [
     ("size_t", "usize"),
     ("size_t *", "*mut usize"),
     ("lua_Alloc", "lua_Alloc"),
-    ("rlua_BlockBytes", "BlockBytes"),
+    ("rlua_BlockBytes", "Option<BlockBytes>"),
+    ("rlua_Part", "Part"),
     ("rlua_HostFunction", "Option<HostFunction>"),
 ];
 

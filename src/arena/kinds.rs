@@ -28,6 +28,8 @@ pub const OBJECT: u32 = 1;
 pub const THREAD: u32 = 2;
 /// Bytes of a host, and all that was allocated without a word of what for.
 pub const HOST: u32 = 3;
+/// A thread's stack.
+pub const STACK: u32 = 7;
 /// A slab of small blocks. Of runs alone.
 pub const SLAB: u32 = 13;
 /// The slab map. Of a run alone.
@@ -161,7 +163,11 @@ impl Arena {
         ControlFlow::Continue(())
     }
 
-    unsafe fn each_in_slab<T>(
+    /// The same for the slab at `at`.
+    ///
+    /// # Safety
+    /// As said above.
+    pub unsafe fn each_in_slab<T>(
         &self,
         at: usize,
         found: &mut impl FnMut(Block) -> ControlFlow<T>,
@@ -183,6 +189,23 @@ impl Arena {
             }
         }
         ControlFlow::Continue(())
+    }
+
+    /// Whether an object of the slab at `at` lies on both sides of a place behind its first unit.
+    ///
+    /// # Safety
+    /// As said above.
+    pub unsafe fn object_at(&self, at: usize, place: usize) -> bool {
+        // SAFETY: the contract above.
+        unsafe {
+            let slab = self.slab(at).read();
+            let shape = shape(slab.shape);
+            let (size, first) = (shape.size as usize, shape.first as usize);
+            let start = first + (place - at - first) / size * size;
+            start < place - at
+                && start < slab.fresh as usize
+                && matches!(self.kind_in(self.slab(at), start), OBJECT | THREAD)
+        }
     }
 
     /// Which blocks of a slab are in its free list.

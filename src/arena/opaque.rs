@@ -43,9 +43,10 @@ impl Arena {
         // SAFETY: the contract above.
         unsafe {
             if size <= MAX_SMALL {
-                let block = self.alloc_block(CLASSES + class_for(size), kind);
+                let class = class_for(size);
+                let block = self.alloc_block(CLASSES + class, kind);
                 if !block.is_null() {
-                    ptr::write_bytes(block, 0, size);
+                    ptr::write_bytes(block, 0, shape(class as u16).size as usize);
                 }
                 return block;
             }
@@ -63,7 +64,7 @@ impl Arena {
                 return ptr::null_mut();
             }
             self.note_opaque(run, units * UNIT, OPAQUE);
-            self.clear(run, (run + size).min(peak));
+            self.clear(run, (run + units * UNIT - HEAD).min(peak));
             self.base.add(run)
         }
     }

@@ -97,6 +97,9 @@ pub struct Outward {
     pub kind: u64,
 }
 
+/// As `rlua_Part`.
+pub type Part = unsafe extern "C" fn(ud: *mut c_void, offset: usize, bytes: usize);
+
 /// As `rlua_BlockBytes`.
 pub type BlockBytes =
     unsafe extern "C" fn(ud: *mut c_void, address: *const c_void, kind: *mut u32) -> usize;
@@ -189,7 +192,7 @@ unsafe extern "C" {
     pub fn rlua_c_check(
         main: *mut lua_State,
         used_bytes: usize,
-        block_bytes: BlockBytes,
+        block_bytes: Option<BlockBytes>,
         ud: *mut c_void,
         why: *mut c_char,
     ) -> c_int;
@@ -227,6 +230,7 @@ unsafe extern "C" {
     pub fn rlua_c_canon_path(canon: *const c_void, text: *mut c_char) -> usize;
     pub fn rlua_c_canon_known(canon: *const c_void, known: *mut Outward) -> c_int;
     pub fn rlua_c_canon_end(canon: *mut c_void);
+    pub fn rlua_c_thread_parts(block: *const c_void, found: Part, ud: *mut c_void);
 
     pub fn rlua_c_load_begin(
         base: *mut c_void,
@@ -236,7 +240,7 @@ unsafe extern "C" {
         count: usize,
         names: *const Outward,
         name_count: u32,
-        block_bytes: BlockBytes,
+        block_bytes: Option<BlockBytes>,
         ud: *mut c_void,
     ) -> *mut c_void;
     pub fn rlua_c_load_block(

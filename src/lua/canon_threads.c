@@ -296,6 +296,17 @@ static void canon_list(Canon *c, char *out, size_t bytes) {
          2 * sizeof(unsigned int) * own->pointer_capacity);
 }
 
+/* Where a thread's stack and frames lie; those of a dead one may be gone, and are not looked at. */
+void rlua_c_thread_parts(const void *block, rlua_Part found, void *ud) {
+  const lua_State *L = &((const LX *)block)->l;
+  size_t base = (size_t)block & ~(size_t)0xFFFFFFFFu; /* R1 */
+  if (L->stack.p == NULL) return;
+  found(ud, (size_t)L->stack.p - base,
+        (size_t)((char *)(L->stack_last.p + EXTRA_STACK) - (char *)L->stack.p));
+  for (const CallInfo *ci = L->base_ci.next; ci != NULL; ci = ci->next)
+    found(ud, (size_t)ci - base, sizeof *ci);
+}
+
 /* -- one canonical form ------------------------------------------------------------------------ */
 
 /* Of the state that lies `from` on, as it lay at `base`, of `used` bytes, with its first block at

@@ -194,6 +194,9 @@ RLUA_INTERNAL const char *rlua_c_canon_slab(void *canon, size_t at, size_t from,
 RLUA_INTERNAL const char *rlua_c_canon_names(const void *canon, size_t *bytes, uint32_t *count);
 RLUA_INTERNAL int rlua_c_canon_known(const void *canon, rlua_Outward *known);
 RLUA_INTERNAL void rlua_c_canon_end(void *canon);
+/* A part of a region. */
+typedef void (*rlua_Part)(void *ud, size_t offset, size_t bytes);
+RLUA_INTERNAL void rlua_c_thread_parts(const void *block, rlua_Part found, void *ud);
 /* Bytes of a path through the state, the zero at its end included. */
 #define PATH_ROOM 96
 

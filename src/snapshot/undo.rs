@@ -290,6 +290,12 @@ impl Undo {
         self.changes.iter().map(|change| change.page).chain(whole)
     }
 
+    /// Hands on pages, and lines of them, that were replaced.
+    pub fn each_changed(&self, mut found: impl FnMut(usize, Mask)) {
+        self.changes.iter().for_each(|change| found(change.page.get(), change.mask));
+        self.whole.iter().for_each(|&(page, _)| found(page.get(), Mask::MAX));
+    }
+
     /// Pages of the store that are held.
     pub fn pages(&self) -> impl Iterator<Item = PagePtr> + '_ {
         let whole = self.whole.iter().map(|&(_, page)| page);

@@ -70,6 +70,10 @@ impl Tracker for ByCards {
         Some(&mut self.opaque)
     }
 
+    fn noted_pages(&self) -> Option<&PageSet> {
+        self.opaque.noted.then_some(&self.opaque.pages)
+    }
+
     unsafe fn find(&mut self, live: Live, suspects: &mut PageSet) -> Result<()> {
         self.found.clear();
         self.found.resize(live.used_pages)?;

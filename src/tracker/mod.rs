@@ -60,6 +60,11 @@ pub trait Tracker: Send {
         None
     }
 
+    /// Pages that were noted instead of marked when it was last asked.
+    fn noted_pages(&self) -> Option<&PageSet> {
+        None
+    }
+
     /// Whether certainly nobody entered the VM in this interval, and it is idle still (V1).
     fn is_left_alone(&self) -> bool {
         false

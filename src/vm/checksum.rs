@@ -1,12 +1,14 @@
 //! Checksum: 128 bits that stand for a state, the same wherever it lies.
 //!
-//! The digests of its units, of 1 KiB of canonical bytes each, are added up.
+//! The digests of its units, of 1 KiB of canonical bytes each, are added up. A VM that keeps
+//! snapshots keeps the digests, too, and makes only those again that changed
+//! ([`super::follower`]).
 
 use super::Vm;
 use super::canonical::{Canonical, For};
-use super::images::{State, live_state, zeros};
+use super::images::{State, live_state};
 use crate::error::Result;
-use crate::image::{PART_BYTES, Sum, UNIT_BYTES, sum_of, unit_digest};
+use crate::image::{Sum, UNIT_BYTES, sum_of, unit_digest};
 
 /// Of an idle VM's state.
 ///
@@ -17,12 +19,8 @@ pub unsafe fn checksum(vm: *mut Vm) -> Result<Sum> {
     unsafe {
         let State { view, base } = live_state(vm)?;
         let mut canonical = Canonical::of(view, base, For::Checksum)?;
-        let mut digests = Digests::default();
-        canonical.each(&mut zeros(PART_BYTES)?, |part| {
-            digests.add(part);
-            Ok(())
-        })?;
-        Ok(digests.sum())
+        let used = canonical.used_bytes();
+        Ok(sum_of((*vm).follow(&mut canonical)?, used))
     }
 }
 

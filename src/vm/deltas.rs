@@ -10,6 +10,7 @@
 use super::Vm;
 use super::canonical::{Canonical, For};
 use super::checksum::Digests;
+use super::config::Trust;
 use super::guard::see_idle;
 use super::images::{Hashed, Sink, State, delta_header, live_state, zeros};
 use super::load::{HashedSource, HostName, Source, refused};
@@ -165,7 +166,9 @@ impl Vm {
         unsafe { self.arena.base().copy_to_nonoverlapping(old.as_mut_ptr(), before) };
         let main = old[MAIN_OFFSET..].as_ptr().cast();
         let replaced = self.arena.replace(bytes).and_then(|()| {
-            self.arena.check().map_err(refused)?;
+            if self.config.trust == Trust::Proved {
+                self.arena.check().map_err(refused)?;
+            }
             self.fix(outward, main)
         });
         if let Err(error) = replaced {

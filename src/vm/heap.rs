@@ -14,7 +14,13 @@ pub(super) fn check(vm: &Vm) -> Result<(), Flaw> {
     let ud = ptr::from_ref(arena).cast_mut().cast();
     // SAFETY: the VM is idle (V1); `why` has the room, and ends with a zero in any case.
     unsafe {
-        match lua::rlua_c_check(vm.main(), arena.used_bytes(), block_bytes, ud, why.as_mut_ptr()) {
+        match lua::rlua_c_check(
+            vm.main(),
+            arena.used_bytes(),
+            Some(block_bytes),
+            ud,
+            why.as_mut_ptr(),
+        ) {
             lua::CHECK_OK => Ok(()),
             lua::CHECK_NO_MEMORY => Err(Flaw::NoMemory),
             _ => Err(Flaw::Damaged(Text::from_lossy(CStr::from_ptr(why.as_ptr()).to_bytes()))),

@@ -26,6 +26,7 @@ pub mod canonical;
 pub mod checksum;
 pub mod config;
 pub mod deltas;
+mod follower;
 pub mod guard;
 pub mod guarded;
 mod heap;
@@ -47,6 +48,7 @@ use crate::tracker::{self, Backend};
 use crate::units::pages_for;
 use agreement::Agreement;
 use config::{Config, Pacing};
+use follower::Follower;
 use guarded::Guarded;
 use participants::Participants;
 use resources::Outside;
@@ -78,6 +80,7 @@ pub struct Vm {
     serial: u32,
     last_error: Sentence,
     guarded: Guarded,
+    follower: Follower,
     /// As it was made. How many snapshots are kept may have changed since.
     config: Config,
 }
@@ -114,6 +117,7 @@ impl Vm {
             serial: 0,
             last_error: Sentence::new(),
             guarded: Guarded::new(config.guard),
+            follower: Follower::default(),
             config: config.clone(),
         };
         // SAFETY: the place is a Vm's.

@@ -18,6 +18,7 @@
 //! Who may enter, and the call of settle ([`super::guard`]); which lines are copied
 //! (`crate::snapshot`).
 
+use super::canonical::Canonical;
 use super::config::see_max_snapshots;
 use super::guard::{Working, see_idle};
 use super::{Vm, guarded, live, participants, resources};
@@ -141,6 +142,14 @@ impl Vm {
         let Vm { arena, tracker, history, .. } = self;
         // SAFETY: Idle (V1): nothing writes to the region.
         let done = unsafe { history.capture(|| live(arena), untouched, tracker.get(), frame) };
+        match done {
+            _ if untouched || !self.follower.follows() => {}
+            Ok(Captured::Added) if self.history.count() > 1 => {
+                self.history.each_added(|page, lines| self.follower.changed(page, lines));
+            }
+            // Against what it was, nothing is known of it.
+            _ => self.follower.forget(),
+        }
         done.map_err(|error| self.poison_where_damaged(error))
     }
 
@@ -153,12 +162,14 @@ impl Vm {
     }
 
     /// Marks what is suspect (C3). Where no thread was entered, that is what hosts write to.
-    fn suspect(&mut self, untouched: bool) {
+    ///
+    /// Answers whether all that was written is marked, but for pages that are noted.
+    fn suspect(&mut self, untouched: bool) -> bool {
         if untouched {
-            return;
+            return false;
         }
         let pages = live(&self.arena).used_pages;
-        let Some(opaque) = self.tracker.get().ask(pages) else { return };
+        let Some(opaque) = self.tracker.get().ask(pages) else { return false };
         // The extra space of the main thread, which is no block of its own.
         let extra = self.main.addr() - self.arena.base().addr() - size_of::<usize>();
         self.arena.suspect_opaque(opaque);
@@ -172,6 +183,7 @@ impl Vm {
                 self.arena.cards().mark(extra);
             }
         }
+        true
     }
 
     /// Whether nobody entered the VM since it was last captured or restored: then it is idle (V1).
@@ -200,7 +212,43 @@ impl Vm {
                 }
             })
         };
+        if self.follower.follows() {
+            let Vm { history, follower, .. } = self;
+            history.restored_pages().for_each(|page| follower.changed(page, u64::MAX));
+        }
         done.map_err(|error| self.poison_where_damaged(error))
+    }
+
+    /// Tells the follower what differs from the newest snapshot.
+    fn note_differences(&mut self) {
+        let by_cards = self.suspect(false);
+        let cards = self.arena.cards();
+        let Vm { arena, history, follower, tracker, .. } = self;
+        let noted = tracker.get().noted_pages();
+        let lines_of = |page| match by_cards && !noted.is_some_and(|set| set.contains(page)) {
+            // SAFETY: a used page.
+            true => unsafe { cards.lines(page) },
+            false => u64::MAX,
+        };
+        let note = |page, lines| follower.differs(page, lines);
+        // SAFETY: Idle (V1).
+        unsafe { history.each_difference(live(arena), lines_of, note) }
+    }
+
+    /// The sum of the digests of an idle VM's units.
+    pub(super) fn follow(&mut self, canonical: &mut Canonical) -> Result<u128> {
+        let held = self.history.count();
+        if held == 0 {
+            self.follower.forget();
+        } else {
+            self.note_differences();
+        }
+        // SAFETY: Idle (V1).
+        let sum = unsafe { self.follower.follow(&self.arena, canonical) };
+        if sum.is_err() || held == 0 {
+            self.follower.forget();
+        }
+        sum
     }
 
     /// What the snapshots have outside: resources, and guarded userdata where there ever were any.
