@@ -6,6 +6,7 @@
 #   make uninstall           take away what make install put there
 #   make dist                a release archive with its checksum, in target/dist (packaging/dist.py)
 #   make check               every test (make -C c-tests)
+#   make playground          a game for two in this terminal (playground/README.md)
 #
 # LIBDIR and INCLUDEDIR are relative to PREFIX: `make install PREFIX=/usr LIBDIR=lib64`. What is
 # installed may be moved. Where cargo is not on the path (sudo), make install takes what was built.
@@ -23,7 +24,7 @@ STRIP ?= strip
 TREE = --prefix '$(PREFIX)' --destdir '$(DESTDIR)' --libdir '$(LIBDIR)' --includedir '$(INCLUDEDIR)'
 INSTALL = $(PYTHON) packaging/install.py
 
-.PHONY: all install install-strip uninstall dist check clean
+.PHONY: all install install-strip uninstall dist check playground clean
 
 all:
 	@$(MAKE) --no-print-directory -C c-tests library
@@ -45,6 +46,9 @@ dist:
 
 check:
 	$(MAKE) -C c-tests
+
+playground:
+	@$(MAKE) --no-print-directory -C playground play
 
 clean:
 	$(CARGO) clean

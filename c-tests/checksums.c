@@ -15,7 +15,8 @@ static const char world[] =
     "  function(r) big = ('b'):rep(r % 30000) end,\n"
     "  function(r) big = nil huge = nil end,\n"
     "  function(r) huge = {} for i = 1, r % 3000 do huge[i] = i end end,\n"
-    "  function(r) if huge and #huge > 0 then huge[r % #huge + 1] = r % 2 == 0 and r or {} end end,\n"
+    "  function(r) if huge and #huge > 0 then\n"
+    "    huge[r % #huge + 1] = r % 2 == 0 and r or {} end end,\n"
     "  function(r) cos[r % 40] = coroutine.create(function(a)\n"
     "    local function deep(k) if k > 0 then return 1 + deep(k - 1) end\n"
     "      return coroutine.yield(k) or 1 end\n"
@@ -30,8 +31,10 @@ static const char world[] =
     "    .. ' end')(r) end,\n"
     "  function(r) setmetatable({}, {__gc = function() n = n + 1 end}) end,\n"
     "  function(r) pcall(load, 'x = = ' .. r) pcall(error, {r}) end,\n"
-    "  function(r) for k, v in pairs(t) do if type(v) == 'table' and v.x == r then n = n + 1 end end end,\n"
-    "  function(r) t[r % 500] = setmetatable({}, {__index = t, __mode = r % 2 == 0 and 'k' or nil})\n"
+    "  function(r) for k, v in pairs(t) do\n"
+    "    if type(v) == 'table' and v.x == r then n = n + 1 end end end,\n"
+    "  function(r) t[r % 500] =\n"
+    "    setmetatable({}, {__index = t, __mode = r % 2 == 0 and 'k' or nil})\n"
     "  end}\n"
     "function act(r, count) for i = 1, count do r = (r * 48271) % 2147483647\n"
     "  acts[r % #acts + 1](r // 64) end end";
@@ -58,7 +61,8 @@ static unsigned any_act(lua_State *L, Blocks *blocks, int frame) {
     unsigned what = random_below(24), i = random_below(12);
     switch (what) {
         case 0: case 1: case 2: case 3: case 4: case 5: case 6: case 7: case 8: case 9:
-            snprintf(text, sizeof text, "act(%u, %u)", 1 + random_below(1 << 30), 1 + random_below(60));
+            snprintf(text, sizeof text, "act(%u, %u)", 1 + random_below(1 << 30),
+                     1 + random_below(60));
             CHECK_OK(rlua_dostring(L, text));
             break;
         case 10: case 11: case 12: CHECK_OK(rlua_snap(L)); break;
@@ -135,7 +139,8 @@ TEST(a_checksum_is_that_of_the_state_after_every_act) {
 
 TEST(a_checksum_is_that_of_the_state_now_and_then) {
     uint64_t seed;
-    for (seed = 1; seed <= 1 + 40 / (uint64_t)test_scale(); seed++) follow(seed << 32, NULL, 900, 9);
+    for (seed = 1; seed <= 1 + 40 / (uint64_t)test_scale(); seed++)
+        follow(seed << 32, NULL, 900, 9);
 }
 
 TEST(a_checksum_is_that_of_the_state_in_generations) {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Every public header compiles alone, as C11 and as C++11 (rlua.hpp: as C++17).
+# Every public header compiles alone, as C11 and as C++11 (rlua.hpp and its parts: as C++17).
 # Usage: headers.sh include-folder; CC and CXX from the environment.
 . "$(dirname "$0")/check.sh"
 
@@ -15,9 +15,9 @@ compile() { # language standard header compiler
 }
 
 folder=$1
-for path in "$folder"/*.h "$folder"/*.hpp; do
+for path in "$folder"/*.h "$folder"/*.hpp "$folder"/rlua/*.hpp; do
     [ -f "$path" ] || continue
-    header=${path##*/}
+    header=${path#"$folder"/}
     case $header in *.h) compile c c11 "$header" "${CC:-cc}" ;; esac
     case $header in *.hpp) standard=c++17 ;; *) standard=c++11 ;; esac
     compile c++ "$standard" "$header" "${CXX:-c++}"

@@ -359,9 +359,8 @@ static const Function functions[] = {
 #ifdef RLUA_VERSION
     ROW(newest_frame), LEFT_OUT(recover), ROW(error), ROW(argerror), ROW(register),
     ROW(register_pointer), ROW(set_time), ROW(config_digest), ROW(newenv), ROW(save),
-    ROW(save_buffer), ROW(save_snapshot), ROW(save_bound),
-    ROW(save_delta), ROW(apply_delta), ROW(load), ROW(load_buffer), ROW(checksum), ROW(clone), ROW(set_budget),
-    ROW(budget_left),
+    ROW(save_buffer), ROW(save_snapshot), ROW(save_bound), ROW(save_delta), ROW(apply_delta),
+    ROW(load), ROW(load_buffer), ROW(checksum), ROW(clone), ROW(set_budget), ROW(budget_left),
 #endif
 };
 

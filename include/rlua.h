@@ -1626,8 +1626,7 @@ int rlua_save(lua_State *L, rlua_Writer writer, void *ud);
 int rlua_save_buffer(lua_State *L, void *buffer, size_t size, size_t *length);
 
 /**
- * Saves a snapshot that is held, as rlua_save does for the live state, which stays as it is, and so
- * does the history.
+ * Saves a snapshot that is held, as rlua_save does for the live state, which stays as it is.
  *
  * Cost: as rlua_save, and a copy of the used pages.
  *
@@ -1701,12 +1700,10 @@ int rlua_apply_delta(lua_State *L, const struct rlua_Name *names, rlua_Reader re
  * @param out     Receives the main thread, to be closed with lua_close, or NULL after an error.
  * @return        RLUA_OK, or NULL_ARG, BAD_CONFIG (also a limit that is too small for the image),
  *                BAD_IMAGE, UNTRUSTED (no key, and `trust` is RLUA_TRUST_KEY), UNSAVABLE (a name
- *                that this process does not have), UNSUPPORTED, NO_MEMORY. rlua_last_error(NULL) gives the sentence.
+ *                that this process does not have), UNSUPPORTED, NO_MEMORY. rlua_last_error(NULL)
+ *                gives the sentence.
  */
-int rlua_load(const struct rlua_Config *config,
-              rlua_Reader reader,
-              void *ud,
-              lua_State **out);
+int rlua_load(const struct rlua_Config *config, rlua_Reader reader, void *ud, lua_State **out);
 
 /**
  * Makes a VM from an image in memory, as rlua_load does.

@@ -11,7 +11,8 @@ It builds nothing: library.py did that. Below DESTDIR and PREFIX:
     PREFIX/lib/librlua.a
     PREFIX/lib/pkgconfig/rlua.pc
     PREFIX/lib/cmake/rlua         find_package(rlua): rlua::rlua, rlua::static
-    PREFIX/include/rlua           rlua.h, rlua.hpp and exactly this Lua's headers
+    PREFIX/include/rlua           rlua.h, rlua.hpp with its parts in rlua/, and exactly this Lua's
+                                  headers
     PREFIX/share/doc/rlua         licences (licences.py)
 
 Nothing in it names PREFIX, so it may be moved. A file that would stay the same is not written.
@@ -26,7 +27,9 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
-OURS = ["rlua.h", "rlua.hpp", "lua.hpp"]
+OURS = [*(f"rlua/{part}.hpp" for part in ("core", "functions", "handles", "result", "state",
+                                          "usertypes", "values")),
+        "rlua.h", "rlua.hpp", "lua.hpp"]
 LUAS = ["lua.h", "luaconf.h", "lauxlib.h", "lualib.h"]
 # What librlua.a needs of the system: `rustc --print native-static-libs`, without libc and without
 # libgcc_s, which the compiler links by itself, or its static part in a program that is all static.

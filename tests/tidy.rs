@@ -39,7 +39,7 @@ impl File {
     }
 }
 
-const FOLDERS: [&str; 10] = [
+const FOLDERS: [&str; 11] = [
     "benches",
     "bindings",
     "c-tests",
@@ -47,6 +47,7 @@ const FOLDERS: [&str; 10] = [
     "examples",
     "include",
     "packaging",
+    "playground",
     "src",
     "tests",
     "vendor",

@@ -230,6 +230,9 @@ impl Arena {
                 next: 0,
                 prev: 0,
             });
+            let kinds = shape(number).first as usize - SLAB_KINDS;
+            ptr::write_bytes(self.base.add(at + SLAB_KINDS), 0, kinds);
+            self.cards.mark_range(at, SLAB_KINDS + kinds);
             (*self.header()).slab_counts[class] += 1;
             (*self.header()).slabs[class] = at as u32;
             at

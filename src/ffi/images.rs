@@ -110,8 +110,7 @@ pub unsafe extern "C" fn rlua_save_buffer(
     }
 }
 
-/// Saves a snapshot that is held, as rlua_save does for the live state, which stays as it is, and so
-/// does the history.
+/// Saves a snapshot that is held, as rlua_save does for the live state, which stays as it is.
 ///
 /// Cost: as rlua_save, and a copy of the used pages.
 ///
@@ -322,7 +321,8 @@ impl Source for Bytes<'_> {
 /// @param out     Receives the main thread, to be closed with lua_close, or NULL after an error.
 /// @return        RLUA_OK, or NULL_ARG, BAD_CONFIG (also a limit that is too small for the image),
 ///                BAD_IMAGE, UNTRUSTED (no key, and `trust` is RLUA_TRUST_KEY), UNSAVABLE (a name
-///                that this process does not have), UNSUPPORTED, NO_MEMORY. rlua_last_error(NULL) gives the sentence.
+///                that this process does not have), UNSUPPORTED, NO_MEMORY. rlua_last_error(NULL)
+///                gives the sentence.
 ///
 /// # Safety
 /// `config` is NULL or points to one; `out` is NULL or a place for a pointer.

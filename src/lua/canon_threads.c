@@ -225,7 +225,8 @@ static void canon_collector(Canon *c, char *out, const global_State *from) {
   PUT_POINTER(global_State, survival);
   PUT_POINTER(global_State, old1);
   PUT_POINTER(global_State, reallyold);
-  PUT_POINTER(global_State, firstold1);
+  /* This one is not reset with the others. */
+  if (from->gckind == KGC_GEN) PUT_POINTER(global_State, firstold1);
   PUT_POINTER(global_State, finobjsur);
   PUT_POINTER(global_State, finobjold1);
   PUT_POINTER(global_State, finobjrold);

@@ -264,5 +264,8 @@ static lu_mem rlua_singlestep(lua_State *L) {
     own->sliced = 0;
     own->rounds = 0;
   }
-  return stock_singlestep(L);
+  int finalizes = g->gcstate == GCScallfin;
+  lu_mem work = stock_singlestep(L);
+  /* Here, too, it must outrun the garbage: each finalizer counts for as much as a large object. */
+  return finalizes ? work / own->sweep_divisor : work;
 }

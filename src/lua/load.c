@@ -170,6 +170,7 @@ static int fix_frame(Loader *l, CallInfo *ci) {
   FIX(ci->top.p);
   if (isLua(ci)) {
     FIX(ci->u.l.savedpc);
+    NEED((size_t)ci->u.l.savedpc % sizeof(Instruction) == 0, "a frame is inside an instruction");
     return 1;
   }
   return fix_outward(l, &ci->u.c.k, NAME_FUNCTION);
@@ -225,6 +226,11 @@ static int fix_thread(Loader *l, lua_State *L) {
 
 /* -- the state itself -------------------------------------------------------------------------- */
 
+/* Of bytes, or of a debt of these. */
+static int is_count(l_mem bytes) {
+  return bytes <= (l_mem)1 << 48 && bytes >= -((l_mem)1 << 48);
+}
+
 static int fix_collector(Loader *l, global_State *g) {
   FIX(g->allgc);
   FIX(g->sweepgc);
@@ -246,7 +252,9 @@ static int fix_collector(Loader *l, global_State *g) {
   FIX(g->twups);
   NEED(g->gcstate <= GCSpause && (g->gckind == KGC_INC || g->gckind == KGC_GEN) &&
            (g->currentwhite == bitmask(WHITE0BIT) || g->currentwhite == bitmask(WHITE1BIT)) &&
-           g->gcstopem == 0 && g->gcemergency == 0 && !(g->gcstp & GCSTPCLS),
+           g->gcstopem == 0 && g->gcemergency == 0 && !(g->gcstp & GCSTPCLS) &&
+           is_count(g->totalbytes) && is_count(g->GCdebt) && is_count((l_mem)g->GCestimate) &&
+           is_count((l_mem)g->lastatomic),
        "the collector's state is none");
   return 1;
 }

@@ -154,6 +154,15 @@ static int are_in_order(const GCObject *list, const GCObject *a, const GCObject 
   return 1;
 }
 
+/* From `list` on up to `end`: nothing is younger than its part of the list, and nothing old is
+ * white. */
+static int are_of_age(const GCObject *list, const GCObject *end, int least) {
+  for (; list != end; list = list->next)
+    if (getage(list) < least || getage(list) > G_TOUCHED2 || (iswhite(list) && isold(list)))
+      return 0;
+  return 1;
+}
+
 static int generations_are_right(const global_State *g) {
   if (g->gckind == KGC_INC)
     return g->survival == NULL && g->old1 == NULL && g->reallyold == NULL &&
@@ -162,7 +171,14 @@ static int generations_are_right(const global_State *g) {
   return g->gcstate == GCSpropagate &&
          are_in_order(g->allgc, g->survival, g->old1, g->reallyold) &&
          are_in_order(g->finobj, g->finobjsur, g->finobjold1, g->finobjrold) &&
-         are_in_order(g->allgc, g->firstold1, NULL, NULL);
+         are_in_order(g->allgc, g->firstold1, NULL, NULL) &&
+         are_of_age(g->allgc, g->survival, G_NEW) &&
+         are_of_age(g->survival, g->old1, G_SURVIVAL) &&
+         are_of_age(g->old1, g->reallyold, G_OLD1) && are_of_age(g->reallyold, NULL, G_OLD) &&
+         are_of_age(g->finobj, g->finobjsur, G_NEW) &&
+         are_of_age(g->finobjsur, g->finobjold1, G_SURVIVAL) &&
+         are_of_age(g->finobjold1, g->finobjrold, G_OLD1) &&
+         are_of_age(g->finobjrold, NULL, G_OLD);
 }
 
 /* Nothing is beside the lists: the proof saw that each leads to objects, once. */

@@ -54,7 +54,8 @@ static int by_table(Finder *f, const Table *h, int depth, size_t length) {
     if (keyiscollectable(n) && !keyisdead(n) &&
         by_object(f, keyval(n).gc, depth, length, "<a key>")) return 1;
   }
-  return by_object(f, obj2gco(h->metatable), depth, length, "<metatable>");
+  return h->metatable != NULL &&
+         by_object(f, obj2gco(h->metatable), depth, length, "<metatable>");
 }
 
 static int by_lua_closure(Finder *f, const LClosure *c, int depth, size_t length) {
@@ -70,7 +71,8 @@ static int by_lua_closure(Finder *f, const LClosure *c, int depth, size_t length
 static int by_userdata(Finder *f, const Udata *u, int depth, size_t length) {
   for (int i = 0; i < u->nuvalue; i++)
     if (by_step(f, &u->uv[i].uv, depth, length, "<user value %d>", i + 1)) return 1;
-  return by_object(f, obj2gco(u->metatable), depth, length, "<metatable>");
+  return u->metatable != NULL &&
+         by_object(f, obj2gco(u->metatable), depth, length, "<metatable>");
 }
 
 static int by_thread(Finder *f, const lua_State *L, int depth, size_t length) {

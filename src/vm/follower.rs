@@ -116,8 +116,8 @@ impl Follower {
         Ok(())
     }
 
-    /// Makes the digests of the stale units again; answers the sum of all. Before, everything has to
-    /// be told that changed or differs.
+    /// Makes the digests of the stale units again; answers the sum of all. Before, everything that
+    /// changed or differs has to be told.
     ///
     /// Cost: the stale units; the first time, all.
     ///

@@ -20,7 +20,7 @@
 #define SOL_PRINT_ERRORS 0
 #include <sol/sol.hpp>
 
-#include "rlua.h"
+#include "rlua.hpp"
 
 namespace {
 
@@ -232,6 +232,32 @@ TEST(ten_frames_and_a_rollback_to_each) {
         CHECK(rlua_check(vm.L) == RLUA_OK);
         CHECK(living < 2000);
     }
+}
+
+// rlua.hpp on the same VM: it owns it, takes the snapshots, and keeps what sol2 must not.
+TEST(rlua_hpp_beside_sol2) {
+    auto vm = rlua::state::open(std::size_t{1} << 20, 4).value();
+    auto lua = std::make_unique<sol::state_view>(vm.raw());
+    lua->new_usertype<Weapon>("Weapon", sol::constructors<Weapon(std::string)>(), "name",
+                              &Weapon::name);
+    (*lua)["sol"] = [](int n, const sol::protected_function &f) -> int { return f(n); };
+    vm.set_function("rlua", [](int n, const rlua::function &f) { return f.call<int>(n); }).value();
+    CHECK(vm.run("function twice(n) return 2 * n end w = Weapon.new('sword')"));
+    const auto twice = vm.get<rlua::function>("twice").value(); // kept over the rollbacks
+    vm.snap().value();
+    for (int round = 0; round < 20; round++) {
+        CHECK(vm.eval<int>("return sol(4, twice) + rlua(5, twice)").value() == 18);
+        CHECK(vm.eval<int>("return rlua(1, function(n) return sol(n, twice) end)").value() == 2);
+        CHECK(vm.run("w = nil v = Weapon.new('axe') collectgarbage()") && living >= 1);
+        {
+            const sol::protected_function of_the_frame = (*lua)["twice"];
+            CHECK(of_the_frame(3).get<int>() == 6);
+        }
+        CHECK(vm.rollback() && twice.call<int>(round).value() == 2 * round);
+        CHECK(vm.eval<std::string>("return w.name").value() == "sword" && living == 1);
+    }
+    lua.reset(); // a handle of sol2's ends before its VM
+    CHECK(vm.check() && vm.close() && living == 0);
 }
 
 } // namespace

@@ -1,279 +1,43 @@
-//! GGRS drives a VM of librlua through a sync test, with a script that never closes anything.
+//! GGRS drives VMs of librlua: its requests in duel.rs, a sync test, two peers over a bad line, and
+//! a script that leaks. docs/NETCODE.md explains.
 //!
-//! Each of the three requests of GGRS is one call: save is `rlua_snap_frame`, load is
-//! `rlua_rollback_to`, advance calls the script. GGRS keeps nothing but a marker in its cells; the
-//! library holds the states. Each frame is simulated `1 + CHECK_DISTANCE` times.
-//!
-//! The script opens files and compiles regular expressions, keeps some over frames, closes some,
-//! forgets the others. Open descriptors, the VM's heap and the process's must stay bounded, and the
-//! checksums that GGRS compares must agree. Where each bound comes from stands beside it.
-//!
-//! Usage: rlua-with-ggrs [FRAMES]. The regular expressions are Debian's lua-rex-pcre2; without it
-//! the run is told apart in the output.
+//! Usage: rlua-with-ggrs [TEST...]. Without names all tests are run. Ends with the total,
+//! `N passed, N failed`.
 
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::{env, fs, ptr};
+mod duel;
+mod leaks;
+mod network;
+mod peers;
+mod synctest;
+mod vm;
 
-use ggrs::{Config, GgrsRequest, InputStatus, PredictRepeatLast, SessionBuilder};
+use std::{env, panic, process};
 
-type State = *mut c_void;
-
-#[link(name = "rlua")]
-unsafe extern "C" {
-    fn rlua_new_rollback(memory_size: usize, max_snapshots: usize) -> State;
-    fn rlua_snap_frame(state: State, frame: i64) -> c_int;
-    fn rlua_rollback_to(state: State, frame: i64) -> c_int;
-    fn rlua_check(state: State) -> c_int;
-    fn rlua_last_error(state: State) -> *const c_char;
-    fn luaL_openlibs(state: State);
-    fn luaL_loadstring(state: State, chunk: *const c_char) -> c_int;
-    fn lua_pcallk(
-        state: State,
-        arguments: c_int,
-        results: c_int,
-        handler: c_int,
-        context: isize,
-        k: *const c_void,
-    ) -> c_int;
-    fn lua_pushinteger(state: State, value: i64);
-    fn lua_tointegerx(state: State, index: c_int, is_integer: *mut c_int) -> i64;
-    fn lua_tolstring(state: State, index: c_int, length: *mut usize) -> *const c_char;
-    fn lua_settop(state: State, index: c_int);
-    fn lua_getglobal(state: State, name: *const c_char) -> c_int;
-    fn lua_close(state: State);
-}
-
-const CHECK_DISTANCE: usize = 7;
-const PLAYERS: usize = 2;
-/// Snapshots that are held.
-const HISTORY: usize = CHECK_DISTANCE + 2;
-
-/// Files that the script keeps, and those that it opens in a frame.
-const KEPT: usize = 16;
-const OPENED: usize = 2;
-/// The VM's heap stays below this; half of it is Lua's libraries.
-const HEAP_BYTES: usize = 64 << 10;
-/// What a file counts for the collector, in bytes of garbage (src/lua/files.c).
-const FILE_BYTES: usize = 16 << 10;
-/// Descriptors at once. The live state has those kept. A held snapshot has, of its own frame, one
-/// that was replaced since and what was forgotten but not collected when it was taken. And the
-/// collector finds a forgotten file in the cycle after the one in which it was opened at the
-/// latest, while a cycle begins when garbage amounts to the heap.
-const MOST_DESCRIPTORS: usize = KEPT + HISTORY * (1 + OPENED) + 2 * HEAP_BYTES / FILE_BYTES;
-
-/// How much more of malloc may be in use at one time in the last quarter of the run than in the
-/// second: the buffers (4 KiB each) of a few files, because how many wait for the collector is
-/// not the same in each. A leak of malloc's smallest block (24 bytes) in each frame is more than
-/// this after 5,000 frames, in whichever of the runs of a frame it is.
-const MORE_BYTES: usize = 8 * 4096;
-
-/// Nothing in here closes what it opened, but for every fifth file.
-const SCRIPT: &str = r#"
-    package.cpath = package.cpath .. ';/usr/lib/x86_64-linux-gnu/lua/5.4/?.so'
-        .. ';/usr/lib/aarch64-linux-gnu/lua/5.4/?.so;/usr/lib/lua/5.4/?.so'
-    has_rex, rex = pcall(require, 'rex_pcre2')
-    kept, frame, sum = {}, 0, 0
-    function advance(a, b)
-        frame = frame + 1
-        local file = io.open('/dev/null', 'r+')
-        file:setvbuf('full', 1024)
-        file:write('frame ', frame)
-        kept[frame % 16] = file
-        if frame % 5 == 0 then file:close() end
-        for line in io.lines('/etc/hostname') do sum = sum + #line break end
-        if has_rex then
-            local pattern = rex.new('(\\d+)-' .. frame % 100)
-            kept[16 + frame % 16] = pattern
-            if pattern:match(a .. '-' .. frame % 100) then sum = sum + 1 end
-            rex.new('forgotten|' .. b)
-        end
-        sum = (sum * 31 + a + b * 7 + frame) & 0xffffffffffff
-    end
-    function checksum() return sum ~ frame end
-    function heap() return collectgarbage 'count' * 1024 // 1 | 0 end
-"#;
-
-struct Game;
-
-impl Config for Game {
-    type Input = u8;
-    type InputPredictor = PredictRepeatLast;
-    type State = ();
-    type Address = std::net::SocketAddr;
-}
-
-struct Vm(State);
-
-impl Vm {
-    fn open() -> Self {
-        // SAFETY: a new VM; nothing else uses it.
-        let vm = unsafe {
-            let state = rlua_new_rollback(32 << 20, HISTORY);
-            assert!(!state.is_null());
-            luaL_openlibs(state);
-            Self(state)
-        };
-        vm.run(SCRIPT);
-        vm
-    }
-
-    fn run(&self, chunk: &str) {
-        let chunk = CString::new(chunk).unwrap();
-        // SAFETY: the VM lives, and the call is protected.
-        unsafe {
-            let mut status = luaL_loadstring(self.0, chunk.as_ptr());
-            if status == 0 {
-                status = lua_pcallk(self.0, 0, 0, 0, 0, ptr::null());
-            }
-            self.expect(status);
-        }
-    }
-
-    /// # Safety
-    /// An error message is on top when `status` is not 0.
-    unsafe fn expect(&self, status: c_int) {
-        if status != 0 {
-            // SAFETY: this function's contract.
-            let text = unsafe { CStr::from_ptr(lua_tolstring(self.0, -1, ptr::null_mut())) };
-            panic!("{text:?}");
-        }
-    }
-
-    fn status(&self, what: &str, status: c_int) {
-        // SAFETY: the text is the library's, and lives until its next failure.
-        let why = unsafe { CStr::from_ptr(rlua_last_error(self.0)) };
-        assert_eq!(status, 0, "{what}: {why:?}");
-    }
-
-    fn call(&self, name: &CStr, arguments: &[i64]) -> i64 {
-        // SAFETY: the VM lives, and the call is protected; three slots are always free.
-        unsafe {
-            lua_getglobal(self.0, name.as_ptr());
-            arguments.iter().for_each(|&value| lua_pushinteger(self.0, value));
-            let status = lua_pcallk(self.0, arguments.len() as c_int, 1, 0, 0, ptr::null());
-            self.expect(status);
-            let result = lua_tointegerx(self.0, -1, ptr::null_mut());
-            lua_settop(self.0, 0);
-            result
-        }
-    }
-
-    fn fulfil(&self, request: GgrsRequest<Game>) {
-        match request {
-            GgrsRequest::SaveGameState { cell, frame } => {
-                let status = unsafe { rlua_snap_frame(self.0, frame.into()) };
-                self.status("save", status);
-                let checksum = self.call(c"checksum", &[]) as u128;
-                cell.save(frame, Some(()), Some(checksum));
-            }
-            GgrsRequest::LoadGameState { frame, .. } => {
-                let status = unsafe { rlua_rollback_to(self.0, frame.into()) };
-                self.status("load", status);
-            }
-            GgrsRequest::AdvanceFrame { inputs } => {
-                assert!(inputs.iter().all(|(_, status)| *status != InputStatus::Disconnected));
-                self.call(c"advance", &[inputs[0].0.into(), inputs[1].0.into()]);
-            }
-        }
-    }
-}
-
-impl Drop for Vm {
-    fn drop(&mut self) {
-        // SAFETY: the VM lives and is idle.
-        unsafe { lua_close(self.0) }
-    }
-}
-
-/// But for those by which the library finds written pages.
-fn descriptors() -> usize {
-    let ours = |target: &str| target.contains("userfaultfd") || target.ends_with("/pagemap");
-    let open = fs::read_dir("/proc/self/fd").expect("Linux");
-    open.filter(|entry| {
-        let target = entry.as_ref().ok().and_then(|entry| fs::read_link(entry.path()).ok());
-        !target.is_some_and(|target| ours(&target.to_string_lossy()))
-    })
-    .count()
-}
-
-/// What malloc has given out: Rust's, C's and the modules' blocks, and not the VM's arena.
-fn allocated_bytes() -> usize {
-    #[repr(C)]
-    struct Mallinfo2 {
-        before: [usize; 4],
-        mapped_bytes: usize,
-        between: [usize; 2],
-        used_bytes: usize,
-        after: [usize; 2],
-    }
-    unsafe extern "C" {
-        fn mallinfo2() -> Mallinfo2;
-    }
-    // SAFETY: glibc's; it reads its own counts.
-    let info = unsafe { mallinfo2() };
-    info.used_bytes + info.mapped_bytes
-}
-
-/// The most of each at one time.
-#[derive(Default)]
-struct Most {
-    descriptors: usize,
-    heap_bytes: usize,
-    /// Of each quarter of the run.
-    allocated_bytes: [usize; 4],
-}
-
-fn sync_test(frames: usize) -> Most {
-    let before = descriptors();
-    let vm = Vm::open();
-    let mut session = SessionBuilder::<Game>::new()
-        .with_num_players(PLAYERS)
-        .unwrap()
-        .with_max_prediction_window(CHECK_DISTANCE + 1)
-        .with_check_distance(CHECK_DISTANCE)
-        .start_synctest_session()
-        .unwrap();
-    let mut most = Most::default();
-    for frame in 0..frames {
-        for player in 0..PLAYERS {
-            let input = (frame * 7 / 3 + player * 11) as u8 % 16;
-            session.add_local_input(player, input).unwrap();
-        }
-        let requests = session.advance_frame().expect("the checksums agree");
-        requests.into_iter().for_each(|request| vm.fulfil(request));
-        most.descriptors = most.descriptors.max(descriptors() - before);
-        let quarter = &mut most.allocated_bytes[frame * 4 / frames];
-        *quarter = (*quarter).max(allocated_bytes());
-        most.heap_bytes = most.heap_bytes.max(vm.call(c"heap", &[]) as usize);
-        if frame % 500 == 0 {
-            vm.status("check", unsafe { rlua_check(vm.0) });
-        }
-    }
-    drop(vm);
-    assert!(descriptors() <= before, "descriptors are left when the VM is closed");
-    most
-}
+const TESTS: [(&str, fn()); 6] = [
+    ("files_and_patterns_that_leak_are_bounded", leaks::bounded),
+    ("a_deterministic_game_passes", synctest::a_deterministic_game_passes),
+    ("what_does_not_roll_back_is_found", synctest::what_does_not_roll_back_is_found),
+    ("peers_play_the_same_match", peers::peers_play_the_same_match),
+    ("a_desync_is_found", peers::a_desync_is_found),
+    ("somebody_joins_late", peers::somebody_joins_late),
+];
 
 fn main() {
-    let frames = env::args().nth(1).map_or(5000, |text| text.parse().expect("FRAMES"));
-    let vm = Vm::open();
-    vm.run("checksum = function() return has_rex and 1 or 0 end");
-    if vm.call(c"checksum", &[]) == 0 {
-        println!("NOT RUN: regular expressions: no rex_pcre2; apt-get install lua-rex-pcre2");
-        if env::var("RLUA_REQUIRE_ALL").is_ok_and(|value| value == "1") {
-            println!("0 passed, 1 failed");
-            std::process::exit(1);
+    let names: Vec<String> = env::args().skip(1).collect();
+    if names == ["--join"] {
+        return peers::join();
+    }
+    let (mut passed, mut failed) = (0, 0);
+    for (name, test) in TESTS {
+        if !names.is_empty() && names.iter().all(|wanted| wanted != name) {
+            continue;
+        }
+        println!("{name}");
+        match panic::catch_unwind(test) {
+            Ok(()) => passed += 1,
+            Err(_) => failed += 1,
         }
     }
-    drop(vm);
-    let most = sync_test(frames);
-    let [_, second, _, last] = most.allocated_bytes;
-    println!("{frames} frames, each {} times", CHECK_DISTANCE + 1);
-    println!("at most {} descriptors of {MOST_DESCRIPTORS}", most.descriptors);
-    println!("at most {} KiB in the VM, of {}", most.heap_bytes >> 10, HEAP_BYTES >> 10);
-    println!("{second} bytes of malloc, {last} at the end");
-    assert!(most.descriptors <= MOST_DESCRIPTORS);
-    assert!(most.heap_bytes < HEAP_BYTES);
-    assert!(last.saturating_sub(second) <= MORE_BYTES, "the process's heap grows");
-    println!("1 passed, 0 failed");
+    println!("{passed} passed, {failed} failed");
+    process::exit(i32::from(failed > 0 || passed == 0));
 }
