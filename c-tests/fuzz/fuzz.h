@@ -1,4 +1,4 @@
-/* fuzz.h: what the fuzzers share: random numbers, options, one child process a seed.
+/* fuzz.h: what the fuzzers share: options, one child process a seed.
  *
  * A run is told by its seed alone. Each seed runs in a forked child, so that a crash is a finding
  * and not the end; where the run was (frame, step, what it did) lies in a page that both share.
@@ -18,6 +18,7 @@
 #endif
 #define HARNESS_NO_MAIN
 #include "../harness.h"
+#include "../random.h"
 
 #include <limits.h>
 #include <sys/mman.h>
@@ -41,23 +42,6 @@ typedef struct Fuzzer {
 } Fuzzer;
 
 static FuzzPlace *fuzz;
-
-typedef struct Random {
-    uint64_t state;
-} Random;
-
-/* splitmix64: any seed will do, also neighbours. */
-static inline uint64_t random_u64(Random *random) {
-    uint64_t z = (random->state += 0x9E3779B97F4A7C15u);
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-}
-
-/* 0 .. n - 1 */
-static inline int below(Random *random, int n) { return (int)(random_u64(random) % (uint64_t)n); }
-
-static inline int one_in(Random *random, int n) { return below(random, n) == 0; }
 
 __attribute__((format(printf, 1, 2))) static inline void doing(const char *format, ...) {
     va_list args;

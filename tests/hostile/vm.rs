@@ -1,0 +1,194 @@
+//! What this test does with VMs. Not here: what is loaded.
+
+use super::mutants::{KEY, Mutant, Reading};
+use rlua::ffi::images::{
+    rlua_Checksum, rlua_Name, rlua_checksum, rlua_clone, rlua_load, rlua_load_buffer,
+    rlua_save_buffer,
+};
+use rlua::ffi::life::{lua_close, rlua_Config, rlua_Trust, rlua_check, rlua_open};
+use rlua::ffi::status::rlua_last_error;
+use rlua::lua::lua_State;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::{mem, ptr};
+
+unsafe extern "C" {
+    fn luaL_openlibs(L: *mut lua_State);
+    fn luaL_loadstring(L: *mut lua_State, text: *const c_char) -> c_int;
+    fn lua_pcallk(
+        L: *mut lua_State,
+        arguments: c_int,
+        results: c_int,
+        handler: c_int,
+        context: isize,
+        k: *const c_void,
+    ) -> c_int;
+    fn lua_gc(L: *mut lua_State, what: c_int, ...) -> c_int;
+}
+const LUA_GCCOLLECT: c_int = 2;
+const LUA_GCSTEP: c_int = 5;
+
+/// How a load ended. The numbers are places in the counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loaded {
+    /// With a sentence.
+    Refused = 0,
+    /// The VM was used, as far as no code of it runs, and closed.
+    Sound = 1,
+}
+
+/// The config for each VM of this test. Whoever changes what a load trusts changes it here.
+fn config(memory_size: usize, keyed: bool) -> rlua_Config {
+    // SAFETY: zero is every field's default.
+    let mut config: rlua_Config = unsafe { mem::zeroed() };
+    config.size = size_of::<rlua_Config>();
+    config.memory_size = memory_size;
+    config.max_snapshots = 2;
+    if keyed {
+        config.image_key = KEY.as_ptr();
+    }
+    config.names = ptr::null::<rlua_Name>();
+    config.trust = rlua_Trust::Proved as i32;
+    config
+}
+
+/// A VM that has run `code`, and some small steps of its collector. 64: keyed. 128: stock.
+/// 256: its images are compressed.
+pub fn open(code: &str, memory_size: usize, steps: usize) -> *mut lua_State {
+    let mut config = config(memory_size, steps & 64 != 0);
+    config.profile = i32::from(steps & 128 != 0);
+    config.compress = i32::from(steps & 256 != 0);
+    let code = CString::new(code).unwrap();
+    let mut main = ptr::null_mut();
+    // SAFETY: a VM of this test's own.
+    unsafe {
+        assert_eq!(rlua_open(&config, &mut main), 0);
+        luaL_openlibs(main);
+        assert_eq!(luaL_loadstring(main, code.as_ptr()), 0);
+        assert_eq!(lua_pcallk(main, 0, 0, 0, 0, ptr::null()), 0);
+        for _ in 0..steps & 63 {
+            lua_gc(main, LUA_GCSTEP, 1);
+        }
+    }
+    main
+}
+
+/// Its image; it is closed.
+pub fn save(main: *mut lua_State) -> Vec<u8> {
+    let mut length = 0;
+    // SAFETY: a VM of this test's own; the buffer has so much room.
+    unsafe {
+        rlua_save_buffer(main, ptr::null_mut(), 0, &mut length);
+        let mut bytes = vec![0u8; length];
+        assert_eq!(rlua_save_buffer(main, bytes.as_mut_ptr().cast(), length, &mut length), 0);
+        lua_close(main);
+        bytes
+    }
+}
+
+/// How far a reader is.
+struct Feed<'a> {
+    mutant: &'a Mutant,
+    at: usize,
+    calls: usize,
+}
+
+unsafe extern "C" fn feed(ud: *mut c_void, into: *mut c_void, length: usize) -> usize {
+    // SAFETY: the feed of the load that runs.
+    let feed = unsafe { &mut *ud.cast::<Feed<'_>>() };
+    let image = &feed.mutant.bytes;
+    let rest = image.len() - feed.at;
+    feed.calls += 1;
+    let (give, say) = match feed.mutant.reading {
+        Reading::Pieces(size) => (length.min(size + feed.calls % 7), None),
+        Reading::TooMuch(more) if feed.calls == 3 => (length, Some(length.saturating_add(more))),
+        Reading::Half => (length.min(image.len() / 2 - feed.at), None),
+        Reading::Twice if feed.calls == 3 => {
+            feed.at -= feed.at.min(length);
+            (length, None)
+        }
+        _ => (length, None),
+    };
+    let give = give.min(rest);
+    // SAFETY: the reader's contract: room for `length` bytes.
+    unsafe {
+        ptr::copy_nonoverlapping(image.as_ptr().add(feed.at), into.cast(), give);
+        feed.at += give;
+        if feed.mutant.endless && give < length {
+            into.cast::<u8>().add(give).write_bytes(0x2a, length - give);
+            return length;
+        }
+    }
+    say.unwrap_or(give)
+}
+
+/// Loads it, and uses what came of it.
+pub fn load(mutant: &Mutant) -> Loaded {
+    let main = attempt(mutant);
+    if main.is_null() {
+        return Loaded::Refused;
+    }
+    // SAFETY: a VM of this test's own.
+    unsafe {
+        use_vm(main);
+        lua_close(main);
+    }
+    Loaded::Sound
+}
+
+/// Whether it is refused; a VM is closed, and nothing else.
+pub fn is_refused(mutant: &Mutant) -> bool {
+    let main = attempt(mutant);
+    if !main.is_null() {
+        // SAFETY: a VM of this test's own.
+        unsafe { lua_close(main) }
+    }
+    main.is_null()
+}
+
+/// NULL, and a sentence.
+fn attempt(mutant: &Mutant) -> *mut lua_State {
+    let config = config(mutant.memory_size, mutant.keyed);
+    let mut main = ptr::null_mut();
+    // SAFETY: bytes of this test; the VM is its own.
+    unsafe {
+        let status = if mutant.is_whole() {
+            let (start, length) = (mutant.bytes.as_ptr().cast(), mutant.bytes.len());
+            rlua_load_buffer(&config, start, length, &mut main)
+        } else {
+            let mut feed_of = Feed { mutant, at: 0, calls: 0 };
+            rlua_load(&config, Some(feed), (&raw mut feed_of).cast(), &mut main)
+        };
+        if status != 0 {
+            assert!(main.is_null());
+            let sentence = CStr::from_ptr(rlua_last_error(ptr::null_mut()));
+            assert!(sentence.to_bytes().len() > 20, "{status}: {sentence:?}");
+        }
+    }
+    main
+}
+
+/// # Safety
+/// A VM of this test's own.
+unsafe fn use_vm(main: *mut lua_State) {
+    // SAFETY: the contract above.
+    unsafe {
+        let sound = |when: &str| {
+            let status = rlua_check(main);
+            assert_eq!(status, 0, "{when}: {:?}", CStr::from_ptr(rlua_last_error(main)));
+        };
+        sound("loaded");
+        let (mut sum, mut length) = (rlua_Checksum { bytes: [0; 16] }, 0);
+        assert_eq!(rlua_checksum(main, &mut sum), 0);
+        rlua_save_buffer(main, ptr::null_mut(), 0, &mut length);
+        let mut clone = ptr::null_mut();
+        if sum.bytes[0] % 4 == 0 && rlua_clone(main, &mut clone) == 0 {
+            lua_close(clone);
+        }
+        for _ in 0..50 {
+            lua_gc(main, LUA_GCSTEP, 1);
+        }
+        sound("behind steps");
+        lua_gc(main, LUA_GCCOLLECT);
+        sound("collected");
+    }
+}
