@@ -180,3 +180,22 @@ TEST(a_checksum_does_not_tell_how_it_came_to_the_state) {
     }
     CHECK(memcmp(&sums[0], &sums[1], sizeof sums[0]) == 0);
 }
+
+/* References have serials that do not go back: they are no part of what peers compare. */
+TEST(a_checksum_is_the_same_where_references_were_made_again) {
+    lua_State *L = rlua_new_rollback(1 << 20, 4);
+    rlua_Checksum sums[2];
+    rlua_Ref refs[2];
+    int i;
+    CHECK_OK(rlua_snap(L));
+    for (i = 0; i < 2; i++) {
+        lua_pushinteger(L, 7);
+        refs[i] = rlua_ref(L);
+        CHECK_OK(rlua_checksum(L, &sums[i]));
+        CHECK(same(L));
+        CHECK_OK(rlua_rollback(L, 1));
+    }
+    CHECK(refs[0] != refs[1]);
+    CHECK(memcmp(&sums[0], &sums[1], sizeof sums[0]) == 0);
+    lua_close(L);
+}

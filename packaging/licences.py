@@ -25,7 +25,9 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Source packages that build.rs compiles, though cargo thinks that only the build needs them.
 COMPILED_IN = ["lua-src", "core-math-sys"]
-ALLOWED = {"MIT", "Apache-2.0 OR MIT", "MIT OR Apache-2.0"}
+ALLOWED = {"MIT", "Apache-2.0 OR MIT", "MIT OR Apache-2.0", "BSL-1.0", "BSD-2-Clause",
+           "CC0-1.0 OR Apache-2.0 OR Apache-2.0 WITH LLVM-exception",
+           "CC0-1.0 OR MIT-0 OR Apache-2.0"}
 
 
 def metadata():

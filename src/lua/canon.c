@@ -232,6 +232,7 @@ static void know_tags(Canon *c) {
   memset(c->coll, 0, sizeof c->coll);
   memset(c->mask, 0, sizeof c->mask);
   c->mask[LUA_VNUMINT] = c->mask[LUA_VNUMFLT] = ~(uint64_t)0;
+  if (c->mode != CANON_HASH) c->mask[LUA_VSERIAL] = ~(uint64_t)0;
   for (unsigned int tag = 0; tag < 128; tag++) {
     if (!(tag & BIT_ISCOLLECTABLE) && tag != LUA_TDEADKEY) continue;
     c->coll[tag] = c->bias;

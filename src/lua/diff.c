@@ -255,7 +255,8 @@ static void meet_references(Diff *d, const Table *a, const Table *b) {
   size_t ha = a == NULL ? 0 : luaH_realasize(a), hb = b == NULL ? 0 : luaH_realasize(b);
   for (size_t slot = 1; 2 * slot + 2 <= (ha > hb ? ha : hb) && !d->ended; slot++) {
     const TValue *sa = reference_at(a, 2 * slot + 2), *sb = reference_at(b, 2 * slot + 2);
-    int in_a = ttisinteger(sa) && ivalue(sa) != 0, in_b = ttisinteger(sb) && ivalue(sb) != 0;
+    int in_a = checktag(sa, LUA_VSERIAL) && val_(sa).i != 0;
+    int in_b = checktag(sb, LUA_VSERIAL) && val_(sb).i != 0;
     Step step = {NULL, (unsigned int)slot, STEP_REFERENCE};
     const TValue *va = in_a ? reference_at(a, 2 * slot + 1) : &nil;
     const TValue *vb = in_b ? reference_at(b, 2 * slot + 1) : &nil;

@@ -254,7 +254,7 @@ static int fix_collector(Loader *l, global_State *g) {
            (g->currentwhite == bitmask(WHITE0BIT) || g->currentwhite == bitmask(WHITE1BIT)) &&
            g->gcstopem == 0 && g->gcemergency == 0 && !(g->gcstp & GCSTPCLS) &&
            is_count(g->totalbytes) && is_count(g->GCdebt) && is_count((l_mem)g->GCestimate) &&
-           is_count((l_mem)g->lastatomic),
+           is_count((l_mem)g->lastatomic) && g->totalbytes + g->GCdebt > 0,
        "the collector's state is none");
   return 1;
 }

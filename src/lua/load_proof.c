@@ -135,7 +135,7 @@ static int are_marked_well(const global_State *g, const GCObject *list, int fina
 
 static int marks_are_right(const global_State *g) {
   for (const GCObject *o = g->fixedgc; o != NULL; o = o->next)
-    if (o->marked != G_OLD) return 0; /* as luaC_fix leaves it */
+    if (o->marked != G_OLD || o->tt != LUA_VSHRSTR) return 0; /* as luaC_fix leaves it */
   for (int i = 0; i < TM_N; i++) /* which nobody marks */
     if (g->tmname[i]->marked != G_OLD) return 0;
   if (g->memerrmsg->marked != G_OLD) return 0;
@@ -171,7 +171,7 @@ static int generations_are_right(const global_State *g) {
   return g->gcstate == GCSpropagate &&
          are_in_order(g->allgc, g->survival, g->old1, g->reallyold) &&
          are_in_order(g->finobj, g->finobjsur, g->finobjold1, g->finobjrold) &&
-         are_in_order(g->allgc, g->firstold1, NULL, NULL) &&
+         (g->firstold1 == NULL || are_in_order(g->allgc, g->firstold1, g->reallyold, NULL)) &&
          are_of_age(g->allgc, g->survival, G_NEW) &&
          are_of_age(g->survival, g->old1, G_SURVIVAL) &&
          are_of_age(g->old1, g->reallyold, G_OLD1) && are_of_age(g->reallyold, NULL, G_OLD) &&

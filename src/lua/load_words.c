@@ -76,7 +76,7 @@ static int fix_light(Loader *l, void *place) {
 static int fix_payload(Loader *l, int tag, void *place) {
   switch (tag) {
     case LUA_VNIL: case LUA_VEMPTY: case LUA_VABSTKEY: case LUA_VFALSE: case LUA_VTRUE:
-    case LUA_VNUMINT: case LUA_VNUMFLT: return 1;
+    case LUA_VNUMINT: case LUA_VNUMFLT: case LUA_VSERIAL: return 1;
     case LUA_VLCF:
       NEED(word_at(place) != 0, "a C function is NULL");
       return fix_outward(l, place, NAME_FUNCTION);

@@ -13,7 +13,8 @@
  *
  *   [1] first free slot, or 0   [2] slots in use, free ones included
  *   [2k + 1] value of slot k, or, in a free slot, the next free one
- *   [2k + 2] serial of slot k, 0 in a free slot
+ *   [2k + 2] serial of slot k, 0 in a free slot; a kind of value of its own, since it differs
+ *            between peers that rolled back differently, and must not be in a checksum (canon.c)
  *
  * so that all of it rolls back; only the counter that serials come from does not. */
 #define REFS_FIRST_SLOTS 7
@@ -31,6 +32,14 @@ static TValue *ref_at(Table *refs, lua_Integer index) {
 static lua_Integer ref_integer(Table *refs, lua_Integer index) {
   const TValue *value = ref_at(refs, index);
   return ttisinteger(value) ? ivalue(value) : 0;
+}
+
+#define LUA_VSERIAL makevariant(LUA_TLIGHTUSERDATA, 1)
+
+static void set_serial(lua_State *L, TValue *slot, lua_Integer serial) {
+  card_value(L, slot);
+  val_(slot).i = serial;
+  settt_(slot, LUA_VSERIAL);
 }
 
 static void set_integer(lua_State *L, TValue *slot, lua_Integer n) {
@@ -87,7 +96,7 @@ int rlua_c_ref(lua_State *L, uint32_t serial, Ref *ref) {
   if (slot == 0) return LUA_ERRMEM;
   setobj2t(L, ref_at(refs, 2 * slot + 1), s2v(L->top.p - 1));
   luaC_barrierback(L, obj2gco(refs), s2v(L->top.p - 1));
-  set_integer(L, ref_at(refs, 2 * slot + 2), serial);
+  set_serial(L, ref_at(refs, 2 * slot + 2), serial);
   L->top.p--;
   *ref = (Ref)slot | (Ref)serial << 32;
   return LUA_OK;
@@ -106,7 +115,7 @@ static TValue *ref_find(lua_State *L, Ref ref) {
     value = ref_at(refs, 2 * slot + 1);
     serial = ref_at(refs, 2 * slot + 2);
   }
-  return ttisinteger(serial) && ivalue(serial) == ref_serial(ref) ? value : NULL;
+  return checktag(serial, LUA_VSERIAL) && val_(serial).i == ref_serial(ref) ? value : NULL;
 }
 
 /* 1, 0 when the reference is stale, or REFUSED_STACK. */
@@ -126,7 +135,7 @@ int rlua_c_unref(lua_State *L, Ref ref) {
   TValue *value = ref_find(L, ref);
   if (value == NULL) return 0;
   setobj2t(L, value, ref_at(refs, 1));
-  set_integer(L, ref_at(refs, 2 * ref_slot(ref) + 2), 0);
+  set_serial(L, ref_at(refs, 2 * ref_slot(ref) + 2), 0);
   set_integer(L, ref_at(refs, 1), ref_slot(ref));
   return 1;
 }

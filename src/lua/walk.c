@@ -248,7 +248,8 @@ static int string(Walk *w, const TString *s) {
 static int value(Walk *w, const TValue *v) {
   switch (rawtt(v)) {
     case LUA_VNIL: case LUA_VEMPTY: case LUA_VABSTKEY: case LUA_VFALSE: case LUA_VTRUE:
-    case LUA_VLIGHTUSERDATA: case LUA_VNUMINT: case LUA_VNUMFLT: case LUA_VLCF: return 1;
+    case LUA_VLIGHTUSERDATA: case LUA_VNUMINT: case LUA_VNUMFLT: case LUA_VLCF:
+    case LUA_VSERIAL: return 1;
     case ctb(LUA_VSHRSTR): case ctb(LUA_VLNGSTR): case ctb(LUA_VTABLE): case ctb(LUA_VLCL):
     case ctb(LUA_VCCL): case ctb(LUA_VUSERDATA): case ctb(LUA_VTHREAD):
       return w->pointer(w, withvariant(rawtt(v)), val_(v).gc);

@@ -66,7 +66,7 @@ pub unsafe fn save(vm: *mut Vm, from: Frame, to: Frame, sink: &mut Sink<'_>) -> 
         let copies = [(*vm).copy_of(from)?, (*vm).copy_of(to)?];
         let [from, to] =
             copies.each_ref().map(|copy| State { view: View::new(copy.start()), base });
-        let (from, to) = (Whole::of(&from, For::Checksum)?, Whole::of(&to, For::Image)?);
+        let (from, to) = (Whole::of(&from, For::Image)?, Whole::of(&to, For::Image)?);
         let header = Header {
             body_bytes: to.canonical.used_bytes() as u64,
             sums: [from.sum(), to.sum()],
