@@ -29,7 +29,8 @@ INSTALL = $(PYTHON) packaging/install.py
 TOOL = target/tool/release/rlua
 PLACE_OF_TOOL = '$(DESTDIR)$(PREFIX)/bin/rlua'
 
-.PHONY: all install install-strip uninstall tool install-tool uninstall-tool dist check playground clean
+.PHONY: all install install-strip uninstall tool install-tool uninstall-tool dist \
+  check playground clean
 
 all:
 	@$(MAKE) --no-print-directory -C c-tests library

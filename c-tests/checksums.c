@@ -6,7 +6,8 @@
 #include "random.h"
 
 static const char world[] =
-    "t, n, weak, cos = {}, 0, setmetatable({}, {__mode = 'v'}), {}\n"
+    "t, n, weak, cos, h = {}, 0, setmetatable({}, {__mode = 'v'}), {}, {}\n"
+    "for i = 1, 700 do h['key' .. i] = 1 end\n"
     "local acts = {\n"
     "  function(r) t[r % 500] = {r, x = r, y = -r, name = 'n' .. r} end,\n"
     "  function(r) t[r % 500] = nil end,\n"
@@ -14,6 +15,9 @@ static const char world[] =
     "  function(r) local e = t[r % 500] if type(e) == 'table' then e[#e + 1] = r end end,\n"
     "  function(r) big = ('b'):rep(r % 30000) end,\n"
     "  function(r) big = nil huge = nil end,\n"
+    "  function(r) big = nil collectgarbage() big = ('b'):rep(9000 + r % 14) end,\n"
+    "  function(r) for i = r, r + 20 do local k = 'key' .. i % 700 + 1\n"
+    "    if h[k] then h[k] = nil else h[k] = 1 end end end,\n"
     "  function(r) huge = {} for i = 1, r % 3000 do huge[i] = i end end,\n"
     "  function(r) if huge and #huge > 0 then\n"
     "    huge[r % #huge + 1] = r % 2 == 0 and r or {} end end,\n"

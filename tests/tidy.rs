@@ -39,7 +39,7 @@ impl File {
     }
 }
 
-const FOLDERS: [&str; 11] = [
+const FOLDERS: [&str; 12] = [
     "benches",
     "bindings",
     "c-tests",
