@@ -47,7 +47,7 @@ def body_of(header, kind, name):
 
 def field_name(declaration):
     pointer = re.search(r"\(\*(\w+)\)", declaration)
-    plain_name = re.search(r"(\w+)(?:\[\d+\])?\s*$", declaration)
+    plain_name = re.search(r"(\w+)(?:\[\w+\])?\s*$", declaration)
     return (pointer or plain_name).group(1)
 
 

@@ -45,6 +45,7 @@ TYPES = {
     "lua_State **": "IntPtr*", "void **": "IntPtr*", "char **": "byte**", "size_t *": "UIntPtr*",
     "uint8_t *": "byte*", "int64_t *": "long*", "uint64_t *": "ulong*", "lua_Debug *": "IntPtr",
 }
+LENGTHS = {}
 KEYWORDS = {"ref", "object", "event", "in", "out", "is", "as", "params", "base", "this"}
 
 
@@ -67,9 +68,10 @@ def named(kind, header):
 
 
 def know_functions(header):
-    """Pointers to functions are pointers."""
+    """Pointers to functions are pointers; what arrays are long is a number."""
     for name in re.findall(r"^typedef [\w *]+\(\*(rlua_\w+)\)", header, re.MULTILINE):
         TYPES[name] = "IntPtr"
+    LENGTHS.update(re.findall(r"^#define (RLUA_\w+) (\d+)$", header, re.MULTILINE))
 
 
 def type_of(declared):
@@ -78,6 +80,8 @@ def type_of(declared):
     struct = re.fullmatch(r"rlua_(\w+) \*", text)
     if struct:
         return f"Raw{struct.group(1)}*"
+    if text not in TYPES and re.fullmatch(r"rlua_\w+", text):
+        return f"Raw{text.removeprefix('rlua_')}"
     return TYPES[text]
 
 
@@ -91,10 +95,11 @@ def enumeration(header, name):
     comment, members = body_of(header, "enum", name)
     yield summary(comment.split("\n *\n")[0], "    ")
     yield f"    public enum {name}\n    {{"
+    prefix = re.sub("(?<=[a-z])(?=[A-Z])", "_", name).upper() + "_"
     for doc, declaration in members:
         entry, value = re.fullmatch(r"RLUA_(\w+) = (-?\d+)", declaration.strip()).groups()
         yield summary(doc, "        ")
-        yield f"        {camel(entry.removeprefix(name.upper() + '_'))} = {value},"
+        yield f"        {camel(entry.removeprefix(prefix))} = {value},"
     yield "    }\n"
 
 
@@ -112,10 +117,10 @@ def flags(header):
 
 def field(declaration):
     """(name, type) of a struct's member; an array is a fixed buffer."""
-    array = re.fullmatch(r"(.*?)(\w+)\[(\d+)\]", declaration.strip(), re.DOTALL)
+    array = re.fullmatch(r"(.*?)(\w+)\[(\w+)\]", declaration.strip(), re.DOTALL)
     if array:
         kind, name, size = array.groups()
-        return f"{name}[{size}]", f"fixed {type_of(kind + '*')[:-1]}"
+        return f"{name}[{LENGTHS.get(size, size)}]", f"fixed {type_of(kind + '*')[:-1]}"
     pointer = re.search(r"\(\*(\w+)\)", declaration)
     if pointer:
         return pointer.group(1), "IntPtr"

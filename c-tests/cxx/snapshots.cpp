@@ -276,4 +276,53 @@ TEST(time_and_the_digest_of_the_config) {
     CHECK(lua.config_digest().value() == other.config_digest().value());
 }
 
+rlua_Config trusting(std::size_t snapshots) {
+    rlua_Config config{};
+    config.size = sizeof config;
+    config.memory_size = 4 << 20;
+    config.max_snapshots = snapshots;
+    config.trust = RLUA_TRUST_PROVED;
+    return config;
+}
+
+bool same(const rlua_Checksum &a, const rlua_Checksum &b) {
+    return std::memcmp(&a, &b, sizeof a) == 0;
+}
+
+TEST(a_state_goes_on_from_its_image_and_follows_deltas) {
+    auto lua = rlua::state::open(trusting(8)).value();
+    CHECK(lua.run("n, t = 0, {} function step() n = n + 1 t[n % 9] = {n} return n end"));
+    CHECK(lua.snap(0));
+    const rlua::bytes image = lua.save().value();
+    CHECK(image == lua.save(0).value());
+    auto other = rlua::state::load(image, trusting(8)).value();
+    CHECK(same(other.checksum().value(), lua.checksum().value()));
+    for (int frame = 1; frame < 12; frame++) {
+        CHECK(lua.call<int>("step").value() == frame);
+        CHECK(lua.snap(frame));
+        const rlua::bytes delta = lua.save_delta(frame - 1, frame).value();
+        CHECK(other.apply_delta(delta));
+        CHECK(same(other.checksum().value(), lua.checksum().value()));
+        CHECK(is_error(other.apply_delta(delta), RLUA_BAD_IMAGE, "another state"));
+    }
+    CHECK(other.call<int>("step").value() == 12);
+    CHECK(other.check());
+}
+
+TEST(images_are_refused_with_a_reason) {
+    auto lua = rlua::state::open(trusting(2)).value();
+    rlua::bytes image = lua.save().value();
+    rlua_Config config = trusting(2);
+    config.trust = RLUA_TRUST_KEY;
+    CHECK(is_error(rlua::state::load(image, config), RLUA_UNTRUSTED, "trust"));
+    image[image.size() / 2] ^= std::byte{1};
+    CHECK(is_error(rlua::state::load(image, trusting(2)), RLUA_BAD_IMAGE, "damaged"));
+    CHECK(is_error(lua.save(7), RLUA_NO_SNAPSHOT, ""));
+    CHECK(is_error(lua.save_delta(7, 8), RLUA_NO_SNAPSHOT, ""));
+    const auto alive = std::make_shared<int>(7);
+    CHECK(lua.set("f", [alive] { return *alive; }));
+    CHECK(is_error(lua.save(), RLUA_UNSAVABLE, "_G.f"));
+    CHECK(lua.checksum());
+}
+
 } // namespace

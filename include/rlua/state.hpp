@@ -3,15 +3,21 @@
 // Names are paths: "game.player.hp" is the field hp of the field player of the global game. A name
 // with a dot in it is reached by operator[], which takes keys as they are.
 //
-// Not here: images of a VM. They will be state::save() and state::load(), beside snap().
+// Images are bytes: save(), load(), deltas between snapshots, checksums.
 #ifndef RLUA_STATE_HPP
 #define RLUA_STATE_HPP
 
 #include "usertypes.hpp"
 
+#include <cstddef>
+#include <cstring>
 #include <limits>
+#include <vector>
 
 namespace rlua {
+
+// An image of a state, or a delta.
+using bytes = std::vector<std::byte>;
 
 // A VM that someone else owns: what a host function takes as its first parameter to ask the VM. It
 // must not be kept after the call. All of it works in coroutines too.
@@ -508,6 +514,56 @@ public:
                              held->newest_frame, held->highest_frame, held->snapshot_bytes};
     }
 
+    // The whole state as bytes, that of a held snapshot, or what leads from one to another. Refused
+    // with UNSAVABLE and its way is what an image cannot have: an object outside the VM, a callable
+    // that was not named by set_function(). The state is read twice: first for its length.
+    result<bytes> save() {
+        return collect([](lua_State *L, rlua_Writer writer, void *ud) {
+            return rlua_save(L, writer, ud);
+        });
+    }
+    result<bytes> save(std::int64_t frame) {
+        return collect([frame](lua_State *L, rlua_Writer writer, void *ud) {
+            return rlua_save_snapshot(L, frame, writer, ud);
+        });
+    }
+    result<bytes> save_delta(std::int64_t from, std::int64_t to) {
+        return collect([from, to](lua_State *L, rlua_Writer writer, void *ud) {
+            return rlua_save_delta(L, from, to, writer, ud);
+        });
+    }
+
+    // A VM that goes on with a saved state. Of the config its limit, the snapshots, `trust`,
+    // `image_key` and `names` count.
+    static result<state> load(const bytes &image, const rlua_Config &config) {
+        lua_State *L = nullptr;
+        const int status = rlua_load_buffer(&config, image.data(), image.size(), &L);
+        if (status != RLUA_OK)
+            return detail::sentence(nullptr, status);
+        return state(L);
+    }
+
+    // Makes the state what a delta leads to; BAD_IMAGE, and nothing has changed, where it leads
+    // from another state.
+    result<void> apply_delta(const bytes &delta, const rlua_Name *names = nullptr) {
+        detail::visit in(vm_);
+        if (!in)
+            return in.refused();
+        part rest{const_cast<std::byte *>(delta.data()), delta.size()};
+        return done(in, rlua_apply_delta(in.state(), names, part::give, &rest));
+    }
+
+    // 128 bits that are equal where states are, on any machine.
+    result<rlua_Checksum> checksum() {
+        detail::visit in(vm_);
+        if (!in)
+            return in.refused();
+        rlua_Checksum sum{};
+        if (const int status = rlua_checksum(in.state(), &sum); status != RLUA_OK)
+            return detail::sentence(in.state(), status);
+        return sum;
+    }
+
     // Walks the arena and the snapshots; CORRUPT if one is broken. For tests: it is slow.
     result<void> check() const {
         detail::visit in(vm_);
@@ -515,6 +571,47 @@ public:
     }
 
 private:
+    // Some bytes that are read or written, from the first on.
+    struct part {
+        std::byte *at;
+        std::size_t left;
+        static std::size_t give(void *ud, void *to, std::size_t length) noexcept {
+            part &rest = *static_cast<part *>(ud);
+            if (length > rest.left)
+                length = rest.left;
+            std::memcpy(to, rest.at, length);
+            rest.at += length;
+            rest.left -= length;
+            return length;
+        }
+        static int take(void *ud, const void *from, std::size_t length) noexcept {
+            part &rest = *static_cast<part *>(ud);
+            if (length > rest.left)
+                return 1;
+            std::memcpy(rest.at, from, length);
+            rest.at += length;
+            rest.left -= length;
+            return 0;
+        }
+        static int count(void *ud, const void *, std::size_t length) noexcept {
+            static_cast<part *>(ud)->left += length;
+            return 0;
+        }
+    };
+    // No exception crosses the writer: the bytes are there before it is called.
+    template <class F> result<bytes> collect(F save) {
+        detail::visit in(vm_);
+        if (!in)
+            return in.refused();
+        part sized{nullptr, 0};
+        if (const int status = save(in.state(), part::count, &sized); status != RLUA_OK)
+            return detail::sentence(in.state(), status);
+        bytes image(sized.left);
+        part room{image.data(), image.size()};
+        if (const int status = save(in.state(), part::take, &room); status != RLUA_OK)
+            return detail::sentence(in.state(), status);
+        return image;
+    }
     // For copies<T>: the object itself is the participant's ud.
     template <class T> struct followed {
         static const T *captured(void *ud) noexcept { return static_cast<const T *>(ud); }

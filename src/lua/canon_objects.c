@@ -188,9 +188,9 @@ static int canon_native(Canon *c, char *out, const Udata *u) {
   if (is_guarded(u)) {
     cannot_save(c, "a userdata has a finalizer in C");
     memset(out, 0, u->len);
-  } else if (native == NATIVE_GMATCH) {
+  } else if (native == NATIVE_GMATCH && u->len == sizeof(GMatchState)) {
     canon_match(c, out, (const GMatchState *)memory);
-  } else if (native == NATIVE_BOX) {
+  } else if (native == NATIVE_BOX && u->len == sizeof(UBox)) {
     const UBox *box = (const UBox *)memory;
     put_word(out, inward(c, box->box));
     put_word(out + 8, box->bsize);

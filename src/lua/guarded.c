@@ -40,6 +40,12 @@ static void set_place(Udata *u, uint32_t place) {
   l_setbit(u->marked, GUARDEDBIT);
 }
 
+/* From here on the four bytes mean what they mean in others (NATIVE_OFFSET). */
+static void unguard(Udata *u) {
+  memset((char *)u + PLACE_OFFSET, 0, sizeof(uint32_t));
+  resetbit(u->marked, GUARDEDBIT);
+}
+
 /* -- which are guarded ------------------------------------------------------------------------- */
 
 /* The value of a short string's field, without making the string. */
@@ -135,7 +141,7 @@ static int rlua_is_to_be_called(lua_State *L, Udata *u) {
   if (l_likely(!is_guarded(u))) return 1;
   uint32_t place = noted_place(u);
   int answer = place == SPENT ? END_PAST : hooks.given_up(L, u, place);
-  if (answer != END_LATER) resetbit(u->marked, GUARDEDBIT);
+  if (answer != END_LATER) unguard(u);
   return answer == END_NOW;
 }
 
@@ -158,7 +164,7 @@ void rlua_c_end_guarded(lua_State *main, void *object) {
   Udata *u = object;
   const TValue *tm = u->metatable != NULL ? gfasttm(g, u->metatable, TM_GC) : NULL;
   if (tofinalize(obj2gco(u))) set_place(u, SPENT);
-  else resetbit(u->marked, GUARDEDBIT);
+  else unguard(u);
   if (tm == NULL) return;
   lu_byte oldah = main->allowhook, oldgcstp = g->gcstp;
   g->gcstp |= GCSTPGC;

@@ -75,6 +75,43 @@ namespace Rlua
         Own = 2,
     }
 
+    /// <summary>What kind of difference it is.</summary>
+    public enum DiffKind
+    {
+        /// <summary>A value: a number, a string, a boolean, a light userdata. 1 and 1.0 differ,
+        /// 0.0 and -0.0 do.</summary>
+        Value = 1,
+        /// <summary>Values of different types.</summary>
+        Type = 2,
+        /// <summary>One side has nothing there; its text is "nil".</summary>
+        Missing = 3,
+        /// <summary>One side has no metatable, or another one.</summary>
+        Metatable = 4,
+        /// <summary>`pairs` gives the same keys in another order, or would when new ones come,
+        /// since the parts of the table have other sizes.</summary>
+        Order = 5,
+        /// <summary>The way leads to an object that lies elsewhere too, and in the other state
+        /// elsewhere: the texts tell where. So two fields have one object here, and two
+        /// there.</summary>
+        Identity = 6,
+        /// <summary>Another function, by its source and line or its name; or other code of the
+        /// same name.</summary>
+        Function = 7,
+        /// <summary>A coroutine has another status, or stands at another place.</summary>
+        Coroutine = 8,
+        /// <summary>The memory of a userdata or of a block of rlua_alloc: the first bytes that
+        /// differ.</summary>
+        Bytes = 9,
+        /// <summary>As missing, in a weak table: a collection may have taken it.</summary>
+        Weak = 10,
+        /// <summary>A generator of random numbers.</summary>
+        Random = 11,
+        /// <summary>The clock of rlua_set_time.</summary>
+        Clock = 12,
+        /// <summary>The budget of rlua_set_budget.</summary>
+        Budget = 13,
+    }
+
     /// <summary>What a function of this library answers.</summary>
     public enum Status
     {
@@ -120,6 +157,8 @@ namespace Rlua
         Stream = 17,
         /// <summary>The image comes from somebody whom the config does not trust.</summary>
         Untrusted = 18,
+        /// <summary>A frame that was run again came to another state.</summary>
+        Desync = 19,
         /// <summary>Lua: a runtime error.</summary>
         ErrRun = 64,
         /// <summary>Lua: a syntax error.</summary>
@@ -387,6 +426,35 @@ namespace Rlua
         internal fixed byte Bytes[16];
     }
 
+    /// <summary>The C struct rlua_Difference.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal unsafe struct RawDifference
+    {
+        internal int Kind;
+        internal int Reserved;
+        internal byte* Path;
+        internal byte* A;
+        internal byte* B;
+    }
+
+    /// <summary>The C struct rlua_SyncReport.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal unsafe struct RawSyncReport
+    {
+        internal UIntPtr Size;
+        internal uint Frames;
+        internal uint Reruns;
+        internal int Differs;
+        internal uint Frame;
+        internal int RolledBack;
+        internal int Kind;
+        internal RawChecksum First;
+        internal RawChecksum Second;
+        internal fixed byte Path[512];
+        internal fixed byte A[256];
+        internal fixed byte B[256];
+    }
+
     /// <summary>The functions of rlua.h, and of lua.h those that never raise.
     /// </summary>
     internal static unsafe partial class Native
@@ -617,6 +685,15 @@ namespace Rlua
         internal static extern Status rlua_checksum(IntPtr l, RawChecksum* @out);
         [DllImport(Name, CallingConvention = C)]
         internal static extern Status rlua_clone(IntPtr l, IntPtr* @out);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern Status rlua_diff_vms(IntPtr a, IntPtr b, UIntPtr most, IntPtr fn,
+            IntPtr ud);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern Status rlua_diff(RawConfig* config, IntPtr a, UIntPtr aLength, IntPtr
+            b, UIntPtr bLength, UIntPtr most, IntPtr fn, IntPtr ud);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern Status rlua_synctest(IntPtr l, IntPtr frame, IntPtr ud, uint
+            checkDistance, uint frames, RawSyncReport* report);
         [DllImport(Name, CallingConvention = C)]
         internal static extern void lua_close(IntPtr l);
         [DllImport(Name, CallingConvention = C)]

@@ -15,12 +15,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from header import body_of, field_name, plain  # noqa: E402 pylint: disable=wrong-import-position
 
-ENUMS = ("Status", "Tracker", "Guard", "Profile")
+ENUMS = ("Status", "Tracker", "Guard", "Profile", "Trust", "DiffKind")
 STRUCTS = ("Config", "Info")
-# The library's own business: sizes of structs, and room for later.
-HIDDEN = ("size", "reserved")
+# The library's own business: sizes of structs, and room for later; and names for pointers, of
+# which a state of Python's has none.
+HIDDEN = ("size", "reserved", "names")
+# Bytes, of which C takes the address.
+KEYS = ("image_key",)
 # Structs whose layout C alone knows; the tests compare all of them with the header.
-LAID_OUT = ("Config", "Info", "Method", "ResourceType", "Participant")
+LAID_OUT = ("Name", "Config", "Info", "Method", "ResourceType", "Participant", "Checksum",
+            "Difference", "SyncReport")
 
 
 def documented(text, name, indent):
@@ -32,9 +36,10 @@ def documented(text, name, indent):
 def enumeration(header, name):
     comment, members = body_of(header, "enum", name)
     lines = [f"class {name}(enum.IntEnum):", documented(comment, name, "    "), ""]
+    prefix = re.sub("(?<=[a-z])(?=[A-Z])", "_", name).upper() + "_"
     for doc, declaration in members:
         entry, value = re.fullmatch(r"RLUA_(\w+) = (-?\d+)", declaration.strip()).groups()
-        lines.append(f"    {entry.removeprefix(name.upper() + '_')} = {value}")
+        lines.append(f"    {entry.removeprefix(prefix)} = {value}")
         lines.append(documented(doc, name, "    "))
     return lines
 
@@ -48,6 +53,9 @@ def dataclass(header, name):
         if field in HIDDEN:
             continue
         kind = field.capitalize() if field.capitalize() in ENUMS else "int"
+        if field in KEYS:
+            lines += [f'    {field}: bytes = b""', documented(doc, name, "    ")]
+            continue
         default = "" if name == "Info" else f" = {kind}(0)" if kind != "int" else " = 0"
         lines.append(f"    {field}: {kind}{default}")
         lines.append(documented(doc, name, "    "))
@@ -79,7 +87,7 @@ def c_lists(header):
     for name in LAID_OUT:
         fields = [field_name(declaration) for _, declaration in body_of(header, "struct", name)[1]]
         if name in STRUCTS:
-            shown = " ".join(f"X({field})" for field in fields if field not in HIDDEN)
+            shown = " ".join(f"X({field})" for field in fields if field not in HIDDEN + KEYS)
             lines.append(f"#define RLUA_PY_{name.upper()}_FIELDS(X) {shown}")
         layout.append(f"S(rlua_{name})")
         layout += [f"F(rlua_{name}, {field})" for field in fields]

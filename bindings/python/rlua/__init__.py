@@ -36,20 +36,23 @@ from . import _core, _python
 _core.use(_python)
 
 from ._core import Coroutine, Function, Proxy, Resource, Table, Userdata
-from ._declarations import Config, Guard, Info, Libs, Profile, Status, Tracker
+from ._declarations import (
+    Config, DiffKind, Guard, Info, Libs, Profile, Status, Tracker, Trust,
+)
 from ._errors import (
-    ArgumentError, BadArgument, BadFrame, BudgetError, Busy, Closed, Corrupt, Disabled, Error,
+    ArgumentError, BadArgument, BadFrame, BadImage, BudgetError, Busy, Closed, Corrupt, Disabled, Error,
     LuaError, LuaFileError, LuaSyntaxError, NoSnapshot, OutOfMemory, ParticipantError, Poisoned,
-    Stale, Unsupported,
+    Stale, Unsavable, Unsupported, Untrusted,
 )
 from ._state import History, Participant, ResourceType, State
 
 __all__ = [
-    "ArgumentError", "BadArgument", "BadFrame", "BudgetError", "Busy", "Closed", "Config",
-    "Coroutine", "Corrupt", "Disabled", "Error", "Function", "Guard", "History", "Info", "Libs",
+    "ArgumentError", "BadArgument", "BadFrame", "BadImage", "BudgetError", "Busy", "Closed", "Config",
+    "Coroutine", "Corrupt", "DiffKind", "Disabled", "Error", "Function", "Guard", "History", "Info", "Libs",
     "LuaError", "LuaFileError", "LuaSyntaxError", "NoSnapshot", "OutOfMemory", "Participant",
     "ParticipantError", "Poisoned", "Profile", "Proxy", "Resource", "ResourceType", "Stale",
-    "State", "Status", "Table", "Tracker", "Unsupported", "Userdata", "enable_c_modules", "version",
+    "State", "Status", "Table", "Tracker", "Trust", "Unsavable", "Unsupported",
+    "Untrusted", "Userdata", "enable_c_modules", "version",
 ]
 
 

@@ -99,6 +99,18 @@ class Stale(Error, LookupError):
     """What a proxy or a handle names is gone: a rollback went to before it was made."""
 
 
+class BadImage(Error, ValueError):
+    """An image or a delta is damaged, none, of another version or key, or for another state."""
+
+
+class Unsavable(Error):
+    """The state has what an image cannot have, say a callable of Python's: str() tells where."""
+
+
+class Untrusted(Error):
+    """An image without a key, where Config.trust allows none."""
+
+
 class ParticipantError(Error):
     """A participant could not capture its state: __cause__ tells. Nothing has changed."""
 
@@ -112,6 +124,8 @@ FAILURES: dict[int, type[Error]] = {
     Status.POISONED: Poisoned, Status.DISABLED: Disabled, Status.NO_SNAPSHOT: NoSnapshot,
     Status.BAD_FRAME: BadFrame, Status.NO_MEMORY: OutOfMemory, Status.BAD_CONFIG: BadArgument,
     Status.UNSUPPORTED: Unsupported, Status.CORRUPT: Corrupt, Status.BAD_ARG: BadArgument,
+    Status.BAD_IMAGE: BadImage, Status.UNSAVABLE: Unsavable, Status.STREAM: OutOfMemory,
+    Status.UNTRUSTED: Untrusted, Status.DESYNC: Error,
     Status.STALE: Stale, Status.PARTICIPANT: ParticipantError, Status.ERR_RUN: LuaError,
     Status.ERR_SYNTAX: LuaSyntaxError, Status.ERR_MEM: OutOfMemory, Status.ERR_ERR: LuaError,
     Status.ERR_FILE: LuaFileError, Status.BUDGET: BudgetError,

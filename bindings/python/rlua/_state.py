@@ -163,6 +163,10 @@ class State(_core.Vm):
     libs       the standard libraries that are open
     strings    "str": a string of Lua is a str where it is valid UTF-8, else bytes; "bytes": always
                bytes
+    image      bytes that save() gave: the VM begins with that state, its libraries included; of the
+               config the limit, the snapshots, trust and image_key count. A VM takes images of
+               others only by a key, or where Config.trust says so. Raises BadImage, Untrusted,
+               Unsavable for a name that this process does not have
 
     One thread at a time may use it; a second one gets Busy. It cannot be copied or pickled.
     Raises OutOfMemory, BadArgument, Unsupported.
@@ -171,14 +175,15 @@ class State(_core.Vm):
     config: Config
 
     def __init__(self, memory: int = 0, snapshots: int = 0, *, config: Optional[Config] = None,
-                 libs: Libs = Libs.ALL, strings: str = "str") -> None:
+                 libs: Libs = Libs.ALL, strings: str = "str",
+                 image: Union[bytes, bytearray, memoryview, None] = None) -> None:
         if config is None:
             config = Config(memory_size=memory, max_snapshots=snapshots)
         elif memory or snapshots:
             raise TypeError("memory and snapshots are in the config")
         if strings not in ("str", "bytes"):
             raise BadArgument(f"strings {strings!r} is neither 'str' nor 'bytes'")
-        super().__init__(config, libs, strings == "bytes")
+        super().__init__(config, libs, strings == "bytes", image)
         self.config = config
 
     def __enter__(self: _Self) -> _Self:
@@ -290,6 +295,26 @@ class State(_core.Vm):
     def rollback_to(self, frame: int) -> None:
         """As history.rollback_to()."""
         self._rollback_to(frame)
+
+    # Images
+
+    def save(self, frame: Optional[int] = None) -> bytes:
+        """The whole state as bytes, or that of a held snapshot: State(image=...) goes on with it,
+        in any process. Raises Unsavable where Python owns a part of it: a callable, a Resource."""
+        return self._save(frame)
+
+    def save_delta(self, from_frame: int, to_frame: int) -> bytes:
+        """What leads from one held snapshot to another. Raises NoSnapshot, Unsavable."""
+        return self._save_delta(from_frame, to_frame)
+
+    def apply_delta(self, delta: Union[bytes, bytearray, memoryview]) -> None:
+        """Makes the state what a delta leads to; its snapshots stay. Raises BadImage where the
+        state is not the one that the delta leads from; nothing has changed then."""
+        self._apply_delta(delta)
+
+    def checksum(self) -> bytes:
+        """16 bytes that are equal where the states are, on any machine."""
+        return self._checksum()
 
     # What else a host may ask
 

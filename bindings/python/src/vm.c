@@ -128,13 +128,45 @@ static int take_field(PyObject *config, const char *name, void *field, size_t si
     return vm_refuse(RLUA_BAD_CONFIG, message);
 }
 
+/* What each thread's extra space has in images: the Vm. */
+#define OWNER "python.State"
+
+/* A new VM, or one from an image. A status, or -1 where Python has raised. */
+static int open_vm(Vm *vm, PyObject *config, PyObject *image, rlua_Config *raw,
+                   lua_State **L) {
+    unsigned char key[32];
+    PyObject *given = PyObject_GetAttrString(config, "image_key");
+    char *start;
+    Py_ssize_t length;
+    if (given == NULL || PyBytes_AsStringAndSize(given, &start, &length) < 0) {
+        Py_XDECREF(given);
+        return -1;
+    }
+    if (length == sizeof key) raw->image_key = memcpy(key, start, sizeof key);
+    Py_DECREF(given);
+    if (length != 0 && length != sizeof key)
+        return vm_refuse(RLUA_BAD_CONFIG, "Config.image_key has neither 32 bytes nor none");
+    if (image == Py_None) {
+        int status = rlua_open(raw, L);
+        return status != RLUA_OK ? status : rlua_register_pointer(*L, OWNER, vm);
+    }
+    const rlua_Name names[] = {{OWNER, NULL, NULL, vm}, {NULL, NULL, NULL, NULL}};
+    raw->names = names;
+    Py_buffer view;
+    if (PyObject_GetBuffer(image, &view, PyBUF_SIMPLE) < 0) return -1;
+    int status = rlua_load_buffer(raw, view.buf, (size_t)view.len, L);
+    PyBuffer_Release(&view);
+    return status;
+}
+
 static int vm_init(PyObject *object, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"config", "libs", "bytes_only", NULL};
+    static char *names[] = {"config", "libs", "bytes_only", "image", NULL};
     Vm *vm = (Vm *)object;
-    PyObject *config;
+    PyObject *config, *image;
     unsigned int libs;
     int bytes_only;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OIp", names, &config, &libs, &bytes_only))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OIpO", names, &config, &libs, &bytes_only,
+                                     &image))
         return -1;
     if (vm->callables.vm != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "a State is opened once");
@@ -145,15 +177,15 @@ static int vm_init(PyObject *object, PyObject *args, PyObject *kwargs) {
     RLUA_PY_CONFIG_FIELDS(TAKE)
     lua_State *L = NULL;
     vm_kind_init(vm, &vm->callables, NULL, "python callable");
-    int status = rlua_open(&raw, &L);
+    int status = open_vm(vm, config, image, &raw, &L);
     if (status != RLUA_OK) {
-        vm_fail(NULL, status);
+        if (status > 0) vm_fail(NULL, status);
         return -1;
     }
     memcpy(lua_getextraspace(L), &vm, sizeof vm);
     vm->main = vm->current = L;
     vm->bytes_only = bytes_only;
-    if (libs == 0) return 0;
+    if (libs == 0 || image != Py_None) return 0;
     status = rlua_openlibs(L, libs);
     if (status == RLUA_OK) return 0;
     vm_raise(vm, L, status);

@@ -149,7 +149,7 @@ static inline void vm_away(Vm *vm, Back back) {
 }
 
 /* history.c, scripts.c */
-extern PyMethodDef history_methods[], script_methods[];
+extern PyMethodDef history_methods[], image_methods[], script_methods[];
 
 /* values.c */
 int vm_push(Vm *vm, lua_State *L, PyObject *value); /* 0, or -1 with an exception set */
