@@ -295,7 +295,7 @@ TEST(a_state_goes_on_from_its_image_and_follows_deltas) {
     CHECK(lua.snap(0));
     const rlua::bytes image = lua.save().value();
     CHECK(image == lua.save(0).value());
-    auto other = rlua::state::load(image, trusting(8)).value();
+    auto other = rlua::state::from_image(image, trusting(8)).value();
     CHECK(same(other.checksum().value(), lua.checksum().value()));
     for (int frame = 1; frame < 12; frame++) {
         CHECK(lua.call<int>("step").value() == frame);
@@ -314,9 +314,9 @@ TEST(images_are_refused_with_a_reason) {
     rlua::bytes image = lua.save().value();
     rlua_Config config = trusting(2);
     config.trust = RLUA_TRUST_KEY;
-    CHECK(is_error(rlua::state::load(image, config), RLUA_UNTRUSTED, "trust"));
+    CHECK(is_error(rlua::state::from_image(image, config), RLUA_UNTRUSTED, "trust"));
     image[image.size() / 2] ^= std::byte{1};
-    CHECK(is_error(rlua::state::load(image, trusting(2)), RLUA_BAD_IMAGE, "damaged"));
+    CHECK(is_error(rlua::state::from_image(image, trusting(2)), RLUA_BAD_IMAGE, "damaged"));
     CHECK(is_error(lua.save(7), RLUA_NO_SNAPSHOT, ""));
     CHECK(is_error(lua.save_delta(7, 8), RLUA_NO_SNAPSHOT, ""));
     const auto alive = std::make_shared<int>(7);

@@ -3,7 +3,7 @@
 // Names are paths: "game.player.hp" is the field hp of the field player of the global game. A name
 // with a dot in it is reached by operator[], which takes keys as they are.
 //
-// Images are bytes: save(), load(), deltas between snapshots, checksums.
+// Images are bytes: save(), from_image(), deltas between snapshots, checksums.
 #ifndef RLUA_STATE_HPP
 #define RLUA_STATE_HPP
 
@@ -518,24 +518,24 @@ public:
     // with UNSAVABLE and its way is what an image cannot have: an object outside the VM, a callable
     // that was not named by set_function(). The state is read twice: first for its length.
     result<bytes> save() {
-        return collect([](lua_State *L, rlua_Writer writer, void *ud) {
+        return bytes_by([](lua_State *L, rlua_Writer writer, void *ud) {
             return rlua_save(L, writer, ud);
         });
     }
     result<bytes> save(std::int64_t frame) {
-        return collect([frame](lua_State *L, rlua_Writer writer, void *ud) {
+        return bytes_by([frame](lua_State *L, rlua_Writer writer, void *ud) {
             return rlua_save_snapshot(L, frame, writer, ud);
         });
     }
     result<bytes> save_delta(std::int64_t from, std::int64_t to) {
-        return collect([from, to](lua_State *L, rlua_Writer writer, void *ud) {
+        return bytes_by([from, to](lua_State *L, rlua_Writer writer, void *ud) {
             return rlua_save_delta(L, from, to, writer, ud);
         });
     }
 
     // A VM that goes on with a saved state. Of the config its limit, the snapshots, `trust`,
     // `image_key` and `names` count.
-    static result<state> load(const bytes &image, const rlua_Config &config) {
+    static result<state> from_image(const bytes &image, const rlua_Config &config) {
         lua_State *L = nullptr;
         const int status = rlua_load_buffer(&config, image.data(), image.size(), &L);
         if (status != RLUA_OK)
@@ -599,7 +599,7 @@ private:
         }
     };
     // No exception crosses the writer: the bytes are there before it is called.
-    template <class F> result<bytes> collect(F save) {
+    template <class F> result<bytes> bytes_by(F save) {
         detail::visit in(vm_);
         if (!in)
             return in.refused();
