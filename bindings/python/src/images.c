@@ -28,8 +28,8 @@ static PyObject *leave(Vm *vm, int status, Bytes *bytes) {
     PyObject *result = NULL;
     vm->history_busy = 0;
     if (status != RLUA_OK) vm_fail(vm, status);
-    else if (bytes != NULL) result = PyBytes_FromStringAndSize(bytes->start, (Py_ssize_t)bytes->length);
-    else result = Py_NewRef(Py_None);
+    else if (bytes == NULL) result = Py_NewRef(Py_None);
+    else result = PyBytes_FromStringAndSize(bytes->start, (Py_ssize_t)bytes->length);
     if (bytes != NULL) PyMem_RawFree(bytes->start);
     vm_leave(vm);
     return result;
