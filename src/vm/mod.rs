@@ -27,7 +27,7 @@ pub mod checksum;
 pub mod config;
 pub mod deltas;
 pub mod diff;
-mod follower;
+pub mod follower;
 pub mod guard;
 pub mod guarded;
 mod heap;

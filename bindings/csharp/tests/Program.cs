@@ -96,7 +96,8 @@ internal static class Layout
             if (type.IsEnum)
                 PrintEnum(type, type == typeof(Status) ? "RLUA_"
                           : type == typeof(Libs) ? "RLUA_LIB_"
-                          : "RLUA_" + type.Name.ToUpperInvariant() + "_");
+                          : "RLUA_" + System.Text.RegularExpressions.Regex.Replace(type.Name,
+                              "(?<=[a-z])(?=[A-Z])", "_").ToUpperInvariant() + "_");
         foreach (Type type in typeof(Lua).Assembly.GetTypes())
             if (type.IsValueType && type.Name.StartsWith("Raw") && !type.IsNested)
                 PrintStruct(type, "rlua_" + type.Name.Substring(3));

@@ -32,6 +32,7 @@ UNDECLARED = {
     "RLUA_TRACEBACK": "its own handler leaves the error value as it is",
     "RLUA_VERSION_MAJOR": "Library.Version tells", "RLUA_VERSION_MINOR": "the same",
     "RLUA_VERSION_PATCH": "the same",
+    "RLUA_SYNC_PATH": "it goes with rlua_synctest", "RLUA_SYNC_VALUE": "the same",
     "RLUA_ERRBUDGET": "what lua_pcall answers, which it does not call",
 }
 LEFT_OUT = {
