@@ -313,3 +313,25 @@ TEST(compressed_images_are_smaller_and_the_same_state) {
     lua_close(packed);
     lua_close(L);
 }
+
+/* The libraries' functions have names, those too that stand in for others. */
+TEST(states_with_any_choice_of_libraries_are_saved) {
+    static const unsigned int choices[] = {RLUA_LIB_ALL, RLUA_LIB_DETERMINISTIC, RLUA_LIB_SANDBOX};
+    size_t i;
+    for (i = 0; i < COUNT_OF(choices); i++) {
+        rlua_Config config = config_of(RLUA_TRUST_PROVED);
+        lua_State *L, *copy;
+        Bytes image;
+        CHECK_OK(rlua_open(&config, &L));
+        CHECK_OK(rlua_openlibs(L, choices[i]));
+        CHECK_OK(rlua_dostring(L, "f = load 'return 7' m = setmetatable({}, {__index = string})"));
+        image = save(L);
+        copy = load(&config, image);
+        CHECK_OK(rlua_dostring(copy, "x = f() + load 'return 1'() + #m.rep('a', 3)"));
+        lua_getglobal(copy, "x");
+        CHECK_EQ(lua_tointeger(copy, -1), 11);
+        free(image.start);
+        lua_close(copy);
+        lua_close(L);
+    }
+}
