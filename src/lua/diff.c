@@ -96,8 +96,8 @@ static void compare_c_functions(Diff *d, uint32_t at) {
                  : strcmp(na, nb) == 0;
   if (!same) {
     TValue va, vb;
-    setclCvalue((lua_State *)NULL, &va, (CClosure *)a);
-    setclCvalue((lua_State *)NULL, &vb, (CClosure *)b);
+    setclCvalue(((lua_State *)NULL), &va, (CClosure *)a);
+    setclCvalue(((lua_State *)NULL), &vb, (CClosure *)b);
     two_values(d, DIFF_FUNCTION, at, here, &va, &vb);
   } else if (na == NULL) {
     for (int i = 0; i < a->nupvalues; i++)
