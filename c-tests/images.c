@@ -244,7 +244,9 @@ __attribute__((constructor)) static void be_the_other(void) {
     lua_State *L;
     if (job == NULL || sscanf(job, "%d %d", &steps, &rollbacks) != 2) return;
     harness.in_child = 1;
-    L = load(read_all(stdin));
+    image = read_all(stdin);
+    L = load(image);
+    free(image.start);
     advance(L, steps, rollbacks);
     image = save(L);
     lua_close(L);
