@@ -3,7 +3,7 @@
  * A follower has the same state as the VM that it follows, byte by byte in an image, and the same
  * future. What is refused has changed nothing.
  */
-#include "harness.h"
+#include "counted.h"
 
 typedef struct Bytes {
     char *start;
@@ -236,6 +236,46 @@ TEST(what_is_refused_has_changed_nothing) {
     free(before.start);
     lua_close(follower);
     lua_close(L);
+}
+
+TEST(userdata_made_behind_a_delta_is_guarded) {
+    static const rlua_Name names[] = {{"counted.new", counted_new, NULL, NULL},
+                                      {"counted.gc", counted_gc, NULL, NULL},
+                                      {NULL, NULL, NULL, NULL}};
+    rlua_Config config = config_of(RLUA_TRUST_PROVED);
+    lua_State *L, *follower;
+    Bytes image, delta;
+    int round;
+    forget_things();
+    config.names = names;
+    L = open_world(&config);
+    CHECK_OK(rlua_register(L, "counted.new", counted_new));
+    CHECK_OK(rlua_register(L, "counted.gc", counted_gc));
+    lua_pushcfunction(L, counted_new);
+    lua_setglobal(L, "new");
+    luaL_newmetatable(L, "counted");
+    lua_pushcfunction(L, counted_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_settop(L, 0);
+    CHECK_OK(rlua_snap_frame(L, 0));
+    image = save(L);
+    follower = load(&config, image);
+    step(L);
+    CHECK_OK(rlua_snap_frame(L, 1));
+    delta = delta_of(L, 0, 1);
+    CHECK_OK(apply(follower, delta, delta.length));
+    CHECK_OK(rlua_dostring(follower, "thing = new(7)"));
+    CHECK_OK(rlua_snap_frame(follower, 1));
+    for (round = 0; round < 2; round++) {
+        CHECK_OK(rlua_dostring(follower, "thing = nil collectgarbage() collectgarbage()"));
+        CHECK_EQ(finalized_things(), 0);
+        CHECK_OK(rlua_rollback(follower, 1));
+        CHECK_OK(rlua_check(follower));
+    }
+    lua_close(L);
+    close_and_count(follower);
+    free(image.start);
+    free(delta.start);
 }
 
 /* A delta that its key holder made, but for the state of another limit. */

@@ -12,6 +12,7 @@ use super::canonical::{Canonical, For};
 use super::checksum::Digests;
 use super::config::Trust;
 use super::guard::see_idle;
+use super::guarded;
 use super::images::{Hashed, Sink, State, delta_header, live_state, zeros};
 use super::load::{HashedSource, HostName, Source, refused};
 use crate::arena::{MAIN_OFFSET, View};
@@ -151,31 +152,35 @@ pub unsafe fn apply(vm: *mut Vm, names: &[HostName<'_>], from: &mut dyn Source) 
         if sum_of(&whole.bytes, used) != header.sums[1] {
             return Err(ImageError::Damaged.into());
         }
-        (*vm).replace(&whole.bytes[..used], &outward)?;
+        replace(vm, &whole.bytes[..used], &outward)?;
         (*vm).serial = header.serial;
     }
     Ok(())
 }
 
-impl Vm {
-    /// Puts canonical bytes in place of the state. After an error it is what it was.
-    fn replace(&mut self, bytes: &[u8], outward: &[lua::Outward]) -> Result<()> {
-        let before = self.arena.used_bytes();
+/// Puts canonical bytes in place of the state. After an error it is what it was.
+///
+/// # Safety
+/// As for [`apply`].
+unsafe fn replace(vm: *mut Vm, bytes: &[u8], outward: &[lua::Outward]) -> Result<()> {
+    // SAFETY: the contract above; the used part, of an idle VM (V1).
+    unsafe {
+        let before = (*vm).arena.used_bytes();
         let mut old = zeros(before)?;
-        // SAFETY: the used part; Idle (V1).
-        unsafe { self.arena.base().copy_to_nonoverlapping(old.as_mut_ptr(), before) };
+        (*vm).arena.base().copy_to_nonoverlapping(old.as_mut_ptr(), before);
         let main = old[MAIN_OFFSET..].as_ptr().cast();
-        let replaced = self.arena.replace(bytes).and_then(|()| {
-            if self.config.trust == Trust::Proved {
-                self.arena.check().map_err(refused)?;
+        let replaced = (*vm).arena.replace(bytes).and_then(|()| {
+            if (*vm).config.trust == Trust::Proved {
+                (*vm).arena.check().map_err(refused)?;
             }
-            self.fix(outward, main)
+            (*vm).fix(outward, main)?;
+            guarded::as_the_vm_keeps(vm)
         });
         if let Err(error) = replaced {
             // It was there before, so there is room.
-            self.arena.replace(&old)?;
+            (*vm).arena.replace(&old)?;
             return Err(error);
         }
-        Ok(())
     }
+    Ok(())
 }

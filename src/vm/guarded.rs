@@ -186,6 +186,22 @@ pub unsafe fn turn_off(vm: *mut Vm) {
     unsafe { keep_snapshots(vm, false) };
 }
 
+/// The state is another one, so its own note of whether userdata is guarded is not the VM's: what
+/// the VM keeps, and its mode, decide. After an error, as after one of [`turn_on`].
+///
+/// # Safety
+/// As for [`super::timeline::capture`]; the VM need not be in the registry yet.
+pub unsafe fn as_the_vm_keeps(vm: *mut Vm) -> Result<()> {
+    // SAFETY: the contract above.
+    unsafe {
+        match (*vm).history.max_snapshots() {
+            0 => turn_off(vm),
+            _ => turn_on(vm)?,
+        }
+    }
+    Ok(())
+}
+
 unsafe fn keep_snapshots(vm: *mut Vm, keeps: bool) -> c_int {
     // SAFETY: the contract of turn_on().
     unsafe {

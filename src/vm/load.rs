@@ -7,7 +7,7 @@
 //! The format ([`crate::image`]); the words (`src/lua/load.c`).
 
 use super::config::{Config, Pacing, Profile, Trust};
-use super::guarded::Mode;
+use super::guarded::{self, Mode};
 use super::images::zeros;
 use super::{Vm, heap};
 use crate::arena::{Arena, Block, MAIN_OFFSET};
@@ -261,16 +261,8 @@ pub(super) fn adopt(
         (*vm).serial = serial;
         let base = (*vm).arena.base();
         let fixed = fix(&mut *vm, base.add(MAIN_OFFSET).cast());
-        let guards = config.guard != Mode::Off && config.max_snapshots > 0;
-        if fixed.is_ok() {
-            lua::rlua_c_turn_guard((*vm).main, guards.into());
-        }
-        if let Err(error) = fixed {
-            Vm::free(vm);
-            return Err(error);
-        }
+        Vm::or_freed(vm, fixed.and_then(|()| guarded::as_the_vm_keeps(vm)))
     }
-    Ok(vm)
 }
 
 /// C's loader.

@@ -146,10 +146,17 @@ impl Vm {
             let Pacing { pause, step_multiplier, step_size, sweep_divisor } = config.pacing;
             // A new state, on which nothing runs; the call raises nothing and allocates nothing.
             lua::rlua_c_pace((*vm).main, pause, step_multiplier, step_size, sweep_divisor);
-            let guards = config.guard != guarded::Mode::Off && config.max_snapshots > 0;
-            lua::rlua_c_turn_guard((*vm).main, guards.into());
+            Vm::or_freed(vm, guarded::as_the_vm_keeps(vm))
         }
-        Ok(vm)
+    }
+
+    /// A VM that was just made, or, where that failed, its error: then it is freed.
+    ///
+    /// # Safety
+    /// As for [`Vm::free`].
+    unsafe fn or_freed(vm: *mut Vm, made: Result<()>) -> Result<*mut Vm> {
+        // SAFETY: the contract above.
+        made.map(|()| vm).inspect_err(|_| unsafe { Vm::free(vm) })
     }
 
     /// Frees a VM, with all that it owns.
