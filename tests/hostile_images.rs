@@ -14,6 +14,8 @@
 
 #[path = "hostile/mutants.rs"]
 mod mutants;
+#[path = "hostile/random.rs"]
+mod random;
 #[path = "hostile/vm.rs"]
 mod vm;
 

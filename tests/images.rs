@@ -7,6 +7,10 @@
 //! Not here: code, which nothing verifies (docs/FORMAT.md): what the mutants hold is never run.
 #![cfg(target_os = "linux")]
 
+#[path = "hostile/random.rs"]
+mod random;
+
+use random::Random;
 use rlua::ffi::diff::rlua_diff_vms;
 use rlua::ffi::images::{rlua_load_buffer, rlua_save_buffer};
 use rlua::ffi::life::{lua_close, rlua_Config, rlua_Trust, rlua_check, rlua_new_rollback};
@@ -32,23 +36,6 @@ unsafe extern "C" {
 }
 const LUA_GCCOLLECT: c_int = 2;
 const LUA_GCSTEP: c_int = 5;
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-}
 
 const WORLD: &CStr = c"
     local weak = setmetatable({}, {__mode = 'k'})

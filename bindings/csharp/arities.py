@@ -5,11 +5,12 @@
     arities.py --check      says whether src/Arities.cs is what would be written
 """
 
-import difflib
 import re
 import sys
 import textwrap
 from pathlib import Path
+
+import generated
 
 TARGET = Path(__file__).resolve().parent / "src/Arities.cs"
 MOST = 6
@@ -196,18 +197,5 @@ def folded(line):
         line.strip(), 100, initial_indent=indent, subsequent_indent=indent + "    ")
 
 
-def main(arguments):
-    if arguments == ["--check"]:
-        there = TARGET.read_text(encoding="utf-8") if TARGET.exists() else ""
-        lines = list(difflib.unified_diff(there.splitlines(), text().splitlines(),
-                                          "src/Arities.cs", "what arities.py says", lineterm=""))
-        print("\n".join(lines[:40]))
-        return len(lines) > 0
-    if arguments:
-        sys.exit(__doc__)
-    TARGET.write_text(text(), encoding="utf-8")
-    return False
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(generated.main(sys.argv[1:], __doc__, TARGET, "arities.py", text))

@@ -10,11 +10,12 @@ longjmp crosses a managed frame. A type that is not known here is an error, not 
 Lua's headers in include/, which `make` puts there.
 """
 
-import difflib
 import re
 import sys
 import textwrap
 from pathlib import Path
+
+import generated
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
@@ -255,18 +256,5 @@ def text():
     return "\n".join([*lines, "}", ""])
 
 
-def main(arguments):
-    if arguments == ["--check"]:
-        there = TARGET.read_text(encoding="utf-8") if TARGET.exists() else ""
-        lines = list(difflib.unified_diff(there.splitlines(), text().splitlines(),
-                                          "src/Declarations.cs", "what rlua.h says", lineterm=""))
-        print("\n".join(lines[:40]))
-        return len(lines) > 0
-    if arguments:
-        sys.exit(__doc__)
-    TARGET.write_text(text(), encoding="utf-8")
-    return False
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(generated.main(sys.argv[1:], __doc__, TARGET, "rlua.h", text))

@@ -7,9 +7,9 @@ use crate::units::Frame;
 use crate::vm::checksum;
 use crate::vm::config::Config;
 use crate::vm::deltas;
-use crate::vm::images;
+use crate::vm::images::{self, Sink};
 use crate::vm::load::{self, HostName, NAME_FUNCTION, NAME_HOST, NAME_POINTER, Source};
-use crate::vm::{guard, registry};
+use crate::vm::{Vm, guard, registry};
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::{ptr, slice};
@@ -73,12 +73,7 @@ pub unsafe extern "C" fn rlua_save(
     ud: *mut c_void,
 ) -> c_int {
     // SAFETY: by the contract above; the writer gets whole parts of the image.
-    unsafe {
-        guard::work(L, |vm| {
-            let writer = writer.ok_or(Error::NullArg { name: "writer" })?;
-            images::save(vm, &mut |part| to_writer(writer, ud, part))
-        })
-    }
+    unsafe { save_by(L, writer, ud, |vm, sink| images::save(vm, sink)) }
 }
 
 /// Saves into a buffer, as rlua_save does.
@@ -99,13 +94,7 @@ pub unsafe extern "C" fn rlua_save_buffer(
     // SAFETY: by the contract above.
     unsafe {
         guard::work(L, |vm| {
-            if length.is_null() {
-                return Err(Error::NullArg { name: "length" });
-            }
-            let mut room = Room { start: buffer.cast(), size, wanted: 0 };
-            images::save(vm, &mut |part| room.put(part))?;
-            length.write(room.wanted);
-            room.whole()
+            save_into(vm, Room { start: buffer.cast(), size, wanted: 0 }, length)?.whole()
         })
     }
 }
@@ -127,12 +116,7 @@ pub unsafe extern "C" fn rlua_save_snapshot(
     ud: *mut c_void,
 ) -> c_int {
     // SAFETY: as for rlua_save.
-    unsafe {
-        guard::work(L, |vm| {
-            let writer = writer.ok_or(Error::NullArg { name: "writer" })?;
-            images::save_snapshot(vm, Frame(frame), &mut |part| to_writer(writer, ud, part))
-        })
-    }
+    unsafe { save_by(L, writer, ud, |vm, sink| images::save_snapshot(vm, Frame(frame), sink)) }
 }
 
 /// How many bytes rlua_save would write now: for hosts that need a size ahead. A state that is run
@@ -150,13 +134,7 @@ pub unsafe extern "C" fn rlua_save_bound(L: *mut lua_State, length: *mut usize) 
     // SAFETY: by the contract above.
     unsafe {
         guard::work(L, |vm| {
-            if length.is_null() {
-                return Err(Error::NullArg { name: "length" });
-            }
-            let mut room = Room { start: ptr::null_mut(), size: 0, wanted: 0 };
-            images::save(vm, &mut |part| room.put(part))?;
-            length.write(room.wanted);
-            Ok(())
+            save_into(vm, Room { start: ptr::null_mut(), size: 0, wanted: 0 }, length).map(|_| ())
         })
     }
 }
@@ -183,11 +161,8 @@ pub unsafe extern "C" fn rlua_save_delta(
 ) -> c_int {
     // SAFETY: as for rlua_save.
     unsafe {
-        guard::work(L, |vm| {
-            let writer = writer.ok_or(Error::NullArg { name: "writer" })?;
-            let (from, to) = (Frame(from_frame), Frame(to_frame));
-            deltas::save(vm, from, to, &mut |part| to_writer(writer, ud, part))
-        })
+        let (from, to) = (Frame(from_frame), Frame(to_frame));
+        save_by(L, writer, ud, |vm, sink| deltas::save(vm, from, to, sink))
     }
 }
 
@@ -225,19 +200,25 @@ pub unsafe extern "C" fn rlua_apply_delta(
     }
 }
 
-/// Hands a part to a host's function.
+/// Does a save, whose parts a host's function takes.
 ///
 /// # Safety
-/// It is one, with its `ud`.
-unsafe fn to_writer(
-    writer: unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> c_int,
+/// As for [`rlua_save`].
+unsafe fn save_by(
+    L: *mut lua_State,
+    writer: rlua_Writer,
     ud: *mut c_void,
-    part: &[u8],
-) -> Result<()> {
-    // SAFETY: the contract above.
-    match unsafe { writer(ud, part.as_ptr().cast(), part.len()) } {
-        0 => Ok(()),
-        answer => Err(ImageError::Writer { answer }.into()),
+    save: impl FnOnce(*mut Vm, &mut Sink<'_>) -> Result<()>,
+) -> c_int {
+    // SAFETY: by the contract above; the writer gets whole parts of the image.
+    unsafe {
+        guard::work(L, |vm| {
+            let writer = writer.ok_or(Error::NullArg { name: "writer" })?;
+            save(vm, &mut |part| match writer(ud, part.as_ptr().cast(), part.len()) {
+                0 => Ok(()),
+                answer => Err(ImageError::Writer { answer }.into()),
+            })
+        })
     }
 }
 
@@ -269,6 +250,22 @@ impl Room {
         }
         Ok(())
     }
+}
+
+/// Saves into a room, and tells the length.
+///
+/// # Safety
+/// As for [`rlua_save_buffer`]; `vm` is live and held.
+unsafe fn save_into(vm: *mut Vm, mut room: Room, length: *mut usize) -> Result<Room> {
+    if length.is_null() {
+        return Err(Error::NullArg { name: "length" });
+    }
+    // SAFETY: the contract above.
+    unsafe {
+        images::save(vm, &mut |part| room.put(part))?;
+        length.write(room.wanted);
+    }
+    Ok(room)
 }
 
 struct ByReader {

@@ -6,11 +6,10 @@
  * Part of the one translation unit, behind canon.c.
  */
 
-static size_t canon_string(Canon *c, char *out, const GCObject *from, size_t bytes) {
+static size_t canon_string(Canon *c, char *out, const GCObject *from) {
   const TString *s = (const TString *)from;
   size_t head = offsetof(TString, contents);
   size_t length = s->tt == LUA_VSHRSTR ? s->shrlen : s->u.lnglen;
-  (void)bytes;
   memcpy(out, s, head);
   PUT_POINTER(TString, next);
   if (s->tt == LUA_VSHRSTR) PUT_POINTER(TString, u.hnext);
@@ -219,9 +218,9 @@ static size_t canon_userdata(Canon *c, char *out, const GCObject *from) {
 
 /* -- blocks ------------------------------------------------------------------------------------ */
 
-static size_t canon_object(Canon *c, char *out, const GCObject *o, size_t bytes) {
+static size_t canon_object(Canon *c, char *out, const GCObject *o) {
   switch (o->tt) {
-    case LUA_VSHRSTR: case LUA_VLNGSTR: return canon_string(c, out, o, bytes);
+    case LUA_VSHRSTR: case LUA_VLNGSTR: return canon_string(c, out, o);
     case LUA_VTABLE: return canon_table(c, out, o);
     case LUA_VLCL: return canon_lua_closure(c, out, o);
     case LUA_VCCL: return canon_c_closure(c, out, o);
@@ -244,7 +243,7 @@ static void canon_block(Canon *c, char *out, size_t offset, size_t bytes, uint32
   const void *from = c->from + offset;
   size_t done = bytes;
   switch (kind) {
-    case KIND_OBJECT: done = canon_object(c, out, from, bytes); break;
+    case KIND_OBJECT: done = canon_object(c, out, from); break;
     case KIND_THREAD: done = canon_thread(c, out, from); break;
     case KIND_HOST:
       put_host_bytes(c, out, from, bytes, "a block of the host has a pointer into the VM");
@@ -308,7 +307,7 @@ static void canon_elements(Canon *c, char *out, size_t offset, size_t bytes, uin
 }
 
 /* Long strings, and userdata: a head, bytes, and what is left of the block. */
-static void canon_long(Canon *c, char *out, size_t offset, size_t bytes, size_t from, size_t end) {
+static void canon_long(Canon *c, char *out, size_t offset, size_t from, size_t end) {
   const GCObject *o = (const GCObject *)(c->from + offset);
   int is_string = o->tt == LUA_VLNGSTR;
   const Udata *u = (const Udata *)o;
@@ -338,7 +337,6 @@ static void canon_long(Canon *c, char *out, size_t offset, size_t bytes, size_t 
     from = stop;
   }
   if (from < end) memset(out, 0, end - from);
-  (void)bytes;
 }
 
 /* `from` .. `end` of a block that is a run by itself. NULL, or why it cannot be saved; nothing for
@@ -368,7 +366,7 @@ const char *rlua_c_canon_run(void *canon, size_t offset, size_t bytes, uint32_t 
       if (o->tt == LUA_VLNGSTR ||
           (o->tt == LUA_VUSERDATA && gco2u(o)->nuvalue <= 255 && !is_guarded(gco2u(o)) &&
            bytes > PART_ROOM)) {
-        canon_long(c, out, offset, bytes, from, end);
+        canon_long(c, out, offset, from, end);
         break;
       }
       /* FALLTHROUGH */

@@ -22,8 +22,8 @@ l_sinline int is_linked(const GCObject *o) {
 static int fix_node(Loader *l, Node *n) {
   ALSO(fix_payload(l, n->u.tt_, &n->u.value_));
   if (!keyisdead(n)) return fix_payload(l, n->u.key_tt, &n->u.key_val);
-  NEED(word_at(&n->u.key_val) <= UINT32_MAX, "a dead key is none");
-  set_word(&n->u.key_val, l->base + word_at(&n->u.key_val));
+  NEED(load_word(&n->u.key_val) <= UINT32_MAX, "a dead key is none");
+  set_word(&n->u.key_val, l->base + load_word(&n->u.key_val));
   return 1;
 }
 
@@ -51,12 +51,12 @@ static int fix_table(Loader *l, Table *h) {
  * have none. */
 static int fix_pushed(Loader *l, CClosure *f) {
   NEED(f->nupvalues == HOST_UPVALUES, "a host function has the wrong parts");
-  uint64_t word = word_at(&f->upvalue[HOST_FUNCTION - 1].value_);
+  uint64_t word = load_word(&f->upvalue[HOST_FUNCTION - 1].value_);
   const CanonName *name = named(l, word);
   int is_known = name != NULL && name->kind == NAME_HOST;
   NEED(is_known || isdead(&l->main->g, obj2gco(f)), "a host function has no name");
   NEED(ttisstring(&f->upvalue[HOST_NAME - 1]) && ttisinteger(&f->upvalue[HOST_WORD - 1]) &&
-           word_at(&f->upvalue[HOST_WORD - 1].value_) == word,
+           load_word(&f->upvalue[HOST_WORD - 1].value_) == word,
        "a host function has the wrong parts");
   setpvalue(&f->upvalue[HOST_FUNCTION - 1], is_known ? (void *)name->address : NULL);
   setpvalue(&f->upvalue[HOST_UD - 1], is_known ? (void *)name->ud : NULL);
@@ -204,7 +204,7 @@ static int fix_thread(Loader *l, lua_State *L) {
   l->linked += is_linked(obj2gco(L));
   l->objects++;
   ALSO(note_later(l, L));
-  uint64_t stack = word_at(&L->stack.p), last = word_at(&L->stack_last.p);
+  uint64_t stack = load_word(&L->stack.p), last = load_word(&L->stack_last.p);
   if (stack == 0) {
     NEED(last == 0 && L->ci == NULL, "a thread has no stack");
     return 1;

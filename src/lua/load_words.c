@@ -32,15 +32,13 @@ static int cannot_load(Loader *l, const char *what) {
 
 /* -- words ------------------------------------------------------------------------------------- */
 
-#define word_at(place) load_word(place)
-
 static void set_word(void *place, uint64_t word) {
   memcpy(place, &word, sizeof word);
 }
 
 /* A pointer into the VM, or NULL. What it leads to is for others to verify. */
 static int fix_pointer(Loader *l, void *place) {
-  uint64_t word = word_at(place);
+  uint64_t word = load_word(place);
   if (word == 0) return 1;
   NEED(word < l->used, "a pointer leads out of the image");
   set_word(place, l->base + word);
@@ -56,7 +54,7 @@ static const CanonName *named(const Loader *l, uint64_t word) {
 
 /* The address that a name stands for. */
 static int fix_outward(Loader *l, void *place, int kind) {
-  uint64_t word = word_at(place);
+  uint64_t word = load_word(place);
   if (word == 0) return 1;
   const CanonName *name = named(l, word);
   NEED(name != NULL && name->kind == kind, "an outward pointer has no name of its kind");
@@ -65,7 +63,7 @@ static int fix_outward(Loader *l, void *place, int kind) {
 }
 
 static int fix_light(Loader *l, void *place) {
-  uint64_t word = word_at(place), offset = word & ~IMAGE_INWARD;
+  uint64_t word = load_word(place), offset = word & ~IMAGE_INWARD;
   if (word < LOWEST_ADDRESS) return 1;
   if (word & IMAGE_OUTWARD) return fix_outward(l, place, NAME_POINTER);
   NEED(word & IMAGE_INWARD && offset <= UINT32_MAX, "a light userdata is none");
@@ -78,12 +76,12 @@ static int fix_payload(Loader *l, int tag, void *place) {
     case LUA_VNIL: case LUA_VEMPTY: case LUA_VABSTKEY: case LUA_VFALSE: case LUA_VTRUE:
     case LUA_VNUMINT: case LUA_VNUMFLT: case LUA_VSERIAL: return 1;
     case LUA_VLCF:
-      NEED(word_at(place) != 0, "a C function is NULL");
+      NEED(load_word(place) != 0, "a C function is NULL");
       return fix_outward(l, place, NAME_FUNCTION);
     case LUA_VLIGHTUSERDATA: return fix_light(l, place);
     case ctb(LUA_VSHRSTR): case ctb(LUA_VLNGSTR): case ctb(LUA_VTABLE): case ctb(LUA_VLCL):
     case ctb(LUA_VCCL): case ctb(LUA_VUSERDATA): case ctb(LUA_VTHREAD):
-      NEED(word_at(place) != 0, "a value's object is NULL");
+      NEED(load_word(place) != 0, "a value's object is NULL");
       return fix_pointer(l, place);
     default: return cannot_load(l, "the tag of a value is none");
   }
@@ -101,7 +99,7 @@ static int fix_values(Loader *l, TValue *v, size_t count) {
 
 /* A vector of `count` elements, NULL for none. It gets its owner. */
 static int fix_vector(Loader *l, void *place, size_t count, size_t element, uint32_t kind) {
-  uint64_t word = word_at(place);
+  uint64_t word = load_word(place);
   uint32_t found = 0;
   if (count == 0) {
     NEED(word == 0, "a vector without elements is not NULL");

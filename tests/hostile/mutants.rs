@@ -1,6 +1,7 @@
 //! Mutants: what is done to an image. Each class is a function of the sample, and of chance that a
 //! seed repeats. Not here: what becomes of them.
 
+use super::random::Random;
 use super::vm::{open, save};
 use rlua::arena::{Arena, Block};
 use rlua::image::{HASH_BYTES, HEADER_BYTES, Hash};
@@ -15,22 +16,7 @@ const THREAD: u32 = 2;
 const STACK: u32 = 7;
 const CALLINFO: u32 = 8;
 
-/// SplitMix64.
-pub struct Random(u64);
-
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
-    }
-
     fn of<T: Copy>(&mut self, list: &[T]) -> T {
         list[self.below(list.len())]
     }
