@@ -101,6 +101,45 @@ TEST(refuse_without_snapshots_refuses_nothing) {
     close_and_count(L);
 }
 
+TEST(refuse_keeps_no_snapshots_of_what_it_refuses) {
+    lua_State *L = open_in_mode(RLUA_GUARD_REFUSE, 0);
+    require_counted(L);
+    run(L, "t = counted.new()");
+    CHECK_REFUSED(rlua_set_max_snapshots(L, 4), RLUA_BAD_ARG);
+    CHECK_REFUSED(rlua_snap(L), RLUA_DISABLED);
+    run(L, "t = nil collectgarbage()");
+    CHECK_OK(rlua_set_max_snapshots(L, 4));
+    CHECK_OK(rlua_snap(L));
+    close_and_count(L);
+}
+
+/* Two states would end the same thing. */
+TEST(what_is_outside_is_in_no_second_state_with_snapshots_or_without) {
+    static const int32_t modes[] = {RLUA_GUARD_ON, RLUA_GUARD_REFUSE};
+    rlua_Checksum sums[3];
+    size_t i;
+    for (i = 0; i < 3; i++) {
+        lua_State *L = open_in_mode(modes[i % 2], i == 2 ? 4 : 0), *copy = NULL;
+        size_t length;
+        require_counted(L);
+        CHECK_OK(rlua_register(L, "new", counted_new));
+        CHECK_OK(rlua_register(L, "adopt", counted_adopt));
+        CHECK_OK(rlua_register(L, "gc", counted_gc));
+        CHECK_OK(rlua_register(L, "close", counted_close));
+        CHECK_OK(rlua_register(L, "number", counted_number));
+        CHECK_OK(rlua_register(L, "value", counted_value));
+        run(L, "t = counted.new(7)");
+        CHECK_REFUSED(rlua_clone(L, &copy), RLUA_UNSAVABLE);
+        CHECK(copy == NULL);
+        CHECK_REFUSED(rlua_save_bound(L, &length), RLUA_UNSAVABLE);
+        CHECK(strstr(rlua_last_error(L), "_G.t") != NULL);
+        CHECK_OK(rlua_checksum(L, &sums[i]));
+        run(L, "t = nil collectgarbage()");
+        close_and_count(L);
+    }
+    CHECK(memcmp(&sums[0], &sums[2], sizeof sums[0]) == 0);
+}
+
 TEST(off_is_the_plain_behaviour) {
     lua_State *L = open_in_mode(RLUA_GUARD_OFF, 4);
     require_counted(L);

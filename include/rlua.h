@@ -896,7 +896,9 @@ int rlua_discard_before(lua_State *L, int64_t frame);
  *
  * @param L              Any thread of a VM of ours.
  * @param max_snapshots  Up to 1048576.
- * @return               RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, BAD_CONFIG.
+ * @return               RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, BAD_CONFIG, NO_MEMORY,
+ *                       BAD_ARG (with RLUA_GUARD_REFUSE: there is userdata that it refuses, made
+ *                       while the VM kept no snapshots).
  */
 int rlua_set_max_snapshots(lua_State *L, size_t max_snapshots);
 

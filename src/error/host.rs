@@ -16,6 +16,7 @@ pub enum HostError {
     DeadResource { name: Name },
     Participant { place: usize, answer: i32 },
     NoSuchParticipant,
+    Refused,
     Unsupported { function: &'static str, why: &'static str },
     TooFewSnapshots { wanted: usize, max: usize },
     Desync { frame: u32, rolled_back: bool, what: Text<200> },
@@ -30,7 +31,8 @@ impl HostError {
             HostError::NotOurBlock { .. }
             | HostError::TypeDiffers { .. }
             | HostError::NotThisResource { .. }
-            | HostError::NoSuchParticipant => Status::BadArg,
+            | HostError::NoSuchParticipant
+            | HostError::Refused => Status::BadArg,
             HostError::Participant { .. } => Status::Participant,
             HostError::Unsupported { .. } => Status::Unsupported,
             HostError::TooFewSnapshots { .. } => Status::BadArg,
@@ -86,6 +88,10 @@ impl fmt::Display for HostError {
             HostError::Desync { frame, rolled_back: true, what } => {
                 write!(f, "the state before frame {frame} was not what it was: {what}")
             }
+            HostError::Refused => f.write_str(
+                "this VM refuses userdata with a finalizer in C (rlua_Config.guard), and has some, \
+                 which were made while it kept no snapshots; drop them first, and collect",
+            ),
             HostError::NoSuchParticipant => {
                 f.write_str("no participant with these functions and this ud takes part")
             }

@@ -97,7 +97,9 @@ pub unsafe extern "C" fn rlua_discard_before(L: *mut lua_State, frame: i64) -> c
 ///
 /// @param L              Any thread of a VM of ours.
 /// @param max_snapshots  Up to 1048576.
-/// @return               RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, BAD_CONFIG.
+/// @return               RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, BAD_CONFIG, NO_MEMORY,
+///                       BAD_ARG (with RLUA_GUARD_REFUSE: there is userdata that it refuses, made
+///                       while the VM kept no snapshots).
 ///
 /// # Safety
 /// `L` is NULL, foreign, or a thread of a VM that no other thread uses during the call.

@@ -97,6 +97,14 @@ pub struct Outward {
     pub kind: u64,
 }
 
+/// As `rlua_Note`.
+pub type Note = unsafe extern "C" fn(
+    vm: *mut c_void,
+    object: *mut c_void,
+    bytes: u32,
+    place: *mut u32,
+) -> c_int;
+
 /// As `rlua_Part`.
 pub type Part = unsafe extern "C" fn(ud: *mut c_void, offset: usize, bytes: usize);
 
@@ -109,16 +117,14 @@ pub const REFUSED_ARGUMENT: c_int = -1;
 /// [`rlua_c_pushresource`] before it does anything: no room on the stack.
 pub const REFUSED_STACK: c_int = -2;
 
-/// [`Hooks::guard`]: the userdata is guarded.
+/// [`Hooks::guard`]: the userdata is noted.
 pub const GUARD_YES: c_int = 0;
-/// [`Hooks::guard`]: it is not to be guarded.
-pub const GUARD_NO: c_int = 1;
 /// [`Hooks::guard`]: no such userdata may be made in this VM.
-pub const GUARD_REFUSED: c_int = 2;
+pub const GUARD_REFUSED: c_int = 1;
 /// [`Hooks::guard`]: no more may be made before the rollback.
-pub const GUARD_TOO_MANY: c_int = 3;
+pub const GUARD_TOO_MANY: c_int = 2;
 /// [`Hooks::guard`]: no memory to note it.
-pub const GUARD_NO_MEMORY: c_int = 4;
+pub const GUARD_NO_MEMORY: c_int = 3;
 
 /// A snapshot has it still.
 pub const END_LATER: c_int = 0;
@@ -323,7 +329,12 @@ unsafe extern "C" {
         handle: *mut *mut c_void,
     ) -> c_int;
 
-    pub fn rlua_c_turn_guard(main: *mut lua_State, guards: c_int) -> c_int;
+    pub fn rlua_c_turn_guard(
+        main: *mut lua_State,
+        marks: c_int,
+        note: Option<Note>,
+        vm: *mut c_void,
+    ) -> c_int;
     pub fn rlua_c_end_guarded(main: *mut lua_State, object: *mut c_void);
     pub fn rlua_c_save_guarded(
         main: *mut lua_State,

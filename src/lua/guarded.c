@@ -1,8 +1,9 @@
 /* guarded.c: userdata with a finalizer in C, which belong to code that knows nothing of snapshots.
  *
  * Such a block stands for something outside. So its finalizer runs once, when neither the live
- * state nor a held snapshot has the object, and its block does not roll back. Which snapshot has it
- * is Rust's to know (vm/guarded.rs); here is what happens to the object.
+ * state nor a held snapshot has the object, its block does not roll back, and it is in no second
+ * state. Which snapshot has it is Rust's to know (vm/guarded.rs), where snapshots are kept; here is
+ * what happens to the object.
  *
  * Invariants
  * - O1 *once*: what the collector gives up while a snapshot has it is kept: an object without a
@@ -23,6 +24,9 @@
 
 /* Of an object whose finalizer has run while Lua still counts it as pending. */
 #define SPENT UINT32_MAX
+
+/* Of one that the table outside does not note: no snapshots were kept so far. */
+#define UNNOTED (UINT32_MAX - 1)
 
 /* Where the table outside notes an object: in four bytes of padding, which mean something while
  * the bit is set. */
@@ -82,18 +86,19 @@ static int is_outside(lua_State *L, Udata *u, Table *mt) {
   return gc != NULL && !is_guarded(u) && !is_plain(L, u, mt, gc);
 }
 
-/* Notes an object outside, or tells why not. */
-static int note_guarded(lua_State *L, Udata *u) {
-  uint32_t place;
-  int answer = hooks.guard(L, u, (uint32_t)sizeudata(u->nuvalue, u->len), &place);
-  if (l_likely(answer == GUARD_YES)) set_place(u, place);
-  return answer;
+/* What a userdata takes in the arena. */
+static uint32_t whole_size(const Udata *u) {
+  return (uint32_t)sizeudata(u->nuvalue, u->len);
 }
 
 /* Notes an object outside, or raises, with its metatable taken off again. */
 static void guard(lua_State *L, Udata *u, Table *mt) {
-  int answer = note_guarded(L, u);
-  if (l_likely(answer == GUARD_YES || answer == GUARD_NO)) return;
+  uint32_t place = UNNOTED;
+  int answer = G(L)->own.guards ? hooks.guard(L, u, whole_size(u), &place) : GUARD_YES;
+  if (l_likely(answer == GUARD_YES)) {
+    set_place(u, place);
+    return;
+  }
   u->metatable = NULL;
   if (answer == GUARD_NO_MEMORY) luaM_error(L);
   if (answer == GUARD_TOO_MANY)
@@ -105,33 +110,40 @@ static void guard(lua_State *L, Udata *u, Table *mt) {
                 type_name(L, mt));
 }
 
-/* lua_setmetatable: after the metatable is set. Where no snapshots are kept, that is all. */
+/* lua_setmetatable: after the metatable is set. */
 static void rlua_check_finalizer(lua_State *L, GCObject *o, Table *mt) {
   global_State *g = G(L);
-  if (o->tt == LUA_VUSERDATA && g->own.guards && !(g->gcstp & GCSTPCLS) &&
+  if (o->tt == LUA_VUSERDATA && g->own.marks_guarded && !(g->gcstp & GCSTPCLS) &&
       is_outside(L, gco2u(o), mt))
     guard(L, gco2u(o), mt);
   luaC_checkfinalizer(L, o, mt);
 }
 
-static int guard_all(lua_State *main, GCObject *list) {
+static int note_list(GCObject *list, rlua_Note note, void *vm) {
   for (; list != NULL; list = list->next) {
-    Table *mt = list->tt == LUA_VUSERDATA ? gco2u(list)->metatable : NULL;
-    if (mt != NULL && is_outside(main, gco2u(list), mt) &&
-        note_guarded(main, gco2u(list)) == GUARD_NO_MEMORY)
-      return 0;
+    Udata *u = list->tt == LUA_VUSERDATA ? gco2u(list) : NULL;
+    if (u == NULL || !is_guarded(u) || noted_place(u) != UNNOTED) continue;
+    uint32_t place;
+    int answer = note(vm, u, whole_size(u), &place);
+    if (answer != GUARD_YES) return answer;
+    set_place(u, place);
   }
-  return 1;
+  return GUARD_YES;
 }
 
-/* Snapshots are turned on or off, in an idle VM that holds none. What was made before and waits for
- * its finalizer is guarded from here on. 0 when there is no memory to note it. */
-int rlua_c_turn_guard(lua_State *main, int guards) {
+/* Which userdata an idle VM that holds no snapshots marks as guarded: none, or those with a
+ * finalizer in C; and with `note`, which need not find the VM in the registry, each is noted
+ * outside, those that were made before and wait for their finalizers first. Answers what `note`
+ * said where it did not say GUARD_YES. */
+int rlua_c_turn_guard(lua_State *main, int marks, rlua_Note note, void *vm) {
   card_lock(main);
   global_State *g = G(main);
-  if (guards && !(guard_all(main, g->finobj) && guard_all(main, g->tobefnz))) return 0;
-  g->own.guards = guards != 0;
-  return 1;
+  int answer = note == NULL ? GUARD_YES : note_list(g->finobj, note, vm);
+  if (answer == GUARD_YES && note != NULL) answer = note_list(g->tobefnz, note, vm);
+  if (answer != GUARD_YES) return answer;
+  g->own.marks_guarded = marks != 0;
+  g->own.guards = note != NULL;
+  return GUARD_YES;
 }
 
 /* -- their end --------------------------------------------------------------------------------- */
@@ -140,7 +152,9 @@ int rlua_c_turn_guard(lua_State *main, int guards) {
 static int rlua_is_to_be_called(lua_State *L, Udata *u) {
   if (l_likely(!is_guarded(u))) return 1;
   uint32_t place = noted_place(u);
-  int answer = place == SPENT ? END_PAST : hooks.given_up(L, u, place);
+  int answer = place == SPENT     ? END_PAST
+               : place == UNNOTED ? END_NOW
+                                  : hooks.given_up(L, u, place);
   if (answer != END_LATER) unguard(u);
   return answer == END_NOW;
 }

@@ -39,13 +39,12 @@
 /* Bytes that a sentence of rlua_c_check can take, the zero at its end included. */
 #define CHECK_ROOM 160
 
-/* What the guard says to a userdata with a finalizer in C: it is guarded; it is not to be (OFF);
- * none may be made (REFUSE); no more may be made before a rollback; no memory to note it. */
+/* What the guard says to a userdata with a finalizer in C: it is noted; none may be made (REFUSE);
+ * no more may be made before a rollback; no memory to note it. */
 #define GUARD_YES 0
-#define GUARD_NO 1
-#define GUARD_REFUSED 2
-#define GUARD_TOO_MANY 3
-#define GUARD_NO_MEMORY 4
+#define GUARD_REFUSED 1
+#define GUARD_TOO_MANY 2
+#define GUARD_NO_MEMORY 3
 
 /* What the end of something outside means for now: a snapshot has it still; nothing has it, so the
  * asker ends it; it has ended before. */
@@ -270,7 +269,8 @@ RLUA_INTERNAL int rlua_c_pushresource(lua_State *L, const char *name, const Meth
 /* -- guarded.c ------------------------------------------------------------------------------- */
 
 RLUA_INTERNAL void rlua_c_end_guarded(lua_State *main, void *object);
-RLUA_INTERNAL int rlua_c_turn_guard(lua_State *main, int guards);
+typedef int (*rlua_Note)(void *vm, void *object, uint32_t bytes, uint32_t *place);
+RLUA_INTERNAL int rlua_c_turn_guard(lua_State *main, int marks, rlua_Note note, void *vm);
 RLUA_INTERNAL size_t rlua_c_save_guarded(lua_State *main, void *object, void *copy);
 RLUA_INTERNAL size_t rlua_c_put_back_guarded(void *object, const void *copy);
 RLUA_INTERNAL int rlua_c_is_guarded_object(const void *object, uint32_t bytes);

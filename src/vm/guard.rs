@@ -255,7 +255,7 @@ pub(super) unsafe fn hooked<T>(thread: *mut lua_State, or: T, job: impl FnOnce(*
 /// # Safety
 /// `vm` is live.
 #[inline]
-unsafe fn contain<T>(vm: *mut Vm, or: T, job: impl FnOnce(*mut Vm) -> T) -> T {
+pub(super) unsafe fn contain<T>(vm: *mut Vm, or: T, job: impl FnOnce(*mut Vm) -> T) -> T {
     catch_unwind(AssertUnwindSafe(|| job(vm))).unwrap_or_else(|_| {
         // SAFETY: the contract above.
         unsafe { (*vm).poisoned.store(true, Ordering::Relaxed) };

@@ -14,7 +14,7 @@
 //! # Not here
 //! Which snapshots have an object (`crate::resource`); the objects (`src/lua/guarded.c`).
 
-use super::guard::hooked;
+use super::guard::{contain, hooked};
 use super::resources::end;
 use super::{Vm, no_room};
 use crate::arena::Arena;
@@ -79,16 +79,9 @@ impl Guarded {
         self.blocks.try_reserve(bytes).map_err(no_room("copy of userdata"))
     }
 
-    fn note(
-        &mut self,
-        keeps_snapshots: bool,
-        object: *mut c_void,
-        bytes: u32,
-    ) -> std::result::Result<u32, c_int> {
-        match self.mode {
-            Mode::Off => return Err(lua::GUARD_NO),
-            Mode::Refuse if keeps_snapshots => return Err(lua::GUARD_REFUSED),
-            _ => {}
+    fn note(&mut self, object: *mut c_void, bytes: u32) -> std::result::Result<u32, c_int> {
+        if self.mode == Mode::Refuse {
+            return Err(lua::GUARD_REFUSED);
         }
         if let Some(left) = &mut self.left {
             *left = left.checked_sub(1).ok_or(lua::GUARD_TOO_MANY)?;
@@ -99,7 +92,7 @@ impl Guarded {
     }
 }
 
-/// A userdata gets a finalizer in C (a hook of C).
+/// A userdata gets a finalizer in C, in a VM that keeps snapshots (a hook of C).
 ///
 /// # Safety
 /// This OS thread holds the VM; `object` is a userdata of so many bytes; `place` is a place for a
@@ -111,21 +104,41 @@ pub unsafe extern "C" fn guard(
     place: *mut u32,
 ) -> c_int {
     // SAFETY: the contract above; the references end at once.
+    unsafe { hooked(thread, lua::GUARD_NO_MEMORY, |vm| (*vm).guard(object, bytes, place)) }
+}
+
+/// The same for one that was made before the VM keeps snapshots (called by C).
+///
+/// # Safety
+/// As for [`guard`]; `vm` is live.
+unsafe extern "C" fn note(
+    vm: *mut c_void,
+    object: *mut c_void,
+    bytes: u32,
+    place: *mut u32,
+) -> c_int {
+    // SAFETY: the contract above; the references end at once.
     unsafe {
-        hooked(thread, lua::GUARD_NO, |vm| {
-            if !(*vm).guards {
-                (*vm).guarded.table.follow(&(*vm).outside.table);
+        contain(vm.cast::<Vm>(), lua::GUARD_NO_MEMORY, |vm| (*vm).guard(object, bytes, place))
+    }
+}
+
+impl Vm {
+    /// # Safety
+    /// As for [`guard`].
+    unsafe fn guard(&mut self, object: *mut c_void, bytes: u32, place: *mut u32) -> c_int {
+        if !self.guards {
+            self.guarded.table.follow(&self.outside.table);
+        }
+        match self.guarded.note(object, bytes) {
+            Ok(index) => {
+                self.guards = true;
+                // SAFETY: a place for a number.
+                unsafe { *place = index };
+                lua::GUARD_YES
             }
-            let keeps_snapshots = (*vm).history.max_snapshots() > 0;
-            match (*vm).guarded.note(keeps_snapshots, object, bytes) {
-                Ok(index) => {
-                    (*vm).guards = true;
-                    *place = index;
-                    lua::GUARD_YES
-                }
-                Err(answer) => answer,
-            }
-        })
+            Err(answer) => answer,
+        }
     }
 }
 
@@ -170,10 +183,11 @@ pub unsafe extern "C" fn kept(main: *mut lua_State, cursor: *mut u64) -> *mut c_
 /// # Safety
 /// As for [`super::timeline::capture`].
 pub unsafe fn turn_on(vm: *mut Vm) -> Result<()> {
-    // SAFETY: the contract above; the hook that this calls takes the VM by itself.
-    match unsafe { keep_snapshots(vm, true) } {
-        0 => Err(HostError::NoRoom { what: "guarded userdata" }.into()),
-        _ => Ok(()),
+    // SAFETY: the contract above.
+    match unsafe { turn(vm, Some(note)) } {
+        lua::GUARD_YES => Ok(()),
+        lua::GUARD_REFUSED => Err(HostError::Refused.into()),
+        _ => Err(HostError::NoRoom { what: "guarded userdata" }.into()),
     }
 }
 
@@ -183,7 +197,7 @@ pub unsafe fn turn_on(vm: *mut Vm) -> Result<()> {
 /// As for [`super::timeline::capture`].
 pub unsafe fn turn_off(vm: *mut Vm) {
     // SAFETY: the contract above.
-    unsafe { keep_snapshots(vm, false) };
+    unsafe { turn(vm, None) };
 }
 
 /// The state is another one, so its own note of whether userdata is guarded is not the VM's: what
@@ -202,11 +216,12 @@ pub unsafe fn as_the_vm_keeps(vm: *mut Vm) -> Result<()> {
     Ok(())
 }
 
-unsafe fn keep_snapshots(vm: *mut Vm, keeps: bool) -> c_int {
-    // SAFETY: the contract of turn_on().
+unsafe fn turn(vm: *mut Vm, note: Option<lua::Note>) -> c_int {
+    // SAFETY: the contract of turn_on(); no reference is held while C calls back (V3).
     unsafe {
-        let guards = keeps && (*vm).guarded.mode != Mode::Off;
-        lua::rlua_c_turn_guard((*vm).main, guards.into())
+        let marks = (*vm).guarded.mode != Mode::Off;
+        let note = note.filter(|_| marks);
+        lua::rlua_c_turn_guard((*vm).main, marks.into(), note, vm.cast())
     }
 }
 

@@ -17,8 +17,9 @@ typedef struct rlua_Own {
   unsigned int depth; /* entries into Lua on the C stack, of any thread; zero means Idle (V1) */
   unsigned short sweep_divisor; /* of a step's work while sweeping; 1 is stock (collector.c) */
   unsigned char rounds : 7;     /* of this cycle's mark phase that began (collector.c) */
-  unsigned char guards : 1; /* userdata with finalizers in C, or refuses them (guarded.c) */
-  unsigned char in_arena;       /* 1 in a VM of ours, whatever its allocation function is now */
+  unsigned char guards : 1; /* the table outside notes userdata with finalizers in C (guarded.c) */
+  unsigned char in_arena : 1; /* in a VM of ours, whatever its allocation function is now */
+  unsigned char marks_guarded : 1; /* which of them are such (guarded.c) */
   unsigned int sliced;   /* low bits of the table that is marked in slices, or 0 (collector.c) */
   unsigned int unsliced; /* the slots of it that no slice marked yet */
   Table *refs;  /* the table of references, or NULL (references.c); a root of the collector */
