@@ -59,10 +59,33 @@ typedef struct Blocks {
     size_t bytes[12];
 } Blocks;
 
+#define F(n) \
+    static int f##n(lua_State *L) { return lua_gettop(L) + n; }
+F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7)
+static const lua_CFunction functions[] = {f0, f1, f2, f3, f4, f5, f6, f7};
+static char places[8];
+
+/* What leads out of the VM gets into the state, is met, and gets a name: in any order, or never. */
+static void lead_out(lua_State *L) {
+    unsigned i = random_below(8), is_place = random_below(2), place = random_below(400);
+    char text[64];
+    if (is_place) lua_pushlightuserdata(L, &places[i]);
+    else lua_pushcfunction(L, functions[i]);
+    lua_setglobal(L, "out");
+    snprintf(text, sizeof text, "t[%u] = out t[-%u] = {out} out = nil", place, place);
+    CHECK_OK(rlua_dostring(L, text));
+    snprintf(text, sizeof text, "tostring(t[%u])", random_below(400));
+    CHECK_OK(rlua_dostring(L, text));
+    if (random_below(3) != 0) return;
+    snprintf(text, sizeof text, "%s%u", is_place ? "place" : "f", i);
+    if (is_place) CHECK_OK(rlua_register_pointer(L, text, &places[i]));
+    else CHECK_OK(rlua_register(L, text, functions[i]));
+}
+
 /* Something that a host does, or a script. */
 static unsigned any_act(lua_State *L, Blocks *blocks, int frame) {
     char text[64];
-    unsigned what = random_below(24), i = random_below(12);
+    unsigned what = random_below(25), i = random_below(12);
     switch (what) {
         case 0: case 1: case 2: case 3: case 4: case 5: case 6: case 7: case 8: case 9:
             snprintf(text, sizeof text, "act(%u, %u)", 1 + random_below(1 << 30),
@@ -105,6 +128,7 @@ static unsigned any_act(lua_State *L, Blocks *blocks, int frame) {
             break;
         case 21: lua_gc(L, LUA_GCSTEP, (int)random_below(30)); break;
         case 22: CHECK_OK(rlua_set_time(L, frame, 0)); break;
+        case 23: lead_out(L); break;
         default:
             lua_pushinteger(L, frame);
             lua_setglobal(L, "frame");

@@ -9,7 +9,7 @@
  *   a pointer that leads out of it        OUTWARD and a hash of its name
  *   light userdata into the VM            INWARD and the offset
  *   light userdata below 64 KiB           itself
- *   a pointer that was met, has no name   NAMELESS and its place in the list
+ *   a pointer without a name              NAMELESS, and in the list of those met its place
  *
  * It is made block by block, by the kinds that the arena has of them, and a block's form depends
  * on its own bytes alone, but for a thread's stack and frames, which depend on the thread, too. So
@@ -187,7 +187,7 @@ static __attribute__((noinline)) uint64_t outward(Canon *c, const void *pointer,
   cannot_save(c, kind == NAME_FUNCTION ? "a C function has no name (rlua_register gives it one)"
                                        : "a light userdata has no name (rlua_register_pointer "
                                          "gives it one)");
-  return IMAGE_NAMELESS | (met == NULL ? UINT32_MAX : (size_t)(met - c->own.pointers));
+  return IMAGE_NAMELESS;
 }
 
 static uint64_t light(Canon *c, uint64_t word) {

@@ -248,6 +248,7 @@ static void canon_own(Canon *c, char *out, const rlua_Own *from) {
   PUT_PLAIN(rlua_Own, seconds);
   PUT_PLAIN(rlua_Own, draws);
   PUT_POINTER(rlua_Own, pointers);
+  PUT_PLAIN(rlua_Own, named);
   PUT_PLAIN(rlua_Own, pointer_count);
   PUT_PLAIN(rlua_Own, pointer_capacity);
   PUT_PLAIN(rlua_Own, budgeted);
@@ -295,6 +296,12 @@ static void canon_list(Canon *c, char *out, size_t bytes) {
   out += (own->pointer_capacity - own->pointer_count) * sizeof(rlua_Pointer);
   memcpy(out, index_of(own->pointers, own->pointer_capacity),
          2 * sizeof(unsigned int) * own->pointer_capacity);
+}
+
+/* Another number than before: a pointer has got a name, so its form is another in places that
+ * nobody wrote to. */
+uint32_t rlua_c_canon_named(const void *canon) {
+  return ((const Canon *)canon)->own.named;
 }
 
 /* Where a thread's stack and frames lie; those of a dead one may be gone, and are not looked at. */

@@ -190,6 +190,7 @@ RLUA_INTERNAL const char *rlua_c_canon_run(void *canon, size_t offset, size_t by
                                            size_t from, size_t end, char *out);
 RLUA_INTERNAL const char *rlua_c_canon_slab(void *canon, size_t at, size_t from, size_t end,
                                             char *out);
+RLUA_INTERNAL uint32_t rlua_c_canon_named(const void *canon);
 RLUA_INTERNAL const char *rlua_c_canon_names(const void *canon, size_t *bytes, uint32_t *count);
 RLUA_INTERNAL int rlua_c_canon_known(const void *canon, rlua_Outward *known);
 RLUA_INTERNAL void rlua_c_canon_end(void *canon);

@@ -220,6 +220,9 @@ BODY(register_body) {
   if (is_new) pointer->number = hash_name(NAME_HASH_START, name); /* no table has it yet */
   pointer->name = name;
   pointer->kind = wanted->kind;
+  int kind = wanted->kind == POINTER_FUNCTION ? NAME_FUNCTION : NAME_POINTER;
+  uint64_t mixed = (own->named ^ name_word(kind, name, size - 1, "", 0)) * 0x9E3779B97F4A7C15u;
+  own->named = (unsigned int)(mixed >> 32);
 }
 
 /* Names a pointer. After any answer but REGISTER_OK nothing has changed. */

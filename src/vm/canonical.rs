@@ -169,6 +169,13 @@ impl Canonical {
         (found != 0).then_some(known)
     }
 
+    /// Another number than before where a pointer has got a name: then its form is another in
+    /// places that nobody wrote to.
+    pub fn named(&self) -> u32 {
+        // SAFETY: a number of C's.
+        unsafe { lua::rlua_c_canon_named(self.canon) }
+    }
+
     /// The names that were met, as the format has them, and how many.
     pub fn names(&self) -> (&[u8], u32) {
         let (mut bytes, mut count) = (0, 0);

@@ -11,6 +11,8 @@
 //! - to all of an object that is a run, whose head says how long it is;
 //! - to stack and frames of a thread.
 //!
+//! Where a pointer has got a name, all units are stale.
+//!
 //! # Invariants
 //! - F1 *stale*: of a unit that is not stale the digest is that of the state when it was last asked
 //!   for, and what was captured and restored since has not changed it.
@@ -44,6 +46,8 @@ pub struct Follower {
     /// A bit for each unit.
     stale: Vec<u64>,
     used_bytes: usize,
+    /// [`Canonical::named`].
+    named: u32,
     /// What differs from the newest snapshot: it changes again when that is captured or put back.
     differing: Vec<(usize, u64)>,
     lost: bool,
@@ -136,6 +140,9 @@ impl Follower {
             }
             self.resize(units)?;
             self.used_bytes = used;
+        }
+        if std::mem::replace(&mut self.named, canonical.named()) != canonical.named() {
+            self.mark_all(0, units - 1);
         }
         self.mark_differing();
         // SAFETY: the contract above.

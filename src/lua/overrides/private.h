@@ -28,6 +28,7 @@ typedef struct rlua_Own {
   unsigned char new_flags;     /* of a new table (keys.h) */
   unsigned int next_place;     /* where the last answer of `next` stood in its table (next.c) */
   unsigned int nanoseconds;    /* of the clock that scripts read (clock.c) */
+  unsigned int named; /* a hash of the names that pointers were given, in their order (names.c) */
   int64_t seconds;
   uint64_t draws; /* what randomseed() without arguments draws from; at first the seed (clock.c) */
   uint64_t region_bytes;       /* of the addresses that are the VM's; 0 in other states */
