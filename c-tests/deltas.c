@@ -3,6 +3,7 @@
  * A follower has the same state as the VM that it follows, byte by byte in an image, and the same
  * future. What is refused has changed nothing.
  */
+#include "acts.h"
 #include "counted.h"
 
 typedef struct Bytes {
@@ -276,6 +277,90 @@ TEST(userdata_made_behind_a_delta_is_guarded) {
     close_and_count(follower);
     free(image.start);
     free(delta.start);
+}
+
+/* -- deltas made from the last one ------------------------------------------------------------- */
+
+static const rlua_Name *names_of_acts(void) {
+    static rlua_Name names[17];
+    static char texts[16][8];
+    unsigned i;
+    for (i = 0; i < 8; i++) {
+        snprintf(texts[i], sizeof texts[i], "f%u", i);
+        snprintf(texts[8 + i], sizeof texts[i], "place%u", i);
+        names[i].name = texts[i];
+        names[i].function = functions[i];
+        names[8 + i].name = texts[8 + i];
+        names[8 + i].pointer = &places[i];
+    }
+    return names;
+}
+
+static lua_State *load_snapshot(const rlua_Config *config, lua_State *L, int64_t frame) {
+    Bytes image = {NULL, 0, 0};
+    lua_State *loaded;
+    CHECK_OK(rlua_save_snapshot(L, frame, take, &image));
+    loaded = load(config, image);
+    free(image.start);
+    return loaded;
+}
+
+static void check_is_snapshot(lua_State *follower, lua_State *L, int64_t frame) {
+    Bytes image = {NULL, 0, 0}, other = save(follower);
+    CHECK_OK(rlua_save_snapshot(L, frame, take, &image));
+    check_same(image, other);
+    free(image.start);
+    free(other.start);
+}
+
+/* A follower goes from one held snapshot to another, newer or older, while everything is done to
+ * the leader; after each delta it is what that snapshot is. Each delta is made twice: the second
+ * time from where the first one ended. */
+static void go_along(uint64_t seed, int acts) {
+    rlua_Config config = config_of(RLUA_TRUST_OWN);
+    Blocks blocks = {{NULL}, {0}};
+    lua_State *L, *follower = NULL;
+    int64_t at = -1;
+    int act;
+    config.names = names_of_acts();
+    CHECK_OK(rlua_open(&config, &L));
+    CHECK_OK(rlua_openlibs(L, RLUA_LIB_ALL));
+    CHECK_OK(rlua_dostring(L, acts_world));
+    random_seed(seed);
+    for (act = 1; act <= acts; act++) {
+        Bytes delta, again;
+        Reader reader;
+        int64_t to;
+        int what = (int)any_act(L, &blocks, act, 1);
+        rlua_Info info = info_of(L);
+        if (info.snapshot_count == 0) continue;
+        if (what == 13 && at == info.newest_frame) at = -1;
+        if (at < info.oldest_frame || at > info.newest_frame) at = -1;
+        if (random_below(3) != 0) continue;
+        to = info.oldest_frame;
+        to += random_below((unsigned)(info.newest_frame - info.oldest_frame + 1));
+        if (at < 0) {
+            if (follower != NULL) lua_close(follower);
+            follower = load_snapshot(&config, L, at = to);
+            continue;
+        }
+        delta = delta_of(L, at, to);
+        again = delta_of(L, at, to);
+        check_same(delta, again);
+        reader = (Reader){delta, 0, 0};
+        CHECK_OK(rlua_apply_delta(follower, config.names, give, &reader));
+        check_is_snapshot(follower, L, to);
+        at = to;
+        free(delta.start);
+        free(again.start);
+    }
+    if (follower != NULL) lua_close(follower);
+    lua_close(L);
+}
+
+TEST(a_delta_is_what_changed_whatever_was_done) {
+    uint64_t seed;
+    for (seed = 1; seed <= 1 + 24 / (uint64_t)test_scale(); seed++) go_along(seed, 300);
 }
 
 /* A delta that its key holder made, but for the state of another limit. */

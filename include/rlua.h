@@ -1829,7 +1829,9 @@ int rlua_save_bound(lua_State *L, size_t *length);
  * spectator who has the first follows for the bytes that changed, a replay seeks. Usually the
  * second is the newer one; the other way round works too.
  *
- * Cost: two passes over the used bytes, and four times as much memory during the call.
+ * Cost: the first time a pass over the used bytes. From then on what changed between the
+ * snapshots, as long as the one that the last delta led to is held: so long the VM keeps its bytes
+ * twice more.
  *
  * @param from_frame  The label of the first.
  * @param to_frame    The label of the second.

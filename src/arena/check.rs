@@ -233,7 +233,7 @@ impl Arena {
             );
             ensure!(self.run_kind(at) == kinds::SLAB, "K1: slab {at:#x} is another kind of run");
             for place in (first..fresh).step_by(size).filter(|place| !seen[place / 8]) {
-                let kind = self.kind_in(self.slab(at), place);
+                let kind = kinds::kind_in(self.slab(at), place);
                 let opaque = list_of_shape(slab.shape) >= CLASSES;
                 ensure!(
                     (kinds::OBJECT..kinds::SLAB).contains(&kind)

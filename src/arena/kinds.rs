@@ -13,8 +13,9 @@
 //! What the words of each kind mean (`src/lua/canon.c`).
 
 use super::Arena;
-use super::classes::{list_of_shape, shape};
+use super::classes::shape;
 use super::layout::*;
+use super::view::View;
 use std::ops::ControlFlow;
 
 /// The bits of a run's head that hold its kind.
@@ -56,6 +57,20 @@ const fn of_tag() -> [u8; 32] {
     of
 }
 
+/// The kind of the block at `place` in a slab.
+///
+/// # Safety
+/// It is a slab of an arena, or of a copy of one, and a block lies there.
+#[inline]
+pub(super) unsafe fn kind_in(slab: *const Slab, place: usize) -> u32 {
+    // SAFETY: the contract above.
+    unsafe {
+        let index = shape((*slab).shape).index(place);
+        let byte = slab.cast::<u8>().add(SLAB_KINDS + index / 2).read();
+        (byte >> (index % 2 * 4)) as u32 & KIND_MASK
+    }
+}
+
 /// The kind of a new block.
 #[inline(always)]
 pub fn of(tag: usize) -> u32 {
@@ -88,9 +103,6 @@ pub struct Block {
     pub opaque: bool,
 }
 
-/// Bits for the blocks of one slab.
-type Bits = [u64; 2];
-
 /// All functions below share one contract.
 ///
 /// # Safety
@@ -115,17 +127,6 @@ impl Arena {
         }
     }
 
-    /// The kind of the block at `place` in a slab.
-    #[inline]
-    pub(super) unsafe fn kind_in(&self, slab: *const Slab, place: usize) -> u32 {
-        // SAFETY: the contract above.
-        unsafe {
-            let index = shape((*slab).shape).index(place);
-            let byte = slab.cast::<u8>().add(SLAB_KINDS + index / 2).read();
-            (byte >> (index % 2 * 4)) as u32 & KIND_MASK
-        }
-    }
-
     /// The kind of a live block.
     ///
     /// # Safety
@@ -136,7 +137,7 @@ impl Arena {
         unsafe {
             match self.slab_of(offset) {
                 0 => self.run_kind(offset),
-                at => self.kind_in(self.slab(at), offset - at),
+                at => kind_in(self.slab(at), offset - at),
             }
         }
     }
@@ -148,10 +149,11 @@ impl Arena {
         let (mut run, top) = (FIRST, self.used_bytes());
         // SAFETY: runs tile the part up to the top (A2).
         unsafe {
+            let view = View::new(self.base);
             while run < top {
                 match self.run_kind(run) {
                     FREE | MAP => {}
-                    SLAB => self.each_in_slab(run, &mut found)?,
+                    SLAB => view.each_in_slab(run, &mut found)?,
                     kind => {
                         let (bytes, opaque) = (self.stride(run) - HEAD, self.is_opaque(run));
                         found(Block { offset: run, bytes, kind, opaque })?;
@@ -161,68 +163,6 @@ impl Arena {
             }
         }
         ControlFlow::Continue(())
-    }
-
-    /// The same for the slab at `at`.
-    ///
-    /// # Safety
-    /// As said above.
-    pub unsafe fn each_in_slab<T>(
-        &self,
-        at: usize,
-        found: &mut impl FnMut(Block) -> ControlFlow<T>,
-    ) -> ControlFlow<T> {
-        // SAFETY: the contract above.
-        unsafe {
-            let slab = self.slab(at).read();
-            let shape = shape(slab.shape);
-            let (size, first) = (shape.size as usize, shape.first as usize);
-            let opaque = list_of_shape(slab.shape) >= CLASSES;
-            let free = self.free_in(at);
-            for index in 0..(slab.fresh as usize - first) / size {
-                if free[index / 64] >> (index % 64) & 1 == 1 {
-                    continue;
-                }
-                let place = first + index * size;
-                let kind = self.kind_in(self.slab(at), place);
-                found(Block { offset: at + place, bytes: size, kind, opaque })?;
-            }
-        }
-        ControlFlow::Continue(())
-    }
-
-    /// Whether an object of the slab at `at` lies on both sides of a place behind its first unit.
-    ///
-    /// # Safety
-    /// As said above.
-    pub unsafe fn object_at(&self, at: usize, place: usize) -> bool {
-        // SAFETY: the contract above.
-        unsafe {
-            let slab = self.slab(at).read();
-            let shape = shape(slab.shape);
-            let (size, first) = (shape.size as usize, shape.first as usize);
-            let start = first + (place - at - first) / size * size;
-            start < place - at
-                && start < slab.fresh as usize
-                && matches!(self.kind_in(self.slab(at), start), OBJECT | THREAD)
-        }
-    }
-
-    /// Which blocks of a slab are in its free list.
-    unsafe fn free_in(&self, at: usize) -> Bits {
-        let mut bits = [0; 2];
-        // SAFETY: the contract above.
-        unsafe {
-            let slab = self.slab(at).read();
-            let shape = shape(slab.shape);
-            let mut free = slab.free as usize;
-            while free != 0 {
-                let index = shape.index(free);
-                bits[index / 64] |= 1 << (index % 64);
-                free = self.base.add(at + free).cast::<u16>().read() as usize;
-            }
-        }
-        bits
     }
 }
 

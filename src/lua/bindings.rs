@@ -263,7 +263,12 @@ unsafe extern "C" {
     pub fn rlua_c_canon_path(canon: *const c_void, text: *mut c_char) -> usize;
     pub fn rlua_c_canon_known(canon: *const c_void, known: *mut Outward) -> c_int;
     pub fn rlua_c_canon_end(canon: *mut c_void);
-    pub fn rlua_c_thread_parts(block: *const c_void, found: Part, ud: *mut c_void);
+    pub fn rlua_c_canon_thread_parts(
+        canon: *const c_void,
+        thread: usize,
+        found: Part,
+        ud: *mut c_void,
+    );
 
     pub fn rlua_c_load_begin(
         base: *mut c_void,
@@ -294,7 +299,7 @@ unsafe extern "C" {
     ) -> *mut lua_State;
     pub fn rlua_c_set_cards(base: *const c_void, cards: *mut c_void, count: usize);
     pub fn rlua_c_set_thread_cards(block: *mut c_void, cards: *mut c_void, is_main: c_int);
-    pub fn rlua_c_library_function(name: *const c_char, length: usize) -> *const c_void;
+    pub fn rlua_c_library_function(word: u64) -> *const c_void;
 
     pub fn rlua_c_diff(a: *mut lua_State, b: *mut lua_State, most: usize) -> *mut c_void;
     pub fn rlua_c_diff_block(

@@ -305,14 +305,14 @@ uint32_t rlua_c_canon_named(const void *canon) {
 }
 
 /* Where a thread's stack and frames lie; those of a dead one may be gone, and are not looked at. */
-void rlua_c_thread_parts(const void *block, rlua_Part found, void *ud) {
-  const lua_State *L = &((const LX *)block)->l;
-  size_t base = (size_t)block & ~(size_t)0xFFFFFFFFu; /* R1 */
+void rlua_c_canon_thread_parts(const void *canon, size_t thread, rlua_Part found, void *ud) {
+  const Canon *c = canon;
+  const lua_State *L = &((const LX *)(c->from + thread))->l;
   if (L->stack.p == NULL) return;
-  found(ud, (size_t)L->stack.p - base,
+  found(ud, (size_t)L->stack.p - c->base,
         (size_t)((char *)(L->stack_last.p + EXTRA_STACK) - (char *)L->stack.p));
-  for (const CallInfo *ci = L->base_ci.next; ci != NULL; ci = ci->next)
-    found(ud, (size_t)ci - base, sizeof *ci);
+  for (const CallInfo *ci = L->base_ci.next; ci != NULL; ci = seen(c, ci)->next)
+    found(ud, (size_t)ci - c->base, sizeof *ci);
 }
 
 /* -- one canonical form ------------------------------------------------------------------------ */

@@ -196,7 +196,8 @@ RLUA_INTERNAL int rlua_c_canon_known(const void *canon, rlua_Outward *known);
 RLUA_INTERNAL void rlua_c_canon_end(void *canon);
 /* A part of a region. */
 typedef void (*rlua_Part)(void *ud, size_t offset, size_t bytes);
-RLUA_INTERNAL void rlua_c_thread_parts(const void *block, rlua_Part found, void *ud);
+RLUA_INTERNAL void rlua_c_canon_thread_parts(const void *canon, size_t thread, rlua_Part found,
+                                             void *ud);
 /* Bytes of a path through the state, the zero at its end included. */
 #define PATH_ROOM 96
 
@@ -216,7 +217,7 @@ RLUA_INTERNAL lua_State *rlua_c_adopt(void *block, lua_Alloc alloc, void *arena,
                                       uint64_t region_bytes, const void *before);
 RLUA_INTERNAL void rlua_c_set_cards(const void *base, void *cards, size_t count);
 RLUA_INTERNAL void rlua_c_set_thread_cards(void *block, void *cards, int is_main);
-RLUA_INTERNAL const void *rlua_c_library_function(const char *name, size_t length);
+RLUA_INTERNAL const void *rlua_c_library_function(uint64_t word);
 
 /* -- diff.c ---------------------------------------------------------------------------------- */
 

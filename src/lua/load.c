@@ -430,16 +430,10 @@ void rlua_c_set_thread_cards(void *block, void *cards, int is_main) {
   card_thread(&((LX *)block)->l, cards, is_main);
 }
 
-/* A function of the libraries by its name, or NULL. */
-const void *rlua_c_library_function(const char *name, size_t length) {
-  for (unsigned int i = 0; i < LIBRARY_SLOTS; i++) {
-    if (library_slots[i].number == 0) continue;
-    const LibraryName *known = &library_names[i];
-    size_t first = strlen(known->library);
-    if (first < length && memcmp(name, known->library, first) == 0 &&
-        strlen(known->name) == length - first &&
-        memcmp(name + first, known->name, length - first) == 0)
+/* A function of the libraries by its name's word, or NULL. */
+const void *rlua_c_library_function(uint64_t word) {
+  for (unsigned int i = 0; i < LIBRARY_SLOTS; i++)
+    if (library_words[i] == word && library_slots[i].number != 0)
       return (const char *)&luaB_print + library_slots[i].offset;
-  }
   return NULL;
 }

@@ -82,6 +82,8 @@ pub struct History {
     /// Pages that a restore changes by the logs.
     undone: PageSet,
     logs: Vec<Undo>,
+    /// The place of the snapshot that somebody keeps a copy of.
+    noted: Option<usize>,
     /// Emptied logs, so that a steady state allocates nothing. Has room for all of them.
     spare: Vec<u32>,
 }
@@ -102,6 +104,7 @@ impl History {
             dirty_pages: 0,
             highest: None,
             logs: Vec::new(),
+            noted: None,
             spare: Vec::new(),
         }
     }
@@ -437,8 +440,9 @@ impl History {
     /// # Safety
     /// As for [`History::restore`].
     unsafe fn drop_newest(&mut self, restored: Live) {
-        let History { store, mirror, snapshots, pages, logs, .. } = self;
+        let History { store, mirror, snapshots, pages, logs, noted, .. } = self;
         snapshots.pop_back();
+        *noted = noted.filter(|&at| at < snapshots.len());
         let Some(target) = snapshots.back_mut() else { return };
         let used_pages = target.used_pages as usize;
         while mirror.len() > used_pages {
@@ -462,6 +466,7 @@ impl History {
     fn drop_oldest(&mut self) {
         if let Some(oldest) = self.snapshots.pop_front() {
             self.give_log(oldest.log);
+            self.noted = self.noted.and_then(|at| at.checked_sub(1));
         }
     }
 

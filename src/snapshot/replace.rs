@@ -52,6 +52,7 @@ impl History {
                     self.give_log(redo);
                 }
             }
+            self.noted = self.noted.filter(|&at| at < newest);
             self.snapshots[newest].used_pages = live.used_pages as u32;
             self.finish(live, tracker);
         }

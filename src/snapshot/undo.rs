@@ -37,6 +37,22 @@ pub unsafe fn copy_line(from: *const u8, to: *mut u8) {
     unsafe { to.cast::<Line>().write(from.cast::<Line>().read()) }
 }
 
+/// Copies those lines of one page.
+///
+/// # Safety
+/// Both are whole pages, aligned as pages are, that nothing else touches during the call.
+pub unsafe fn copy_lines(mask: Mask, from: *const u8, to: *mut u8) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        match mask {
+            Mask::MAX => copy_page(from, to),
+            _ => each(mask)
+                .map(|line| line * LINE_BYTES)
+                .for_each(|offset| copy_line(from.add(offset), to.add(offset))),
+        }
+    }
+}
+
 /// Makes those lines of the second page equal to the first's; answers the lines that were not.
 ///
 /// # Safety
@@ -260,25 +276,28 @@ impl Undo {
         }
     }
 
-    /// Makes a copy of the newer snapshot, of `used_pages` pages, one of the older.
+    /// Of a copy of the newer snapshot, which has `used_pages` pages, makes the wanted lines those
+    /// of the older.
     ///
     /// # Safety
-    /// `copy` has room for the pages of both.
-    pub unsafe fn copy_to(&self, copy: *mut u8, used_pages: usize) {
+    /// `copy` has a page for each mask.
+    pub unsafe fn copy_to(&self, copy: *mut u8, used_pages: usize, wanted: &[Mask]) {
+        let wanted = |page: usize| wanted.get(page).copied().unwrap_or(0);
         let whole = self.whole.iter().map(|&(page, kept)| (page.get(), kept));
         let cut = self.cut.iter().enumerate().map(|(at, &kept)| (used_pages + at, kept));
         // SAFETY: the contract above; the pages are the store's.
         unsafe {
             for (page, kept) in whole.chain(cut) {
-                copy_page(kept, copy.add(page * PAGE_SIZE));
+                copy_lines(wanted(page), kept, copy.wrapping_add(page * PAGE_SIZE));
             }
-            let mut at = 0;
-            for change in &self.changes {
-                let page = copy.add(change.page.get() * PAGE_SIZE);
-                for line in each(change.mask) {
-                    copy_line(self.line(at), page.add(line * LINE_BYTES));
-                    at += 1;
+            let mut first = 0;
+            for &Change { page, mask } in &self.changes {
+                let to = copy.wrapping_add(page.get() * PAGE_SIZE);
+                for line in each(mask & wanted(page.get())) {
+                    let before = (mask & ((1 << line) - 1)).count_ones() as usize;
+                    copy_line(self.line(first + before), to.add(line * LINE_BYTES));
                 }
+                first += mask.count_ones() as usize;
             }
         }
     }

@@ -58,6 +58,31 @@ impl Canonical {
         Ok(Canonical { view, canon })
     }
 
+    /// The state's own bytes.
+    pub fn view(&self) -> View {
+        self.view
+    }
+
+    /// Hands on where the stack and each frame of a thread lie, and how long they are.
+    pub fn thread_parts(&self, thread: usize, mut found: impl FnMut(usize, usize)) {
+        unsafe extern "C" fn part<F: FnMut(usize, usize)>(
+            ud: *mut c_void,
+            offset: usize,
+            bytes: usize,
+        ) {
+            // SAFETY: what C was given, for the call.
+            unsafe { (*ud.cast::<F>())(offset, bytes) }
+        }
+        fn of<F: FnMut(usize, usize)>(_: &F) -> lua::Part {
+            part::<F>
+        }
+        // SAFETY: a thread of the state.
+        unsafe {
+            let (part, ud) = (of(&found), ptr::from_mut(&mut found).cast());
+            lua::rlua_c_canon_thread_parts(self.canon, thread, part, ud);
+        }
+    }
+
     /// Bytes that the state has.
     pub fn used_bytes(&self) -> usize {
         self.view.used_bytes()

@@ -8,16 +8,17 @@
 //! The format ([`crate::image`]).
 
 use super::Vm;
+use super::base::LINES;
 use super::canonical::{Canonical, For};
 use super::checksum::Digests;
 use super::config::Trust;
 use super::guard::see_idle;
 use super::guarded;
 use super::images::{Hashed, Sink, State, delta_header, live_state, zeros};
-use super::load::{HashedSource, HostName, Source, refused};
+use super::load::{HashedSource, HostName, Source, refused, resolve};
 use crate::arena::{MAIN_OFFSET, View};
 use crate::error::{Error, HostError, ImageError, Result};
-use crate::image::{Form, Header, PART_BYTES, Sum};
+use crate::image::{Form, Header, Sum};
 use crate::lua;
 use crate::units::{Frame, LINE_BYTES};
 use std::iter;
@@ -55,7 +56,8 @@ fn sum_of(bytes: &[u8], used_bytes: usize) -> Sum {
 
 /// Saves what leads from one held snapshot to another, older or newer.
 ///
-/// Cost: two passes over the state, and four times its memory during the call.
+/// Cost: what changed between the snapshot that the last delta led to, `from` and `to`; the first
+/// time, and where that one is held no longer, a pass over the state.
 ///
 /// # Safety
 /// `vm` is live and held.
@@ -63,39 +65,44 @@ pub unsafe fn save(vm: *mut Vm, from: Frame, to: Frame, sink: &mut Sink<'_>) -> 
     // SAFETY: the contract above.
     unsafe {
         see_idle(vm)?;
-        let base = (*vm).arena.base();
-        let copies = [(*vm).copy_of(from)?, (*vm).copy_of(to)?];
-        let [from, to] =
-            copies.each_ref().map(|copy| State { view: View::new(copy.start()), base });
-        let (from, to) = (Whole::of(&from, For::Image)?, Whole::of(&to, For::Image)?);
+        let (before, base, changed) = (*vm).take_base(from, to)?;
         let header = Header {
-            body_bytes: to.canonical.used_bytes() as u64,
-            sums: [from.sum(), to.sum()],
+            body_bytes: base.used_bytes() as u64,
+            sums: [before, base.sum()],
             ..delta_header(&*vm)
         };
-        let mut sink = Hashed::new(sink, &header, &(*vm).config)?;
-        for (first, lines) in groups(&from.bytes, &to.bytes) {
-            let part = &to.bytes[first * LINE_BYTES..][..lines * LINE_BYTES];
-            sink.put(&(first as u32).to_le_bytes())?;
-            sink.put(&(lines as u32).to_le_bytes())?;
-            part.chunks(PART_BYTES).try_for_each(|part| sink.put(part))?;
-        }
-        sink.put(&[0; 8])?;
-        sink.finish(to.canonical.names())
+        let mut put = || {
+            let names = base.names((*vm).arena.base(), &changed)?;
+            let mut sink = Hashed::new(sink, &header, &(*vm).config)?;
+            for (first, count) in groups(&changed) {
+                sink.put(&(first as u32).to_le_bytes())?;
+                sink.put(&(count as u32).to_le_bytes())?;
+                sink.put(base.lines(first, count))?;
+            }
+            sink.put(&[0; 8])?;
+            sink.finish(names.names())
+        };
+        let done = put();
+        (*vm).keep_base(base);
+        done
     }
 }
 
-/// Lines that differ, or that the first does not have: where each group begins, and how many.
-fn groups<'a>(from: &'a [u8], to: &'a [u8]) -> impl Iterator<Item = (usize, usize)> + 'a {
-    let count = to.len() / LINE_BYTES;
-    let line = |bytes: &'a [u8], at: usize| bytes.get(at * LINE_BYTES..(at + 1) * LINE_BYTES);
-    let differs = move |at: &usize| line(from, *at) != line(to, *at);
-    let mut at = 0;
+/// Lines that follow each other: where each group begins, and how many it has.
+fn groups(changed: &[(usize, u32)]) -> impl Iterator<Item = (usize, usize)> + '_ {
+    let mut lines = changed
+        .iter()
+        .flat_map(|&(unit, mask)| {
+            (0..LINES).filter(move |at| mask >> at & 1 != 0).map(move |at| unit * LINES + at)
+        })
+        .peekable();
     iter::from_fn(move || {
-        let first = (at..count).find(differs)?;
-        let end = (first..count).find(|at| !differs(at)).unwrap_or(count);
-        at = end;
-        Some((first, end - first))
+        let first = lines.next()?;
+        let mut count = 1;
+        while lines.next_if_eq(&(first + count)).is_some() {
+            count += 1;
+        }
+        Some((first, count))
     })
 }
 
@@ -138,7 +145,12 @@ pub unsafe fn apply(vm: *mut Vm, names: &[HostName<'_>], from: &mut dyn Source) 
         let state = live_state(vm)?;
         let mut whole = Whole::of(&state, For::Image)?;
         let known = |word| whole.canonical.known(word);
-        let outward = source.finish(header.body_bytes, names, &known)?;
+        // Those that stand in the lines of the delta, behind those that the state has.
+        let (text, count) = whole.canonical.names();
+        let mut outward = resolve(count, text, names, &known)?;
+        let more = source.finish(header.body_bytes, names, &known)?;
+        outward.try_reserve(more.len()).map_err(|_| Error::NoMemoryForHandle)?;
+        outward.extend(more);
         if whole.sum() != header.sums[0] {
             return Err(ImageError::WrongBase.into());
         }

@@ -23,14 +23,11 @@
 use super::canonical::Canonical;
 use super::images::zeros;
 use crate::arena::kinds::{OBJECT, STACK, THREAD};
-use crate::arena::{Arena, Block, MAIN_OFFSET, Run, View};
+use crate::arena::{Block, MAIN_OFFSET, Run, View};
 use crate::error::{Error, Result};
 use crate::image::{UNIT_BYTES, unit_digest};
-use crate::lua;
 use crate::units::{LINE_BYTES, PAGE_SIZE};
-use std::ffi::c_void;
 use std::ops::ControlFlow;
-use std::ptr;
 
 const LINES: usize = UNIT_BYTES / LINE_BYTES;
 /// More than the head of an object that says what it is.
@@ -120,18 +117,23 @@ impl Follower {
         Ok(())
     }
 
-    /// Makes the digests of the stale units again; answers the sum of all. Before, everything that
-    /// changed or differs has to be told.
+    /// Makes the digests of the stale units again, whose canonical bytes it hands on; answers the
+    /// sum of all. Before, everything that changed or differs has to be told.
     ///
     /// Cost: the stale units; the first time, all.
     ///
     /// # Safety
-    /// The arena is an idle VM's, whose canonical form it is.
-    pub unsafe fn follow(&mut self, arena: &Arena, canonical: &mut Canonical) -> Result<u128> {
+    /// As for [`Canonical::of`], as long as this lasts.
+    pub unsafe fn follow(
+        &mut self,
+        canonical: &mut Canonical,
+        mut found: impl FnMut(usize, &[u8]),
+    ) -> Result<u128> {
         if std::mem::take(&mut self.lost) {
             return Err(Error::NoMemoryForHandle);
         }
-        let used = arena.used_bytes();
+        let view = canonical.view();
+        let used = view.used_bytes();
         let units = used.div_ceil(UNIT_BYTES);
         // Only what ends behind the end has another length.
         if used != self.used_bytes {
@@ -147,10 +149,9 @@ impl Follower {
         self.mark_differing();
         // SAFETY: the contract above.
         unsafe {
-            let view = View::new(arena.base());
             let mut at = 0;
             while let Some(unit) = self.next_stale(at) {
-                self.widen(arena, view, unit);
+                self.widen(canonical, unit);
                 at = unit + 1;
             }
             let mut bytes = zeros(UNIT_BYTES)?;
@@ -161,6 +162,7 @@ impl Follower {
                 let part = &mut bytes[..UNIT_BYTES.min(used - first)];
                 canonical.write(run, first, part)?;
                 let digest = unit_digest(unit, part);
+                found(unit, part);
                 let before = std::mem::replace(&mut self.digests[unit], digest);
                 self.sum = self.sum.wrapping_sub(before).wrapping_add(digest);
                 at = unit + 1;
@@ -180,7 +182,7 @@ impl Follower {
     }
 
     /// The run that has a unit's first byte, or the first, where that is the header's.
-    fn run_at(&self, unit: usize) -> usize {
+    pub fn run_at(&self, unit: usize) -> usize {
         (self.runs[unit].0 as usize).max(View::FIRST)
     }
 
@@ -196,7 +198,8 @@ impl Follower {
 
     /// Goes on from a stale unit to what depends on it, and notes the runs that reach out of it.
     /// Units before it were seen.
-    unsafe fn widen(&mut self, arena: &Arena, view: View, unit: usize) {
+    unsafe fn widen(&mut self, canonical: &Canonical, unit: usize) {
+        let view = canonical.view();
         let (used, end) = (view.used_bytes(), (unit + 1) * UNIT_BYTES);
         let mut run = self.run_at(unit);
         while run < used && run - View::HEAD < end {
@@ -216,19 +219,19 @@ impl Follower {
                     match first == unit {
                         // Blocks may have come and gone.
                         true => self.mark_all(first, last),
-                        false if arena.object_at(run, end) => self.mark(unit + 1),
+                        false if view.object_at(run, end) => self.mark(unit + 1),
                         false => {}
                     }
-                    let _ = arena.each_in_slab(run, &mut |block: Block| {
+                    let _ = view.each_in_slab(run, &mut |block: Block| {
                         if block.kind == THREAD {
-                            self.mark_parts(arena, block.offset);
+                            self.mark_parts(canonical, block.offset);
                         }
                         ControlFlow::<()>::Continue(())
                     });
                 },
                 Run::Block(THREAD) => {
                     self.mark_all(first, last);
-                    self.mark_parts(arena, MAIN_OFFSET);
+                    self.mark_parts(canonical, MAIN_OFFSET);
                 }
                 Run::Block(STACK) => self.mark_all(first, last),
                 Run::Block(OBJECT) if run + OBJECT_HEAD > unit * UNIT_BYTES => {
@@ -255,14 +258,14 @@ impl Follower {
     }
 
     /// The stack and the frames of a thread.
-    fn mark_parts(&mut self, arena: &Arena, thread: usize) {
-        unsafe extern "C" fn note(ud: *mut c_void, offset: usize, bytes: usize) {
-            // SAFETY: what rlua_c_thread_parts was given.
-            let follower = unsafe { &mut *ud.cast::<Follower>() };
-            follower.mark_all(offset / UNIT_BYTES, (offset + bytes - 1) / UNIT_BYTES);
-        }
-        let block = arena.base().wrapping_add(thread);
-        // SAFETY: a thread's block.
-        unsafe { lua::rlua_c_thread_parts(block.cast(), note, ptr::from_mut(self).cast()) }
+    fn mark_parts(&mut self, canonical: &Canonical, thread: usize) {
+        canonical.thread_parts(thread, |offset, bytes| {
+            self.mark_all(offset / UNIT_BYTES, (offset + bytes - 1) / UNIT_BYTES);
+        });
+    }
+
+    /// The digests' sum, as it was answered last.
+    pub fn sum(&self) -> u128 {
+        self.sum
     }
 }

@@ -15,7 +15,6 @@ use crate::cards::Cards;
 use crate::error::{Error, HostError, Result};
 use crate::image::{self, Form, Hash, Header, PART_BYTES};
 use crate::lua;
-use crate::snapshot::Copy;
 use crate::units::Frame;
 use std::ops::ControlFlow;
 use std::ptr;
@@ -125,19 +124,18 @@ pub unsafe fn save_snapshot(vm: *mut Vm, frame: Frame, sink: &mut Sink<'_>) -> R
     // SAFETY: the contract above.
     unsafe {
         see_idle(vm)?;
-        let copy = (*vm).copy_of(frame)?;
+        let copy = (*vm).history.copy_of((*vm).steps_to(frame)?)?;
         let state = State { view: View::new(copy.start()), base: (*vm).arena.base() };
         save_state(&*vm, &state, sink)
     }
 }
 
 impl Vm {
-    /// A copy of a held snapshot's pages.
-    pub(super) fn copy_of(&self, frame: Frame) -> Result<Copy> {
+    /// How many restores back a held snapshot is.
+    pub(super) fn steps_to(&self, frame: Frame) -> Result<usize> {
         let range = self.history.frames().map(|(oldest, newest)| (oldest.0, newest.0));
         let no_such = Error::NoSuchFrame { wanted: frame.0, range };
-        let n = self.history.steps_to(frame).ok_or(no_such)?;
-        self.history.copy_of(n)
+        self.history.steps_to(frame).ok_or(no_such)
     }
 }
 

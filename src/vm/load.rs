@@ -205,7 +205,7 @@ pub(super) fn refused(flaw: Flaw) -> Error {
 }
 
 /// What the image's names stand for in this process: `known` are those that the VM has.
-fn resolve(
+pub(super) fn resolve(
     count: u32,
     mut text: &[u8],
     names: &[HostName<'_>],
@@ -218,7 +218,7 @@ fn resolve(
         let (library, word) = unsafe {
             let (text, length) = (name.as_ptr().cast(), name.len());
             let word = lua::rlua_c_name_word(kind.into(), text, length);
-            (lua::rlua_c_library_function(text, length), word)
+            (lua::rlua_c_library_function(word), word)
         };
         let given = names.iter().find(|known| known.kind == kind && known.name == name);
         let (address, ud) = match (given, known(word)) {

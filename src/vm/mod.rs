@@ -22,6 +22,7 @@
 //! C's structs and the functions of the ABI (`crate::ffi`).
 
 pub mod agreement;
+mod base;
 pub mod canonical;
 pub mod checksum;
 pub mod config;
@@ -48,6 +49,7 @@ use crate::snapshot::History;
 use crate::tracker::{self, Backend};
 use crate::units::pages_for;
 use agreement::Agreement;
+use base::Base;
 use config::{Config, Pacing};
 use follower::Follower;
 use guarded::Guarded;
@@ -82,6 +84,8 @@ pub struct Vm {
     last_error: Sentence,
     guarded: Guarded,
     follower: Follower,
+    /// What deltas are made from; that of the snapshot that the history notes.
+    base: Option<Box<Base>>,
     /// As it was made. How many snapshots are kept may have changed since.
     config: Config,
 }
@@ -119,6 +123,7 @@ impl Vm {
             last_error: Sentence::new(),
             guarded: Guarded::new(config.guard),
             follower: Follower::default(),
+            base: None,
             config: config.clone(),
         };
         // SAFETY: the place is a Vm's.

@@ -142,6 +142,9 @@ impl Vm {
         let Vm { arena, tracker, history, .. } = self;
         // SAFETY: Idle (V1): nothing writes to the region.
         let done = unsafe { history.capture(|| live(arena), untouched, tracker.get(), frame) };
+        if !untouched && self.base.is_some() && self.history.noted().is_none() {
+            self.base = None;
+        }
         match done {
             _ if untouched || !self.follower.follows() => {}
             Ok(Captured::Added) if self.history.count() > 1 => {
@@ -244,7 +247,7 @@ impl Vm {
             self.note_differences();
         }
         // SAFETY: Idle (V1).
-        let sum = unsafe { self.follower.follow(&self.arena, canonical) };
+        let sum = unsafe { self.follower.follow(canonical, |_, _| {}) };
         if sum.is_err() || held == 0 {
             self.follower.forget();
         }
