@@ -229,3 +229,87 @@ fn a_restore_needs_no_answer_of_the_tracker() {
         history.check().unwrap();
     }
 }
+
+/// The bytes of a copy.
+fn bytes(copy: &Copy, pages: usize) -> &[Page] {
+    // SAFETY: a copy has its snapshot's pages; a page of bytes has no alignment that is looked at.
+    unsafe { std::slice::from_raw_parts(copy.start().cast(), pages) }
+}
+
+#[test]
+fn a_copy_goes_from_any_snapshot_to_any_and_knows_when_its_own_is_gone() {
+    let most = if cfg!(miri) { 3 } else { 12 };
+    let (mut moved, mut lost) = (0, 0);
+    for seed in 1..if cfg!(miri) { 3 } else { 40 } {
+        let mut random = seed * 7919;
+        let mut below = |bound: usize| {
+            random = (random * 48271 + 11) % 2_147_483_647;
+            random / 64 % bound
+        };
+        let mut pages = vec![ZERO; most];
+        let mut history = History::new(5);
+        let mut states: Vec<(i64, Vec<Page>)> = Vec::new();
+        // A copy, and the label and the state that it was made of.
+        let mut kept: Option<(Copy, (i64, Vec<Page>))> = None;
+        for frame in 0..if cfg!(miri) { 12 } else { 60 } {
+            scribble(&mut pages, below(1000));
+            let used = 1 + below(most);
+            match below(6) {
+                0 if !states.is_empty() => {
+                    let n = 1 + below(states.len());
+                    restore(&mut history, &mut pages, n);
+                    states.truncate(states.len() + 1 - n);
+                }
+                1 if !states.is_empty() => {
+                    let last = states.last_mut().unwrap();
+                    capture(&mut history, &mut pages[..used], last.0).unwrap();
+                    last.1 = pages[..used].to_vec();
+                }
+                2 if !states.is_empty() => {
+                    let oldest = states[below(states.len())].0;
+                    history.discard_before(Frame(oldest));
+                    states.retain(|state| state.0 >= oldest);
+                }
+                _ => {
+                    let label = states.last().map_or(frame, |last| last.0 + 1);
+                    capture(&mut history, &mut pages[..used], label).unwrap();
+                    states.push((label, pages[..used].to_vec()));
+                    if states.len() > 5 {
+                        states.remove(0);
+                    }
+                }
+            }
+            let to = 1 + below(states.len());
+            let wanted = states[states.len() - to].clone();
+            kept = match kept.take().zip(history.noted()) {
+                Some(((mut copy, had), from)) => {
+                    assert_eq!(states[states.len() - from], had, "seed {seed}, frame {frame}");
+                    let mut told = vec![0; wanted.1.len()];
+                    history
+                        .move_copy(&mut copy, (from, to), |page, lines| told[page] = lines)
+                        .unwrap();
+                    for (page, &told) in told.iter().enumerate() {
+                        let before = had.1.get(page).map_or(u64::MAX, |before| {
+                            // SAFETY: two pages of the test's.
+                            unsafe {
+                                lines::differing(before.0.as_ptr(), wanted.1[page].0.as_ptr())
+                            }
+                        });
+                        assert_eq!(before & !told, 0, "seed {seed}, frame {frame}");
+                    }
+                    moved += 1;
+                    Some((copy, wanted))
+                }
+                None => {
+                    lost += 1;
+                    Some((history.copy_of(to).unwrap(), wanted))
+                }
+            };
+            history.note(to);
+            let (copy, (_, wanted)) = kept.as_ref().unwrap();
+            assert_eq!(bytes(copy, wanted.len()), wanted, "seed {seed}, frame {frame}");
+            history.check().unwrap();
+        }
+    }
+    assert!(moved > lost && lost > 2, "{moved} moved, {lost} lost");
+}
