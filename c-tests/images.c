@@ -480,6 +480,64 @@ TEST(what_has_no_name_is_refused_until_it_is_gone) {
     lua_close(L);
 }
 
+static int width(lua_State *L, void *unused) {
+    static const rlua_ResourceType type = {sizeof type, "Thing", release, NULL, NULL};
+    void *object;
+    (void)unused;
+    lua_pushinteger(L, rlua_toresource(L, 1, &type, &object));
+    return 1;
+}
+
+/* By a script, by the host, by the collector, which has not swept it yet. */
+TEST(a_resource_that_has_ended_is_saved_with_its_methods) {
+    static const rlua_Method methods[] = {{"width", width}, {NULL, NULL}};
+    static const rlua_ResourceType type = {sizeof type, "Thing", release, NULL, methods};
+    static const rlua_Name names[] = {{"Thing.width", NULL, width, NULL},
+                                      {NULL, NULL, NULL, NULL}};
+    rlua_Config config;
+    int way;
+    for (way = 0; way < 3; way++) {
+        lua_State *L = open_vm(4 * MIB, 2), *loaded;
+        rlua_Checksum before, behind;
+        char *image;
+        size_t length;
+        CHECK_OK(rlua_pushresource(L, &place, &type));
+        CHECK_OK(rlua_setglobal(L, "thing"));
+        CHECK_EVAL(L, "thing:width()", "0");
+        CHECK_OK(rlua_snap(L));
+        CHECK_REFUSED(rlua_save_bound(L, &length), RLUA_UNSAVABLE);
+        CHECK_OK(rlua_checksum(L, &before));
+        if (way == 0) run(L, "do local ended <close> = thing end");
+        if (way == 1) {
+            CHECK_OK(rlua_getglobal(L, "thing"));
+            CHECK_OK(rlua_closeresource(L, -1, &type));
+            lua_settop(L, 0);
+        }
+        if (way == 2) run(L, "meta = debug.getmetatable(thing) thing = nil collectgarbage()");
+        CHECK_OK(rlua_checksum(L, &behind));
+        CHECK(memcmp(&before, &behind, sizeof before) != 0);
+        CHECK_OK(rlua_save_bound(L, &length));
+        image = malloc(length);
+        CHECK_OK(rlua_save_buffer(L, image, length, &length));
+        memset(&config, 0, sizeof config);
+        config.size = sizeof config;
+        config.trust = RLUA_TRUST_PROVED;
+        config.names = names;
+        CHECK_OK(rlua_load_buffer(&config, image, length, &loaded));
+        if (way < 2) {
+            char stale[8];
+            snprintf(stale, sizeof stale, "%d", RLUA_STALE);
+            CHECK_EVAL(loaded, "thing:width()", stale);
+        }
+        CHECK_OK(rlua_check(loaded));
+        lua_close(loaded);
+        CHECK_OK(rlua_rollback(L, 1));
+        CHECK_EVAL(L, "thing:width()", "0");
+        lua_close(L);
+        free(image);
+    }
+}
+
 static int save_inside(lua_State *L) {
     size_t length;
     lua_pushinteger(L, rlua_save_buffer(L, NULL, 0, &length));

@@ -175,9 +175,10 @@ static void canon_userdata_head(Canon *c, char *out, const Udata *u) {
 }
 _Static_assert(sizeof(UValue) == sizeof(TValue), "user values are values");
 
-static int is_handle(const Udata *u) {
-  return u->len == sizeof(Handle) &&
-         ((const Handle *)getudatamem((Udata *)u))->magic == HANDLE_MAGIC;
+/* A handle of a resource that has not ended. */
+static int is_alive(const Udata *u) {
+  const Handle *handle = (const Handle *)getudatamem((Udata *)u);
+  return u->len == sizeof *handle && handle->magic == HANDLE_MAGIC && handle->id != 0;
 }
 
 /* The memory of a userdata whose bytes mean something to the library. 0 for others. */
@@ -195,7 +196,7 @@ static int canon_native(Canon *c, char *out, const Udata *u) {
     put_word(out + 8, box->bsize);
   } else if (rlua_is_stream(u)) {
     canon_stream(c, out, (const Stream *)memory);
-  } else if (is_handle(u)) {
+  } else if (is_alive(u)) {
     cannot_save(c, "a resource is alive");
     memset(out, 0, u->len);
   } else {

@@ -27,12 +27,17 @@ static int is_host_function(const TValue *value) {
   return ttisCclosure(value) && clCvalue(value)->f == host_trampoline;
 }
 
-BODY(pushfunction_body) {
-  lua_pushlightuserdata(L, (void *)ARGS->host);
-  lua_pushlightuserdata(L, (void *)ARGS->text);
-  lua_pushstring(L, ARGS->name);
-  lua_pushinteger(L, (lua_Integer)rlua_c_name_word(NAME_HOST, ARGS->name, strlen(ARGS->name)));
+static void push_host_function(lua_State *L, rlua_HostFunction function, void *ud,
+                               const char *name) {
+  lua_pushlightuserdata(L, (void *)function);
+  lua_pushlightuserdata(L, ud);
+  lua_pushstring(L, name);
+  lua_pushinteger(L, (lua_Integer)rlua_c_name_word(NAME_HOST, name, strlen(name)));
   lua_pushcclosure(L, host_trampoline, HOST_UPVALUES);
+}
+
+BODY(pushfunction_body) {
+  push_host_function(L, ARGS->host, (void *)ARGS->text, ARGS->name);
 }
 
 int rlua_pushfunction(lua_State *L, rlua_HostFunction function, void *ud, const char *name) {

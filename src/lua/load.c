@@ -157,8 +157,7 @@ static int fix_userdata(Loader *l, Udata *u) {
   } else if (rlua_is_stream(u)) {
     return fix_stream(l, (Stream *)getudatamem(u));
   } else {
-    NEED(u->len != sizeof(Handle) || ((Handle *)getudatamem(u))->magic != HANDLE_MAGIC,
-         "a resource is in an image");
+    NEED(!is_alive(u), "a resource is in an image");
   }
   return 1;
 }

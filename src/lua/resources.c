@@ -6,7 +6,7 @@
  */
 
 /* The whole content of a handle. The table outside checks the id and the handle's address, so a
- * userdata that only looks like one is told apart. */
+ * userdata that only looks like one is told apart. When the resource ends, its id goes. */
 typedef struct Handle {
   uint64_t magic, id;
 } Handle;
@@ -23,11 +23,20 @@ void *rlua_c_handle(lua_State *L, int index, uint64_t *id) {
   return handle->magic == HANDLE_MAGIC ? handle : NULL;
 }
 
+/* What a handle stands for has ended, as far as the state goes. */
+void rlua_c_forget_resource(lua_State *L, void *handle) {
+  card_lock(L);
+  card_range(&((Handle *)handle)->id, sizeof(uint64_t));
+  ((Handle *)handle)->id = 0;
+}
+
 /* __gc and __close. The hook tells whether the handle is alive and releases what it stands for. */
 static int handle_end(lua_State *L) {
   uint64_t id;
   void *handle = rlua_c_handle(L, 1, &id);
-  if (handle != NULL) hooks.collected(L, handle, id);
+  if (handle == NULL || id == 0) return 0;
+  rlua_c_forget_resource(L, handle);
+  hooks.collected(L, handle, id);
   return 0;
 }
 
@@ -39,12 +48,12 @@ typedef struct ResourceArgs {
   Handle *handle;
 } ResourceArgs;
 
-static void set_function(lua_State *L, int table, const Method *method, void *ud) {
-  lua_pushlightuserdata(L, (void *)method->function);
-  lua_pushlightuserdata(L, ud);
-  lua_pushstring(L, method->name);
-  lua_pushcclosure(L, host_trampoline, 3);
+/* In an image a method's name is the type's, a dot, and its own. */
+static void set_function(lua_State *L, int table, const Method *method, const ResourceArgs *args) {
+  const char *name = lua_pushfstring(L, "%s.%s", args->name, method->name);
+  push_host_function(L, method->function, args->ud, name);
   lua_setfield(L, table, method->name);
+  lua_pop(L, 1);
 }
 
 /* Makes the metatable of a type: names that begin with two underscores go into it, the others
@@ -60,7 +69,7 @@ static void new_metatable(lua_State *L, const ResourceArgs *args) {
   lua_setfield(L, meta, "__close");
   lua_createtable(L, 0, 4);
   for (const Method *method = args->methods; method && method->name; method++)
-    set_function(L, strncmp(method->name, "__", 2) == 0 ? meta : meta + 1, method, args->ud);
+    set_function(L, strncmp(method->name, "__", 2) == 0 ? meta : meta + 1, method, args);
   if (lua_getfield(L, meta, "__index") == LUA_TNIL) {
     lua_pushvalue(L, meta + 1);
     lua_setfield(L, meta, "__index");

@@ -200,6 +200,7 @@ pub unsafe fn close(vm: *mut Vm, thread: *mut lua_State, index: c_int, name: &CS
     // SAFETY: the contract above; the reference ends before the host's function runs.
     unsafe {
         let Found { id, handle, .. } = find(vm, thread, index, name)?;
+        lua::rlua_c_forget_resource(thread, handle);
         if let Some(released) = (*vm).outside.table.die(id, handle) {
             release(vm, thread, released);
         }
