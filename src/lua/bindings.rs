@@ -325,6 +325,7 @@ unsafe extern "C" {
     pub fn rlua_c_ref(L: *mut lua_State, serial: u32, reference: *mut u64) -> c_int;
     pub fn rlua_c_getref(L: *mut lua_State, reference: u64) -> c_int;
     pub fn rlua_c_unref(L: *mut lua_State, reference: u64) -> c_int;
+    pub fn rlua_c_was_of_type(L: *mut lua_State, index: c_int, name: *const c_char) -> c_int;
     pub fn rlua_c_forget_resource(L: *mut lua_State, handle: *mut c_void);
     pub fn rlua_c_handle(L: *mut lua_State, index: c_int, id: *mut u64) -> *mut c_void;
     pub fn rlua_c_pushresource(

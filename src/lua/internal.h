@@ -264,6 +264,7 @@ typedef struct Method {
   rlua_HostFunction function;
 } Method;
 
+RLUA_INTERNAL int rlua_c_was_of_type(lua_State *L, int index, const char *name);
 RLUA_INTERNAL void rlua_c_forget_resource(lua_State *L, void *handle);
 RLUA_INTERNAL void *rlua_c_handle(lua_State *L, int index, uint64_t *id);
 RLUA_INTERNAL int rlua_c_pushresource(lua_State *L, const char *name, const Method *methods,

@@ -23,6 +23,14 @@ void *rlua_c_handle(lua_State *L, int index, uint64_t *id) {
   return handle->magic == HANDLE_MAGIC ? handle : NULL;
 }
 
+static const char *type_name(lua_State *L, Table *mt); /* guarded.c */
+
+/* Whether a handle of a resource that has ended was of that type, as its metatable says. */
+int rlua_c_was_of_type(lua_State *L, int index, const char *name) {
+  Table *mt = uvalue(index2value(L, index))->metatable;
+  return mt != NULL && strcmp(type_name(L, mt), name) == 0;
+}
+
 /* What a handle stands for has ended, as far as the state goes. */
 void rlua_c_forget_resource(lua_State *L, void *handle) {
   card_lock(L);

@@ -109,7 +109,7 @@ impl Vm {
         &mut self,
         from: Frame,
         to: Frame,
-    ) -> Result<(Sum, Box<Base>, Vec<Changed>)> {
+    ) -> Result<(Sum, Base, Vec<Changed>)> {
         let (from, to) = (self.steps_to(from)?, self.steps_to(to)?);
         let kept = self.base.take().zip(self.history.noted());
         let mut base = match kept {
@@ -121,7 +121,7 @@ impl Vm {
             None => {
                 let copy = self.history.copy_of(from)?;
                 let follower = Follower::default();
-                let mut base = Box::new(Base { copy, bytes: Vec::new(), used_bytes: 0, follower });
+                let mut base = Base { copy, bytes: Vec::new(), used_bytes: 0, follower };
                 // SAFETY: a copy of a snapshot of this region.
                 unsafe { base.renew(self.arena.base())? };
                 base
@@ -141,7 +141,7 @@ impl Vm {
     }
 
     /// Keeps what [`take_base`](Self::take_base) answered.
-    pub(super) fn keep_base(&mut self, base: Box<Base>) {
+    pub(super) fn keep_base(&mut self, base: Base) {
         self.base = Some(base);
     }
 }

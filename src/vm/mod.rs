@@ -85,7 +85,7 @@ pub struct Vm {
     guarded: Guarded,
     follower: Follower,
     /// What deltas are made from; that of the snapshot that the history notes.
-    base: Option<Box<Base>>,
+    base: Option<Base>,
     /// As it was made. How many snapshots are kept may have changed since.
     config: Config,
 }

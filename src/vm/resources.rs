@@ -168,6 +168,10 @@ unsafe fn find(vm: *mut Vm, thread: *mut lua_State, index: c_int, name: &CStr) -
         if handle.is_null() {
             return Err(other());
         }
+        if id == 0 {
+            let was = lua::rlua_c_was_of_type(thread, index, name.as_ptr()) != 0;
+            return Err(if was { gone() } else { other() });
+        }
         let outside = &(*vm).outside;
         let (object, kind, alive) = outside.table.get(id, handle).ok_or_else(gone)?;
         let kind = outside.kinds.get(kind as usize);
