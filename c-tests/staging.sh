@@ -1,8 +1,8 @@
 #!/bin/sh
-# What `make library` puts where, and that the link lines of the README lead to a running program.
+# What `make library` puts where, and that the link lines of docs/INSTALL.md lead to a program.
 # Usage: staging.sh ROOT; CC and MAKE from the environment.
 #
-# The link lines are read from the README: each `cc game.c ...` in it builds the C snippet, in a
+# The link lines are read from that page: each `cc game.c ...` in it builds the C snippet, in a
 # folder that sees include/ and target/ as the root does, and has to print what the snippet prints.
 set -u
 root=$(cd "$1" && pwd)
@@ -37,11 +37,11 @@ check the_soname_leads_to_the_library librlua.so "$(readlink "$release/$soname")
 
 cp "$root/examples/snippets/rollback.c" "$work/game.c"
 ln -s "$include" "$root/target" "$work"
-grep -o '`cc game\.c [^`]*`' "$root/README.md" | tr -d '`' >"$work/lines"
-check link_lines_of_the_readme 2 "$(wc -l <"$work/lines" | tr -d ' ')"
+grep -o '`cc game\.c [^`]*`' "$root/docs/INSTALL.md" | tr -d '`' >"$work/lines"
+check link_lines_of_the_page 2 "$(wc -l <"$work/lines" | tr -d ' ')"
 while read -r line; do
     rm -f "$work/a.out"
     output=$(cd "$work" && eval "${line%%(*}" 2>&1 && ./a.out 2>&1)
-    check "readme: $line" "$(cat "$root/examples/snippets/expected.txt")" "$output"
+    check "INSTALL.md: $line" "$(cat "$root/examples/snippets/expected.txt")" "$output"
 done <"$work/lines"
 end

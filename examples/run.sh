@@ -103,7 +103,7 @@ run_cpp() {
 run_python() { # the wheel, installed into a fresh environment: no package, no network
     local package=$root/bindings/python venv=$out/python include
     export PYTHONDONTWRITEBYTECODE=1
-    suite "snippets in the README" "$python" "$here/check_readme.py"
+    suite "snippets in the documents" "$python" "$here/check_readme.py"
     include=$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["include"])')
     if [ ! -e "$include/Python.h" ]; then
         not_run "python" "no $include/Python.h; apt-get install python3-dev"
@@ -240,6 +240,17 @@ run_effects() { # what happens outside while frames run again: docs/SIDE-EFFECTS
     done
 }
 
+run_tasks() { # the programs that the pages of tasks build: docs/README.md
+    local name
+    for name in rollback desync spectator mod; do
+        if build "$out/task_$name" "$here/tasks/$name.c" "$here/tasks/task.h" "${headers[@]}" -- \
+            $cc -std=c11 -O2 "${warnings[@]}" "$here/tasks/$name.c" \
+            -o "$out/task_$name" "${link[@]}"
+        then suite "task: $name" "$out/task_$name"
+        else count 0 1; fi
+    done
+}
+
 run_rollback() { # the callbacks of rollback libraries: docs/NETCODE.md
     local here=$here/rollback name arguments
     for name in ggpo gekkonet libretro; do
@@ -333,6 +344,7 @@ run_cpp
 run_python
 run_csharp
 run_effects
+run_tasks
 run_rollback
 run_owning_cpp
 run_sol2

@@ -665,8 +665,8 @@ typedef struct rlua_Difference {
    */
   int reserved;
   /**
-   * The way to it, as Lua would write it: `_G.enemies[3].hp`. docs/HOST.md lists what else there
-   * is. At most 480 bytes; a longer one has "..." behind its first step.
+   * The way to it, as Lua would write it: `_G.enemies[3].hp`. docs/DESYNC.md lists what else
+   * there is. At most 480 bytes; a longer one has "..." behind its first step.
    */
   const char *path;
   /**

@@ -6,9 +6,11 @@
 //! - Every invariant that is cited is defined once, and stands in the index of
 //!   docs/ARCHITECTURE.md under the file that defines it.
 //! - Every file that prose names is there.
+//! - Every link of a document leads to a file, and to a heading in it; every document is in
+//!   docs/README.md.
 //! - Lines and source files have a limit.
 //! - Figures (times, rates, ratios, percentages) stand in docs/BENCHMARKS.md, where they are
-//!   measured again; copies grow old.
+//!   measured again; copies grow old. The README may quote them.
 //!
 //! Not here: floors (floors.rs), the header (header.rs), what a figure says.
 
@@ -16,6 +18,8 @@
 mod figures;
 #[path = "tidy/invariants.rs"]
 mod invariants;
+#[path = "tidy/links.rs"]
+mod links;
 #[path = "tidy/paths.rs"]
 mod paths;
 #[path = "tidy/prose.rs"]

@@ -63,8 +63,8 @@ pub struct rlua_Difference {
     pub kind: c_int,
     /// 0.
     pub reserved: c_int,
-    /// The way to it, as Lua would write it: `_G.enemies[3].hp`. docs/HOST.md lists what else there
-    /// is. At most 480 bytes; a longer one has "..." behind its first step.
+    /// The way to it, as Lua would write it: `_G.enemies[3].hp`. docs/DESYNC.md lists what else
+    /// there is. At most 480 bytes; a longer one has "..." behind its first step.
     pub path: *const c_char,
     /// What the first state has there: short, strings quoted and cut, floats with 17 digits.
     pub a: *const c_char,
