@@ -8,6 +8,7 @@
 #   make install-tool        put it into PREFIX/bin; uninstall-tool takes it away
 #   make dist                a release archive with its checksum, in target/dist (packaging/dist.py)
 #   make check               every test (make -C c-tests)
+#   make site                the documents as a site, in target/site/html (mdbook, built once)
 #   make playground          a game for two in this terminal (playground/README.md)
 #
 # LIBDIR and INCLUDEDIR are relative to PREFIX: `make install PREFIX=/usr LIBDIR=lib64`. What is
@@ -30,7 +31,7 @@ TOOL = target/tool/release/rlua
 PLACE_OF_TOOL = '$(DESTDIR)$(PREFIX)/bin/rlua'
 
 .PHONY: all install install-strip uninstall tool install-tool uninstall-tool dist \
-  check playground clean
+  check site playground clean
 
 all:
 	@$(MAKE) --no-print-directory -C c-tests library
@@ -61,6 +62,9 @@ dist:
 
 check:
 	$(MAKE) -C c-tests
+
+site:
+	@$(PYTHON) tools/site/site.py target/site
 
 playground:
 	@$(MAKE) --no-print-directory -C playground play
