@@ -18,5 +18,6 @@ TEST(everything_works_by_results) {
     CHECK(lua.eval<int>("return t.f(function(n) return n + 1 end)").value_or(0) == 2);
     CHECK(lua.load("return coroutine.yield(5)")->start()->resume<int>().value_or(0) == 5);
     CHECK(!lua.set("big", std::string(std::size_t{2} << 20, 'x')));
+    CHECK(lua.synctest([&](unsigned, bool) { return lua.run("n = n + 1"); }, 1, 5));
     CHECK(lua.check());
 }

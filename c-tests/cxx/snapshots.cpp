@@ -309,6 +309,88 @@ TEST(a_state_goes_on_from_its_image_and_follows_deltas) {
     CHECK(other.check());
 }
 
+TEST(functions_of_an_image_are_found_by_their_names) {
+    auto lua = rlua::state::open(trusting(2)).value();
+    int here = 0, there = 0;
+    CHECK(lua.set_function("hit", [&here](int n) { return here += n; }));
+    CHECK(lua.run("game = {}"));
+    CHECK(lua.set_function<int(int)>("game.twice", [](auto n) { return 2 * n; }));
+    CHECK(lua.run("keep = coroutine.wrap(function(n) "
+                  "while true do n = hit(n) coroutine.yield(n) end end)"));
+    CHECK(lua.run("keep(1)"));
+    const rlua::bytes image = lua.save().value();
+    CHECK(is_error(rlua::state::from_image(image, trusting(2)), RLUA_UNSAVABLE, "'hit'"));
+    rlua::names known;
+    const auto shared = std::make_shared<int>(100); // owned by the state from then on
+    known.set_function("hit", [&there, shared](int n) { return there += n + *shared; });
+    known.set_function<int(int)>("game.twice", [](auto n) { return 2 * n; });
+    {
+        auto other = rlua::state::from_image(image, trusting(2), std::move(known)).value();
+        CHECK(shared.use_count() == 2);
+        CHECK(other.eval<int>("return hit(5)").value() == 105);
+        CHECK(other.eval<int>("return game.twice(4)").value() == 8);
+        CHECK(other.run("keep()"));
+        CHECK(there > 105);
+        CHECK(here == 1);
+        CHECK(is_error(other.run("hit('x')"), RLUA_ERR_RUN, "bad argument #1 to 'hit'"));
+        CHECK(other.snap());
+        CHECK(other.run("hit = nil; collectgarbage()"));
+        CHECK(other.rollback());
+        CHECK(other.eval<int>("return hit(0)").value() > 200);
+        CHECK(other.check());
+    }
+    CHECK(shared.use_count() == 1);
+}
+
+TEST(differences_of_states_and_images_have_their_way) {
+    auto a = rlua::state::open(trusting(2)).value();
+    CHECK(a.run("game = {hp = 10, names = {'ann'}}"));
+    const rlua::bytes before = a.save().value();
+    auto b = rlua::state::from_image(before, trusting(2)).value();
+    CHECK(a.diff(b).value().empty());
+    CHECK(b.run("game.hp = 12; game.names[2] = 'bob'"));
+    const auto found = a.diff(b).value();
+    CHECK(found.size() == 2);
+    CHECK(found[0].path == "_G.game.hp" && found[0].a == "10" && found[0].b == "12");
+    CHECK(found[0].kind == RLUA_DIFF_KIND_VALUE && found[1].kind == RLUA_DIFF_KIND_MISSING);
+    CHECK(a.diff(b, 1).value().size() == 1);
+    const auto of_images = rlua::state::diff(before, b.save().value(), trusting(2)).value();
+    CHECK(of_images.size() == 2 && of_images[1].path == found[1].path);
+    CHECK(is_error(a.diff(a), RLUA_BAD_ARG, ""));
+    CHECK(is_error(rlua::state::diff(before, rlua::bytes(9), trusting(2)), RLUA_BAD_IMAGE, ""));
+    CHECK(b.close());
+    CHECK(is_error(a.diff(b), RLUA_NOT_ROLLBACK, ""));
+}
+
+TEST(sync_test_names_the_frame_and_the_value) {
+    auto lua = open();
+    int outside = 0;
+    CHECK(lua.set_function("outside", [&outside] { return ++outside; }));
+    CHECK(lua.run("n = 0; function step(frame) n = n + frame "
+                  "if frame == 5 and odd then n = outside() end end"));
+    const auto frame = [&](unsigned number, bool) -> rlua::result<void> {
+        return lua.call<void>("step", number);
+    };
+    CHECK(lua.synctest(frame, 3, 20));
+    CHECK(lua.run("odd = true"));
+    rlua_SyncReport report{};
+    report.size = sizeof report;
+    CHECK(is_error(lua.synctest(frame, 3, 20, &report), RLUA_DESYNC, "_G.n"));
+    CHECK(report.frame == 5 && report.differs);
+    int runs = 0, again = 0;
+    const auto failing = [&](unsigned number, bool second) -> rlua::result<void> {
+        runs++, again += second;
+        if (number == 2)
+            throw std::runtime_error("no such frame");
+        return {};
+    };
+    CHECK(is_error(lua.synctest(failing, 1, 9), RLUA_ERR_RUN, "no such frame"));
+    CHECK(runs > again && again > 0);
+    const auto wrong = [&](unsigned, bool) { return lua.run("error('wrong')"); };
+    CHECK(is_error(lua.synctest(wrong, 1, 9), RLUA_ERR_RUN, "wrong"));
+    CHECK(is_error(lua.synctest(frame, 1000, 9), RLUA_BAD_ARG, ""));
+}
+
 TEST(images_are_refused_with_a_reason) {
     auto lua = rlua::state::open(trusting(2)).value();
     rlua::bytes image = lua.save().value();

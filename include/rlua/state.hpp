@@ -3,7 +3,8 @@
 // Names are paths: "game.player.hp" is the field hp of the field player of the global game. A name
 // with a dot in it is reached by operator[], which takes keys as they are.
 //
-// Images are bytes: save(), from_image(), deltas between snapshots, checksums.
+// Images are bytes: save(), from_image(), deltas between snapshots, checksums. diff() tells where
+// two states differ, synctest() which frame depends on something that does not roll back.
 #ifndef RLUA_STATE_HPP
 #define RLUA_STATE_HPP
 
@@ -339,6 +340,55 @@ struct history {
     std::size_t bytes;     // of memory that the snapshots hold
 };
 
+// One place where two states differ: an rlua_DiffKind, the way, what each has there.
+struct difference {
+    int kind;
+    std::string path, a, b;
+};
+
+// What the functions of C++ in an image are, for from_image(): each under the path that
+// set_function() gave it when the state was saved. The state that is made owns them. A mutable
+// lambda is none of them: what it captured would begin anew.
+//
+//     rlua::names known;
+//     known.set_function("game.spawn", [&](int kind) { engine.spawn(kind); });
+//     auto vm = rlua::state::from_image(image, config, std::move(known)).value();
+class names {
+public:
+    template <class Signature = void, class F> names &set_function(std::string path, F &&function) {
+        if constexpr (!std::is_void_v<Signature>) {
+            return set_function(std::move(path), typed<Signature>(std::forward<F>(function)));
+        } else {
+            using held = detail::named_function<std::decay_t<F>>;
+            static_assert(!detail::signature<std::decay_t<F>>::is_mutable,
+                          "the captured state of a mutable lambda is not in an image: keep it in "
+                          "the VM, or say rlua::outside()");
+            held_.push_back({std::move(path), std::make_unique<held>(std::forward<F>(function))});
+            return *this;
+        }
+    }
+
+private:
+    friend class state;
+    struct entry {
+        std::string path;
+        std::unique_ptr<detail::host_function> function;
+    };
+
+    // With those of a list that may be NULL, for one call.
+    std::vector<rlua_Name> list(const rlua_Name *others) const {
+        std::vector<rlua_Name> all;
+        for (; others && others->name; ++others)
+            all.push_back(*others);
+        for (const auto &each : held_)
+            all.push_back({each.path.c_str(), nullptr, detail::trampoline, each.function.get()});
+        all.push_back({nullptr, nullptr, nullptr, nullptr});
+        return all;
+    }
+
+    std::vector<entry> held_;
+};
+
 // A VM with its whole state in one arena, owned. Move-only; closes at the end of its life.
 class state : public state_view {
 public:
@@ -534,13 +584,61 @@ public:
     }
 
     // A VM that goes on with a saved state. Of the config its limit, the snapshots, `trust`,
-    // `image_key` and `names` count.
-    static result<state> from_image(const bytes &image, const rlua_Config &config) {
+    // `image_key` and `names` (functions of C, pointers) count; `functions` are those of C++.
+    static result<state> from_image(const bytes &image, rlua_Config config, names functions = {}) {
+        const auto all = functions.list(config.names);
+        config.names = all.data();
         lua_State *L = nullptr;
         const int status = rlua_load_buffer(&config, image.data(), image.size(), &L);
         if (status != RLUA_OK)
             return detail::sentence(nullptr, status);
-        return state(L);
+        state made(L);
+        for (auto &each : functions.held_) {
+            each.function->owner = made.vm_;
+            made.vm_->functions.push_back(std::move(each.function));
+        }
+        return made;
+    }
+
+    // Where this state and another VM's differ, at most `most` places (0: 1000), by the shortest
+    // way to each; the other is `b`. Nothing changes in either.
+    result<std::vector<difference>> diff(state &other, std::size_t most = 0) {
+        detail::visit in(vm_);
+        if (!in)
+            return in.refused();
+        detail::visit in_other(other.vm_);
+        if (!in_other)
+            return in_other.refused();
+        found_differences found;
+        return found.after(in.state(), rlua_diff_vms(in.state(), in_other.state(), most,
+                                                     found_differences::add, &found));
+    }
+    // The same of two images. Nothing of them is run; of the config what from_image() wants.
+    static result<std::vector<difference>> diff(const bytes &a, const bytes &b,
+                                                const rlua_Config &config, std::size_t most = 0) {
+        found_differences found;
+        return found.after(nullptr, rlua_diff(&config, a.data(), a.size(), b.data(), b.size(), most,
+                                              found_differences::add, &found));
+    }
+
+    // Runs frames, and after each rolls back `check_distance` frames and runs them again. A frame
+    // that comes to another state ends it: RLUA_DESYNC, with a sentence that names the frame and
+    // the first value that differs. `frame(number, again)` returns a result<void>, and may do
+    // anything with the VM but snap and roll back. `report` may be NULL; set its size.
+    template <class F>
+    result<void> synctest(F &&frame, unsigned int check_distance, unsigned int frames,
+                          rlua_SyncReport *report = nullptr) {
+        detail::visit in(vm_);
+        if (!in)
+            return in.refused();
+        frame_runner<std::remove_reference_t<F>> runner{frame, {}};
+        const int status = rlua_synctest(in.state(), runner.run, &runner, check_distance, frames,
+                                         report);
+        if (status == RLUA_OK)
+            return {};
+        if (runner.failed.status != RLUA_OK)
+            return runner.failed;
+        return detail::sentence(in.state(), status);
     }
 
     // Makes the state what a delta leads to; BAD_IMAGE, and nothing has changed, where it leads
@@ -571,6 +669,59 @@ public:
     }
 
 private:
+    // Collects differences; what cannot be kept for want of memory is told as that.
+    struct found_differences {
+        std::vector<difference> all;
+        bool full = false;
+        static int add(void *ud, const rlua_Difference *one) noexcept {
+            auto &found = *static_cast<found_differences *>(ud);
+#if RLUA_HAS_EXCEPTIONS
+            try {
+                found.all.push_back({one->kind, one->path, one->a, one->b});
+            } catch (...) {
+                found.full = true;
+            }
+#else
+            found.all.push_back({one->kind, one->path, one->a, one->b});
+#endif
+            return found.full;
+        }
+        result<std::vector<difference>> after(lua_State *L, int status) {
+            if (status != RLUA_OK)
+                return detail::sentence(L, status);
+            if (full)
+                return error{RLUA_NO_MEMORY, "diff: there is no memory for what differs"};
+            return std::move(all);
+        }
+    };
+
+    // No exception crosses the library: what a frame threw is kept as an error.
+    template <class F> struct frame_runner {
+        F &frame;
+        error failed;
+        static int run(lua_State *, void *ud, unsigned int number, int again) noexcept {
+            auto &runner = *static_cast<frame_runner *>(ud);
+#if RLUA_HAS_EXCEPTIONS
+            try {
+                return runner.step(number, again);
+            } catch (const std::exception &e) {
+                runner.failed = error{RLUA_ERR_RUN, e.what()};
+            } catch (...) {
+                runner.failed = error{RLUA_ERR_RUN, "a C++ exception"};
+            }
+            return RLUA_ERR_RUN;
+#else
+            return runner.step(number, again);
+#endif
+        }
+        int step(unsigned int number, int again) {
+            const result<void> done = frame(number, again != 0);
+            if (!done)
+                failed = done.error();
+            return done ? RLUA_OK : failed.status;
+        }
+    };
+
     // Some bytes that are read or written, from the first on.
     struct part {
         std::byte *at;

@@ -47,5 +47,7 @@ void use(rlua::state &lua, rlua::function &f) {
 #elif CASE == 10 // more parameters than a C function has slots for
     (void)lua.set_function("f", [](int, int, int, int, int, int, int, int, int, int, int, int,
                                    int) {});
+#elif CASE == 11 // the captured state of a mutable lambda is not in an image
+    rlua::names().set_function("f", [n = 0]() mutable { return ++n; });
 #endif
 }
