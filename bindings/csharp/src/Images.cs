@@ -1,4 +1,4 @@
-// Images.cs: the state leaves the process, and comes back.
+// Images.cs: the state leaves the process, and comes back; where two states differ.
 //
 // What lies outside has a name in an image: a function of the host that of SetFunction, a pointer
 // that of NamePointer. Who loads it says what the names stand for. What the binding itself keeps in
@@ -30,6 +30,29 @@ namespace Rlua
                                             + ImageKey.Length);
             return ImageKey;
         }
+    }
+
+    /// <summary>One place where two states differ.</summary>
+    public sealed class Difference
+    {
+        internal Difference(DiffKind kind, string path, string a, string b)
+        {
+            Kind = kind;
+            Path = path;
+            A = a;
+            B = b;
+        }
+
+        /// <summary>What kind of difference it is.</summary>
+        public DiffKind Kind { get; private set; }
+        /// <summary>The way to it, as Lua would write it.</summary>
+        public string Path { get; private set; }
+        /// <summary>What the first state has there.</summary>
+        public string A { get; private set; }
+        /// <summary>What the second one has.</summary>
+        public string B { get; private set; }
+        /// <summary>All of it on a line.</summary>
+        public override string ToString() { return Path + ": " + A + " -> " + B; }
     }
 
     public sealed unsafe partial class Lua
@@ -175,6 +198,55 @@ namespace Rlua
             for (int i = 0; i < digits.Length; i++)
                 digits[i] = "0123456789abcdef"[sum.Bytes[i / 2] >> (i % 2 == 0 ? 4 : 0) & 15];
             return new string(digits);
+        }
+
+        // Differences
+
+        [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
+        private delegate int DifferenceEntry(IntPtr ud, RawDifference* difference);
+
+        private static readonly DifferenceEntry OnDifference = NoteDifference;
+        private static readonly IntPtr DifferencePointer =
+            Marshal.GetFunctionPointerForDelegate(OnDifference);
+        [ThreadStatic] private static List<Difference> differences;
+
+        /// <summary>Where this state and another's differ, by the shortest way to each place.
+        /// Nothing changes in either. For images: Load of both.</summary>
+        /// <param name="other">Another Lua of this thread.</param>
+        /// <param name="most">How many are looked for; 0 for 1000.</param>
+        public IList<Difference> Diff(Lua other, int most = 0)
+        {
+            if (ReferenceEquals(Required(other), this))
+                throw new ArgumentException("both are one Lua");
+            if (most < 0)
+                throw new ArgumentOutOfRangeException("most");
+            var found = new List<Difference>();
+            IntPtr L = EnterIdle("Diff");
+            try
+            {
+                IntPtr otherL = other.EnterIdle("Diff");
+                try
+                {
+                    differences = found;
+                    Plain(L, Native.rlua_diff_vms(L, otherL, (UIntPtr)(uint)most,
+                                                  DifferencePointer, IntPtr.Zero));
+                }
+                finally
+                {
+                    differences = null;
+                    other.Leave();
+                }
+            }
+            finally { Leave(); }
+            return found;
+        }
+
+        [MonoPInvokeCallback(typeof(DifferenceEntry))]
+        private static int NoteDifference(IntPtr ud, RawDifference* difference)
+        {
+            differences.Add(new Difference((DiffKind)difference->Kind, Text.FromC(difference->Path),
+                                           Text.FromC(difference->A), Text.FromC(difference->B)));
+            return 0;
         }
 
         // Loading

@@ -28,6 +28,30 @@ internal static class ImageTests
         return new Dictionary<string, Delegate> { { "game.roll", roll } };
     }
 
+    public static void DifferencesHaveTheirWay()
+    {
+        Func<long, long> roll = n => n + 1;
+        using (Lua lua = Game(roll))
+        using (Lua other = Lua.Load(lua.Save(), Own, Names(roll)))
+        {
+            Equal(0, lua.Diff(other).Count);
+            other.Execute("state.n = 7; odd = {}");
+            IList<Difference> found = lua.Diff(other);
+            Equal("_G.odd: nil -> table | _G.state.n: 0 -> 7",
+                  string.Join(" | ", found.Select(each => each.ToString()).OrderBy(each => each)));
+            Equal(DiffKind.Value, found.Single(each => each.Path == "_G.state.n").Kind);
+            Equal(1, lua.Diff(other, 1).Count);
+            lua.SetFunction("peek", () => { lua.Diff(other); });
+            var error = Throws<ScriptException>(() => lua.Execute("peek()"));
+            True(error.InnerException is BusyException);
+            Throws<ArgumentException>(() => lua.Diff(lua));
+            Throws<ArgumentOutOfRangeException>(() => lua.Diff(other, -1));
+            other.Dispose();
+            Throws<ObjectDisposedException>(() => lua.Diff(other));
+            lua.Snap();
+        }
+    }
+
     public static void LoadedLuaGoesOnWhereTheSavedOneWas()
     {
         Func<long, long> roll = n => n + 1;

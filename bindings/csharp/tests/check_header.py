@@ -36,8 +36,8 @@ UNDECLARED = {
     "RLUA_ERRBUDGET": "what lua_pcall answers, which it does not call",
 }
 LEFT_OUT = {
-    "rlua_diff": "not bound yet", "rlua_diff_vms": "not bound yet",
-    "rlua_synctest": "not bound yet",
+    "rlua_diff": "Lua.Diff of two that Lua.Load made",
+    "rlua_synctest": "Lua.History knows of Lua.Snap and Lua.Rollback alone",
     "rlua_new_rollback": "rlua_open does the same with every option",
     "rlua_snapshot_count": "rlua_info tells", "rlua_newest_frame": "rlua_info tells",
     "rlua_dostring": "Lua.Execute loads and calls", "rlua_dofile": "Lua.LoadFile, and a call",

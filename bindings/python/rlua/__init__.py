@@ -44,12 +44,12 @@ from ._errors import (
     Disabled, Error, LuaError, LuaFileError, LuaSyntaxError, NoSnapshot, OutOfMemory,
     ParticipantError, Poisoned, Stale, Unsavable, Unsupported, Untrusted,
 )
-from ._state import History, Participant, ResourceType, State
+from ._state import Difference, History, Participant, ResourceType, State
 
 __all__ = [
     "ArgumentError", "BadArgument", "BadFrame", "BadImage", "BudgetError", "Busy", "Closed",
-    "Config", "Coroutine", "Corrupt", "DiffKind", "Disabled", "Error", "Function", "Guard",
-    "History", "Info", "Libs", "LuaError", "LuaFileError", "LuaSyntaxError", "NoSnapshot",
+    "Config", "Coroutine", "Corrupt", "DiffKind", "Difference", "Disabled", "Error", "Function",
+    "Guard", "History", "Info", "Libs", "LuaError", "LuaFileError", "LuaSyntaxError", "NoSnapshot",
     "OutOfMemory", "Participant", "ParticipantError", "Poisoned", "Profile", "Proxy",
     "Resource", "ResourceType", "Stale", "State", "Status", "Table", "Tracker", "Trust",
     "Unsavable", "Unsupported", "Untrusted", "Userdata", "enable_c_modules", "version",

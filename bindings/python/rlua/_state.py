@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Optional, Protocol, Tuple, Type, TypeVar, Union
+from typing import Any, List, NamedTuple, Optional, Protocol, Tuple, Type, TypeVar, Union
 
 from . import _core
 from ._core import Function, Resource, Table
-from ._declarations import NO_BUDGET, Config, Info, Libs
+from ._declarations import NO_BUDGET, Config, DiffKind, Info, Libs
 from ._errors import BadArgument
 
 Value = Any
@@ -17,6 +17,15 @@ Value = Any
 
 Source = Union[str, bytes, bytearray, memoryview]
 _Self = TypeVar("_Self", bound="State")
+
+
+class Difference(NamedTuple):
+    """One place where two states differ: the way to it, and what each has there, as texts."""
+
+    kind: DiffKind
+    path: str
+    a: str
+    b: str
 
 
 class Participant(Protocol):
@@ -315,6 +324,13 @@ class State(_core.Vm):
     def checksum(self) -> bytes:
         """16 bytes that are equal where the states are, on any machine."""
         return self._checksum()
+
+    def diff(self, other: "State", most: int = 0) -> List[Difference]:
+        """Where this state and another's differ, by the shortest way to each place; at most
+        `most` of them (0: 1000). Nothing changes in either. For images: State(image=...) of
+        both."""
+        return [Difference(DiffKind(kind), path, a, b)
+                for kind, path, a, b in self._diff(other, most)]
 
     # What else a host may ask
 

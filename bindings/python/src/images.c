@@ -1,4 +1,4 @@
-/* images.c: the state as bytes, what changed between two, and what stands for it.
+/* images.c: the state as bytes, what changed between two, what stands for it, where two differ.
  *
  * The bytes are collected while nobody else is in the VM; Python is asked for memory behind that.
  *
@@ -94,9 +94,42 @@ static PyObject *vm_checksum(PyObject *object, PyObject *Py_UNUSED(ignored)) {
     return status != RLUA_OK ? NULL : PyBytes_FromStringAndSize((char *)&sum, sizeof sum);
 }
 
+static int add_difference(void *ud, const rlua_Difference *difference) {
+    PyObject *one = Py_BuildValue("(isss)", difference->kind, difference->path, difference->a,
+                                  difference->b);
+    int failed = one == NULL || PyList_Append(ud, one) < 0;
+    Py_XDECREF(one);
+    return failed;
+}
+
+static PyObject *vm_diff(PyObject *object, PyObject *args) {
+    Vm *vm = (Vm *)object, *other;
+    Py_ssize_t most;
+    if (!PyArg_ParseTuple(args, "O!n:diff", &Vm_Type, &other, &most)) return NULL;
+    if (vm == other || most < 0) {
+        vm_refuse(RLUA_BAD_ARG, vm == other ? "diff: both are one State" : "diff: most is below 0");
+        return NULL;
+    }
+    PyObject *found = PyList_New(0);
+    if (found == NULL) return NULL;
+    if (enter(vm, "diff") == 0) {
+        if (enter(other, "diff") == 0) {
+            int status = rlua_diff_vms(vm->main, other->main, (size_t)most, add_difference, found);
+            if (status != RLUA_OK) vm_fail(vm, status);
+            other->history_busy = 0;
+            vm_leave(other);
+        }
+        vm->history_busy = 0;
+        vm_leave(vm);
+    }
+    if (PyErr_Occurred()) Py_CLEAR(found);
+    return found;
+}
+
 PyMethodDef image_methods[] = {
     {"_save", vm_save, METH_O, NULL},
     {"_save_delta", vm_save_delta, METH_VARARGS, NULL},
     {"_apply_delta", vm_apply_delta, METH_O, NULL},
     {"_checksum", vm_checksum, METH_NOARGS, NULL},
+    {"_diff", vm_diff, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL}};

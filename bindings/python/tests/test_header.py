@@ -42,8 +42,8 @@ LEFT_OUT = {
     "rlua_free": "the same", "rlua_register": "callables are objects of the VM, which has names",
     "rlua_save_buffer": "rlua_save", "rlua_save_bound": "bytes know their length",
     "rlua_load": "rlua_load_buffer", "rlua_clone": "State(image=lua.save())",
-    "rlua_diff": "not bound yet", "rlua_diff_vms": "not bound yet",
-    "rlua_synctest": "not bound yet",
+    "rlua_diff": "State.diff of two State(image=...)",
+    "rlua_synctest": "State.history knows of State.snap and State.rollback alone",
 }
 
 

@@ -87,6 +87,32 @@ class Images(unittest.TestCase):
             with self.assertRaises(rlua.Busy):
                 lua.execute("save()")
 
+    def test_differences_have_their_way(self):
+        with world() as lua:
+            image = lua.save()
+            with rlua.State(config=trusting(), image=image) as other:
+                self.assertEqual(lua.diff(other), [])
+                other.execute("n = 7; odd = {1, 'two'}")
+                found = lua.diff(other)
+                self.assertEqual([(each.path, each.a, each.kind) for each in found],
+                                 [("_G.n", "0", rlua.DiffKind.VALUE),
+                                  ("_G.odd", "nil", rlua.DiffKind.MISSING)])
+                self.assertEqual(found[0].b, "7")
+                self.assertEqual(len(lua.diff(other, 1)), 1)
+                other.globals["peek"] = lambda: other.diff(lua)
+                with self.assertRaises(rlua.Busy):
+                    other.execute("peek()")
+                self.assertGreater(len(other.diff(lua)), 2)
+                with self.assertRaises(rlua.BadArgument):
+                    lua.diff(lua)
+                with self.assertRaises(rlua.BadArgument):
+                    lua.diff(other, -1)
+                with self.assertRaises(TypeError):
+                    lua.diff("other")
+            with self.assertRaises(rlua.Closed):
+                lua.diff(other)
+            lua.snap()
+
 
 if __name__ == "__main__":
     unittest.main()
