@@ -6,6 +6,7 @@ is taken as it is; names of the API in it become links.
 Not here: what the header says (src/ffi, src/lua), and what becomes of the pages (site.py).
 """
 
+import ast
 import re
 from pathlib import Path
 
@@ -30,6 +31,9 @@ PAGES = {
     "diff": (["ffi/diff.rs"], "Differences"),
     "synctest": (["ffi/synctest.rs"], "The sync test"),
 }
+# Tests that compare what a binding calls with the header, and say what it leaves out and why.
+BINDINGS = {"C++": "c-tests/cxx/checks.py", "Python": "bindings/python/tests/test_header.py",
+            "C#": "bindings/csharp/tests/check_header.py"}
 
 
 class Declaration:
@@ -176,6 +180,32 @@ def rendered(page, found, places):
     return "\n".join(out)
 
 
+def left_out(path):
+    """{function: why} of a binding's test, where "the same" repeats the reason before."""
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    reasons = next(ast.literal_eval(each.value) for each in tree.body
+                   if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == "LEFT_OUT")
+    found, last = {}, ""
+    for name, reason in reasons.items():
+        last = found[name] = last if reason == "the same" else reason
+    return found
+
+
+def of_bindings(places):
+    """A page on what the bindings leave out."""
+    reasons = {name: left_out(path) for name, path in BINDINGS.items()}
+    lines = ["# What the bindings leave out", "",
+             "A function that is not listed is reached from C++, Python and C#, most by a method",
+             "of another name. The others have a reason, which a test of each binding holds",
+             "against its sources and the header.", "", f"| function | {' | '.join(reasons)} |",
+             f"|---|{'---|' * len(reasons)}"]
+    for name, page in places.items():
+        if any(name in each for each in reasons.values()):
+            cells = [linked(each.get(name, "reached"), places, "") for each in reasons.values()]
+            lines.append(f"| [`{name}`]({page}.md#{name}) | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def reference():
     """{file name: Markdown}, and {name: page}."""
     found = declarations(HEADER.read_text(encoding="utf-8"))
@@ -191,6 +221,8 @@ def reference():
         names = [each.name for each in on_page if each.name and each.name != CONSTANTS]
         links = ", ".join(f"[`{name}`]({page}.md#{name})" for name in names)
         lines.append(f"- [{PAGES[page][1]}]({page}.md){': ' if links else ''}{links}")
+    files["bindings.md"] = of_bindings(places)
+    lines.append("- [What the bindings leave out](bindings.md)")
     files["index.md"] = "\n".join(lines) + "\n"
     return files, places
 
@@ -210,5 +242,9 @@ def complaints(files, places):
     for name in re.findall(r"^#define (RLUA_\w+) ", header, re.MULTILINE):
         if f"#define {name} " not in text:
             yield f"{name} is in no page"
+    for binding, path in BINDINGS.items():
+        for name in left_out(path):
+            if f"| [`{name}`](" not in files["bindings.md"]:
+                yield f"{name}, which {binding} leaves out, is not listed"
     if len(functions) < 80:
         yield f"only {len(functions)} functions were found"

@@ -40,7 +40,13 @@ create-missing = false
 [output.html]
 default-theme = "light"
 preferred-dark-theme = "navy"
+additional-css = ["wide.css"]
 smart-punctuation = false
+"""
+# Tables of four columns fit.
+CSS = """\
+:root { --content-max-width: 880px; }
+table td, table th { padding: 3px 10px; }
 """
 # A link, or code, in which there is none.
 LINK = re.compile(r"(!?\[(?:`[^`\n]*`|[^\]`\n])*\]\()([^)\s]+)(\))|`[^`\n]*`")
@@ -247,6 +253,7 @@ def make(out):
     shutil.rmtree(out, ignore_errors=True)
     wrong = make_sources(out / "src")
     write(out / "book.toml", BOOK)
+    write(out / "wide.css", CSS)
     subprocess.run([mdbook(), "build", str(out)], check=True)
     wrong += [*wrong_links(out / "src"), *wrong_links_of_html(out / "html")]
     for line in wrong:

@@ -42,7 +42,7 @@ LEFT_OUT = {
     "rlua_snapshot_count": "rlua_info tells", "rlua_newest_frame": "rlua_info tells",
     "rlua_dostring": "Lua.Execute loads and calls", "rlua_dofile": "Lua.LoadFile, and a call",
     "rlua_tolstring": "lua_tolstring of a string raises nothing",
-    "rlua_pushinteger": "lua_pushinteger raises nothing", "rlua_pushnumber": "the same",
+    "rlua_pushinteger": "what lua.h has raises nothing", "rlua_pushnumber": "the same",
     "rlua_pushboolean": "the same", "rlua_pushnil": "the same", "rlua_pushvalue": "the same",
     "rlua_recover": "no exception unwinds through Lua's frames",
     "rlua_newuserdata": "objects of the host are resources",

@@ -25,7 +25,7 @@ LEFT_OUT = {
     "rlua_dostring": "State.execute loads and calls", "rlua_dofile": "State.load_file, and a call",
     "rlua_getglobal": "State.globals is a table", "rlua_setglobal": "State.globals is a table",
     "rlua_geti": "Table[key]: rlua_gettable", "rlua_seti": "Table[key] = value: rlua_settable",
-    "rlua_pushinteger": "lua_pushinteger raises nothing", "rlua_pushnumber": "the same",
+    "rlua_pushinteger": "what lua.h has raises nothing", "rlua_pushnumber": "the same",
     "rlua_pushboolean": "the same", "rlua_pushnil": "the same", "rlua_pushvalue": "the same",
     "rlua_pushfunction": "a closure that keeps the callable alive: rlua_pushcclosure",
     "rlua_recover": "nothing unwinds through Lua's frames while the interpreter lives",
