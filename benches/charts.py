@@ -180,7 +180,7 @@ def draw_capture(world, allocate):
     small = [rows[size, "1%", "scattered"]["ratio_copy_best"] for size in WORLDS]
     ratios = [rows[size, part, "scattered"]["ratio_copy_best"] for size in WORLDS
               for part in TOUCHED]
-    title = {"0": [f"A snapshot costs {min(small):.2f} to {max(small):.2f} of the fastest copy",
+    title = {"0": [f"A snapshot costs {min(small):.2f} to {max(small):.2f} of the best copy",
                    "where a frame touches 1 % of the entities"],
              "1": [f"With new tables for each: {min(small):.2f} to {max(small):.2f} at 1 %,",
                    f"up to {max(ratios):.1f} copies where all are touched"]}
