@@ -4,7 +4,7 @@ use crate::image::{Image, Names, Opened};
 use crate::output::{BOLD, FAINT, NAME, Output, styled};
 use crate::{End, Opening, Outcome};
 use clap::Args;
-use rlua::lua::{lua_State, rlua_c_library_function};
+use rlua::lua::{lua_State, rlua_c_library_function, rlua_c_name_word};
 use rlua::vm::load::NAME_FUNCTION;
 use rlua::vm::registry::{Owner, find};
 use serde_json::{Value, json};
@@ -377,8 +377,11 @@ impl Inspect {
 
 /// Whether the libraries have a function of that name.
 fn is_ours(name: &[u8]) -> bool {
-    // SAFETY: a range of bytes.
-    !unsafe { rlua_c_library_function(name.as_ptr().cast(), name.len()) }.is_null()
+    // SAFETY: a range of bytes, and the word that it gives.
+    unsafe {
+        let word = rlua_c_name_word(NAME_FUNCTION.into(), name.as_ptr().cast(), name.len());
+        !rlua_c_library_function(word).is_null()
+    }
 }
 
 fn lossy(name: &[u8]) -> String {
