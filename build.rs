@@ -4,6 +4,7 @@
 //! Writes into `OUT_DIR` alone, as every build script must. `make -C c-tests library` copies the
 //! headers from there to where hosts look for them, beside `rlua.h` (c-tests/library.py).
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt::Write;
 use std::mem::offset_of;
@@ -18,6 +19,13 @@ mod classes;
 #[allow(dead_code)]
 #[path = "src/arena/layout.rs"]
 mod layout;
+// What tests look at too.
+#[path = "tools/build/exports.rs"]
+mod exports;
+#[path = "tools/build/targets.rs"]
+mod targets;
+
+use targets::System;
 
 const LUA_FOLDER: &str = "lua-5.4.9";
 const PUBLIC_HEADERS: [&str; 4] = ["lua.h", "luaconf.h", "lauxlib.h", "lualib.h"];
@@ -33,8 +41,10 @@ const MATH_FUNCTIONS: [&str; 15] = [
 const UNIT: &str = "src/lua/unit.c";
 
 fn main() -> Result<(), Box<dyn Error>> {
+    let system = target()?;
     let arena = ["src/arena/classes.rs", "src/arena/layout.rs"];
-    for path in ["src/lua", "vendor/patches", "build.rs", "Cargo.lock"].into_iter().chain(arena) {
+    let ours = ["src/lua", "vendor/patches", "tools/build", "build.rs", "Cargo.lock"];
+    for path in ours.into_iter().chain(arena) {
         println!("cargo:rerun-if-changed={path}");
     }
     for name in ["RLUA_SANITIZE", "RLUA_ASSERT", "RLUA_ORACLE", "RLUA_OPT"] {
@@ -45,11 +55,25 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let sources = Sources::find()?;
     let lua = sources.folder("lua-src")?.join(LUA_FOLDER);
-    let math = compile_math(&sources.folder("core-math-sys")?.join(MATH_FOLDER))?;
+    let math = compile_math(&sources.folder("core-math-sys")?.join(MATH_FOLDER), system)?;
     write_arena_header()?;
-    compile_unit(&patched(&lua)?, &math)?;
+    compile_unit(&patched(&lua)?, &math, system)?;
     stage_headers(&lua)?;
-    link_arguments()
+    link_arguments(system, &exported_names(&lua)?)
+}
+
+/// What is built for; a sentence where that cannot be.
+fn target() -> Result<System, Box<dyn Error>> {
+    let of = |name: &str| env::var(format!("CARGO_CFG_TARGET_{name}")).unwrap_or_default();
+    let (os, abi) = (of("OS"), of("ENV"));
+    let target = targets::Target {
+        name: &env::var("TARGET")?,
+        os: &os,
+        env: &abi,
+        pointer_width: &of("POINTER_WIDTH"),
+        endian: &of("ENDIAN"),
+    };
+    Ok(target.system()?)
 }
 
 /// What cargo knows of the packages whose sources are compiled here.
@@ -99,7 +123,7 @@ impl Sources {
 ///
 /// Each is a unit of its own, since their helpers share names. On x86-64 each is compiled twice,
 /// for CPUs with and without fused multiply-add; `src/lua/mathfn.c` chooses.
-fn compile_math(core_math: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+fn compile_math(core_math: &Path, system: System) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     println!("cargo:rerun-if-changed={MATH}");
     let folder = Path::new(&env::var("OUT_DIR")?).join("math");
     fs::create_dir_all(&folder)?;
@@ -114,6 +138,11 @@ fn compile_math(core_math: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
         files.push(file);
     }
     let copies: &[(&str, &[&str])] = match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
+        // gcc does not align the stack to registers of 32 bytes on Windows, and spills them there
+        // as if it did.
+        Ok("x86_64") if system == System::Windows => {
+            &[("plain", &[]), ("fma", &["-mfma", "-msse4.1", "-mprefer-vector-width=128"])]
+        }
         Ok("x86_64") => &[("plain", &[]), ("fma", &["-mfma", "-msse4.1"])],
         _ => &[("plain", &[])],
     };
@@ -249,7 +278,7 @@ fn apply(patch: &str, folder: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 /// One unit makes Lua's internal calls direct, which is where most of the speed comes from.
-fn compile_unit(lua: &Path, math: &[PathBuf]) -> Result<(), Box<dyn Error>> {
+fn compile_unit(lua: &Path, math: &[PathBuf], system: System) -> Result<(), Box<dyn Error>> {
     let mut unit = cc::Build::new();
     unit.file(UNIT)
         .objects(math)
@@ -257,8 +286,7 @@ fn compile_unit(lua: &Path, math: &[PathBuf]) -> Result<(), Box<dyn Error>> {
         .include("src/lua")
         .include(generated_folder()?)
         .std("gnu11")
-        // What lua.org's makefile gives on Linux.
-        .define("LUA_USE_LINUX", None)
+        // What lua.org's makefile gives.
         .define("LUA_COMPAT_5_3", None)
         // With the flags below, -O2 beats -O3 by a little over the scripts of benches/
         // (docs/BENCHMARKS.md), and makes no script slower than stock. RLUA_OPT is for tests that
@@ -286,6 +314,12 @@ fn compile_unit(lua: &Path, math: &[PathBuf]) -> Result<(), Box<dyn Error>> {
         // Both make rustc's linker keep and export every public symbol of the unit.
         .link_lib_modifier("+whole-archive")
         .link_lib_modifier("+export-symbols");
+    match system {
+        System::Linux => unit.define("LUA_USE_LINUX", None),
+        System::MacOs => unit.define("LUA_USE_MACOSX", None),
+        // luaconf.h sees it by itself. The C library of this name has C99's printf beside its own.
+        System::Windows => unit.define("__USE_MINGW_ANSI_STDIO", "1"),
+    };
     search_paths(&mut unit);
     if let Ok(checks) = env::var("RLUA_SANITIZE") {
         unit.flag(format!("-fsanitize={checks}")).flag("-fno-omit-frame-pointer");
@@ -406,12 +440,45 @@ fn stage_headers(lua: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// The functions of the headers, and the one variable.
+fn exported_names(lua: &Path) -> Result<BTreeSet<String>, Box<dyn Error>> {
+    let ours = "include/rlua.h";
+    println!("cargo:rerun-if-changed={ours}");
+    let mut names = exports::declared_by_us(&fs::read_to_string(ours)?);
+    for header in exports::LUA_HEADERS {
+        names.extend(exports::declared_by_lua(&fs::read_to_string(lua.join(header))?));
+    }
+    names.insert(exports::VARIABLE.into());
+    Ok(names)
+}
+
+fn link_arguments(system: System, names: &BTreeSet<String>) -> Result<(), Box<dyn Error>> {
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    match system {
+        System::Linux => linux_arguments(),
+        System::Windows => {
+            let file = out.join("rlua.def");
+            write_if_different(&file, exports::definition_file(names).as_bytes())?;
+            println!("cargo:rustc-cdylib-link-arg={}", file.display());
+            Ok(())
+        }
+        System::MacOs => {
+            let file = out.join("exports.txt");
+            write_if_different(&file, exports::symbols_list(names).as_bytes())?;
+            let list = format!("-Wl,-exported_symbols_list,{}", file.display());
+            println!("cargo:rustc-cdylib-link-arg={list}");
+            println!("cargo:rustc-cdylib-link-arg=-Wl,-install_name,@rpath/librlua.dylib");
+            Ok(())
+        }
+    }
+}
+
 /// `-z nodelete`: code pointers into us live in states and in threads' exit handlers.
 ///
 /// The SONAME has the major version, so that a system can keep two ABIs side by side.
 ///
 /// libm is for C modules that were linked without it: liblua has always brought it with it.
-fn link_arguments() -> Result<(), Box<dyn Error>> {
+fn linux_arguments() -> Result<(), Box<dyn Error>> {
     let major = env::var("CARGO_PKG_VERSION_MAJOR")?;
     println!("cargo:rustc-cdylib-link-arg=-Wl,-Bsymbolic-functions");
     println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");

@@ -89,11 +89,11 @@ static struct tm *civil_time(int64_t seconds, struct tm *tm) {
 }
 
 static struct tm *rlua_gmtime(lua_State *L, const time_t *t, struct tm *tm) {
-  return rlua_deterministic(L) ? civil_time(*t, tm) : gmtime_r(t, tm);
+  return rlua_deterministic(L) ? civil_time(*t, tm) : rlua_gmtime_r(t, tm);
 }
 
 static struct tm *rlua_localtime(lua_State *L, const time_t *t, struct tm *tm) {
-  return rlua_deterministic(L) ? civil_time(*t, tm) : localtime_r(t, tm);
+  return rlua_deterministic(L) ? civil_time(*t, tm) : rlua_localtime_r(t, tm);
 }
 
 /* Normalizes the fields, whatever ints they are; -1 as mktime where the year leaves its range. */
@@ -196,9 +196,15 @@ static int write_conversion(char *text, char conversion, const struct tm *tm) {
   return length;
 }
 
-/* `format` is one conversion, which loslib.c has checked. */
+/* `format` is one conversion, which loslib.c has checked. What the C library does not know is that
+ * of the C locale in the stock profile, too. */
 static size_t rlua_strftime(lua_State *L, char *text, size_t room, const char *format,
                             const struct tm *tm) {
-  if (!rlua_deterministic(L)) return (strftime)(text, room, format, tm);
-  return (size_t)write_conversion(text, format[strlen(format) - 1], tm);
+  char conversion = format[strlen(format) - 1];
+  int ours = rlua_deterministic(L);
+#ifdef RLUA_STRFTIME_KNOWN
+  ours |= strlen(format) != 2 || strchr(RLUA_STRFTIME_KNOWN, conversion) == NULL;
+#endif
+  if (!ours) return (strftime)(text, room, format, tm);
+  return (size_t)write_conversion(text, conversion, tm);
 }

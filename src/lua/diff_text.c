@@ -40,7 +40,7 @@ static void put_text(Text *t, const char *bytes, size_t length) {
   t->start[t->length] = '\0';
 }
 
-__attribute__((format(printf, 2, 3))) static void putf(Text *t, const char *format, ...) {
+__attribute__((format(RLUA_PRINTF, 2, 3))) static void putf(Text *t, const char *format, ...) {
   char part[STEP_ROOM];
   va_list args;
   va_start(args, format);
@@ -79,7 +79,7 @@ static void put_quoted(Text *t, const char *s, size_t length, size_t from, size_
 static void put_float(Text *t, lua_Number n) {
   char digits[64], plain[64];
   size_t length = 0;
-  snprintf(digits, sizeof digits, "%.17g", n);
+  rlua_format_float(digits, "%.17g", n);
   for (const char *c = digits; *c != '\0'; c++) {
     if (strchr("+-0123456789einfa", *c) != NULL) plain[length++] = *c;
     else if (length > 0 && plain[length - 1] != '.') plain[length++] = '.';

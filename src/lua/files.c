@@ -11,25 +11,15 @@
  *   that is not closed.
  *
  * Part of the one translation unit, behind protect.h; overrides/files.h brings it into liolib.c.
- * Not here: handles that C modules make with a `closef` of their own; those are guarded
- * (guarded.c). Position and content of files, which do not roll back.
+ * Not here: how a process is started and waited for (processes_posix.c, processes_windows.c);
+ * handles that C modules make with a `closef` of their own; those are guarded (guarded.c). Position
+ * and content of files, which do not roll back.
  */
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-extern char **environ;
-int pipe2(int ends[2], int flags); /* declared for _GNU_SOURCE alone */
-
-/* A process that io.popen started. Outside the VM. */
-typedef struct Pipe {
-  FILE *file;
-  pid_t pid;
-  int writes; /* the script writes, and the process reads */
-  int ended;
-  int status; /* of waitpid; -1 where there was none to wait for */
-} Pipe;
+#ifdef _WIN32
+#include "processes_windows.c"
+#else
+#include "processes_posix.c"
+#endif
 
 /* The block of a handle. Hosts know its first part. */
 typedef struct Stream {
@@ -96,69 +86,18 @@ static int rlua_close_file(lua_State *L, luaL_Stream *p) {
   repay(L);
   switch (hooks.closed(L, stream, stream->id)) {
     case END_NOW: return fclose(p->f);
-    case END_LATER: return fflush(p->f);
+    case END_LATER: return RLUA_FLUSH(p->f);
     default: errno = EBADF; return EOF;
   }
 }
 
 /* -- processes --------------------------------------------------------------------------------- */
 
-/* Starts a shell with one end of a pipe, which is closed here; the other end closes on exec. */
-static int start(Pipe *process, const char *command, int ends[2]) {
-  char shell[] = "/bin/sh", sh[] = "sh", c[] = "-c";
-  char *const args[] = {sh, c, (char *)command, NULL};
-  posix_spawn_file_actions_t actions;
-  int theirs = ends[!process->writes], error = posix_spawn_file_actions_init(&actions);
-  if (error == 0) {
-    error = posix_spawn_file_actions_adddup2(&actions, theirs, !process->writes);
-    if (error == 0) error = posix_spawn(&process->pid, shell, &actions, NULL, args, environ);
-    posix_spawn_file_actions_destroy(&actions);
-  }
-  close(theirs);
-  return error;
-}
-
-static Pipe *open_pipe(const char *command, const char *mode) {
-  int ends[2], error;
-  Pipe *process = malloc(sizeof *process);
-  if (process == NULL) return NULL;
-  *process = (Pipe){.writes = mode[0] == 'w', .status = -1};
-  fflush(NULL);
-  if (pipe2(ends, O_CLOEXEC) == 0) {
-    int ours = ends[process->writes];
-    process->file = fdopen(ours, mode);
-    error = process->file != NULL ? start(process, command, ends) : errno;
-    if (error == 0) return process;
-    if (process->file != NULL) fclose(process->file);
-    else close(ours), close(ends[!process->writes]);
-    errno = error;
-  }
-  error = errno;
-  free(process);
-  errno = error;
-  return NULL;
-}
-
-static void wait_for(Pipe *process) {
-  int status;
-  pid_t found;
-  do found = waitpid(process->pid, &status, 0);
-  while (found == -1 && errno == EINTR);
-  process->status = found == -1 ? -1 : status;
-  process->ended = 1;
-}
-
 /* Closes the pipe and waits for the process. The `FILE` stays, on a descriptor that can neither be
  * read nor written where it was before. */
 static int end_process(Pipe *process) {
-  int file = fileno(process->file), null;
   fflush(process->file);
-  null = open("/dev/null", (process->writes ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
-  if (null == -1) return -1;
-  int moved = dup2(null, file);
-  close(null);
-  if (moved == -1) return -1;
-  fcntl(file, F_SETFD, FD_CLOEXEC);
+  if (!make_useless(process)) return -1;
   wait_for(process);
   return process->status;
 }
@@ -174,7 +113,7 @@ static int end_pipe(Pipe *process) {
 
 static FILE *rlua_popen(lua_State *L, luaL_Stream *p, const char *command, const char *mode) {
   Stream *stream = (Stream *)p;
-  if (!in_vm(L)) return fflush(NULL), popen(command, mode);
+  if (!in_vm(L)) return fflush(NULL), stock_popen(command, mode);
   Pipe *process = open_pipe(command, mode);
   if (process == NULL) return NULL;
   note_opened(L, stream, process, STREAM_PIPE);
@@ -193,7 +132,7 @@ static int answer(int status) {
 static int rlua_pclose(lua_State *L, luaL_Stream *p) {
   Stream *stream = (Stream *)p;
   Pipe *process = stream->pipe;
-  if (process == NULL) return pclose(p->f);
+  if (process == NULL) return stock_pclose(p->f);
   repay(L);
   switch (hooks.closed(L, stream, stream->id)) {
     case END_NOW: return answer(end_pipe(process));

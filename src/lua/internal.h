@@ -17,7 +17,7 @@
 #include "calls.h"
 #include "objects.h"
 
-#define RLUA_INTERNAL __attribute__((visibility("hidden")))
+#include "overrides/platform.h"
 
 /* -- constants ------------------------------------------------------------------------------- */
 

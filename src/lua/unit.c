@@ -11,6 +11,8 @@
 #define _XOPEN_SOURCE 700 /* lprefix.h: 600; files.c needs O_CLOEXEC */
 #include "lprefix.h"
 
+#include "overrides/platform.h"
+
 #include <math.h>
 #include <setjmp.h>
 #include <stdatomic.h>
@@ -331,6 +333,13 @@ static size_t rlua_grow(luaL_Buffer *B, size_t size) {
 
 #include "overrides/packages.h"
 #include "loadlib.c"
+#ifdef RLUA_SEPARATOR_VARIES
+#undef luaL_gsub
+#undef lua_pushliteral
+#define lua_pushliteral(L, text) lua_pushstring(L, "" text)
+#undef luaL_optstring
+#define luaL_optstring(L, arg, text) luaL_optlstring(L, (arg), (text), NULL)
+#endif
 
 /* os.exit(code, true) closes the state from inside Lua and then leaves the process. */
 static void rlua_close_at_exit(lua_State *L);

@@ -2,8 +2,9 @@
 //!
 //! A port adds one folder beside `linux/`, with the functions that are called here as
 //! `platform::`, and touches nothing else. What each does, and what holds before it is called,
-//! stands here once; a platform's file tells only how. `model` is a platform of plain memory, for
-//! Miri, which knows no memory maps.
+//! stands here once; a platform's file tells only how. `slots` is where regions may lie, on all of
+//! them. `model` is a platform of plain memory, for Miri, which knows no memory maps. A target that
+//! has no folder is refused by `build.rs`, before anything is compiled.
 //!
 //! Nothing here allocates, and nothing panics.
 //!
@@ -15,15 +16,25 @@ mod linux;
 #[cfg(all(target_os = "linux", not(miri)))]
 use linux as platform;
 
+#[cfg(all(target_os = "windows", not(miri)))]
+mod windows;
+#[cfg(all(target_os = "windows", not(miri)))]
+use windows as platform;
+
+#[cfg(all(target_os = "macos", not(miri)))]
+mod macos;
+#[cfg(all(target_os = "macos", not(miri)))]
+use macos as platform;
+
 #[cfg(miri)]
 mod model;
 #[cfg(miri)]
 use model as platform;
 
+#[cfg(not(miri))]
+mod slots;
 #[cfg(not(any(target_os = "linux", miri)))]
-compile_error!("librlua has no sys/ folder for this platform yet: only Linux is supported");
-#[cfg(not(target_pointer_width = "64"))]
-compile_error!("librlua needs 64-bit addresses: a region lies at a 4 GiB boundary");
+mod unwatched;
 
 /// Bits of an address that a program can use.
 pub const ADDRESS_BITS: u32 = platform::ADDRESS_BITS;

@@ -65,7 +65,9 @@ static const char *charged_capture(struct MatchState *ms, const char *s, int l);
 static const char *charged_find(lua_State *L, const char *s, size_t ls, const char *p, size_t lp);
 
 #define lua_newuserdatauv(L, size, n) rlua_new_native((L), (size), NATIVE_GMATCH)
+#define long RLUA_LONG
 #include "lstrlib.c"
+#undef long
 #undef lua_newuserdatauv
 
 #undef str_rep

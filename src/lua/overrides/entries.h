@@ -10,11 +10,11 @@
 
 /* The depth is put back, not counted down: an error thrown to the main thread's handler skips the
  * runs between, which then never count down. */
-#define LUAI_THROW(L, c) _longjmp((c)->b, 1)
+#define LUAI_THROW(L, c) RLUA_LONGJMP((c)->b, 1)
 #define LUAI_TRY(L, c, a) \
   { \
     unsigned int rlua_outer = rlua_enter(L); \
-    if (_setjmp((c)->b) == 0) { a } \
+    if (RLUA_SETJMP((c)->b) == 0) { a } \
     rlua_leave(L, rlua_outer); \
   }
 #define luai_jmpbuf jmp_buf

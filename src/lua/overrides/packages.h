@@ -6,7 +6,6 @@
 #define rlua_packages_h
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "names.h"
 
@@ -19,14 +18,41 @@ static const char stock_package_cpath[] = LUA_CPATH_DEFAULT;
 #define LUA_CPATH_DEFAULT rlua_package_cpath(L)
 #define getenv(name) rlua_getenv(L, (name))
 
+/* Windows' separator of folders, and the program's folder in paths, are seen by no such script. */
+#ifdef RLUA_SEPARATOR_VARIES
+static inline const char *rlua_separator(lua_State *L) {
+  return rlua_deterministic(L) ? "/" : LUA_DIRSEP;
+}
+/* setprogdir() puts a copy of a path that has no such mark in the path's place; here that stays.
+ * The other caller has found what it replaces. */
+static inline const char *rlua_gsub(lua_State *L, const char *text, const char *from,
+                                    const char *to) {
+  if (!rlua_deterministic(L) || strcmp(from, LUA_EXEC_DIR) != 0 || strchr(text, *from) != NULL)
+    return luaL_gsub(L, text, from, to);
+  lua_pushvalue(L, -1);
+  return text;
+}
+/* package.config begins with the separator. */
+static inline const char *rlua_push_literal(lua_State *L, const char *text) {
+  char config[32];
+  if (*text != *LUA_DIRSEP || !rlua_deterministic(L)) return lua_pushstring(L, text);
+  snprintf(config, sizeof config, "/%s", text + 1);
+  return lua_pushstring(L, config);
+}
+static inline const char *rlua_opt_string(lua_State *L, int arg, const char *text) {
+  return luaL_optlstring(L, arg, *text == *LUA_DIRSEP ? rlua_separator(L) : text, NULL);
+}
+#define LUA_CSUBSEP rlua_separator(L)
+#define LUA_LSUBSEP rlua_separator(L)
+#define luaL_gsub(L, text, from, to) rlua_gsub((L), (text), (from), (to))
+#undef lua_pushliteral
+#define lua_pushliteral(L, text) rlua_push_literal((L), "" text)
+#undef luaL_optstring
+#define luaL_optstring(L, arg, text) rlua_opt_string((L), (arg), (text))
+#endif
+
 /* os.tmpname: chance, and a file. It raises where `error` is not 0. */
-#define LUA_TMPNAMBUFSIZE 32
 #define lua_tmpnam(buffer, error) \
-  { \
-    strcpy(buffer, "/tmp/lua_XXXXXX"); \
-    error = rlua_deterministic(L) ? -1 : mkstemp(buffer); \
-    if (error != -1) close(error); \
-    error = (error == -1); \
-  }
+  { error = rlua_deterministic(L) || rlua_make_temporary(buffer); }
 
 #endif

@@ -94,7 +94,7 @@ static inline int rlua_format_pointer(char *text, const char *conversion, const 
 #undef l_sprintf
 #define l_sprintf(s, sz, conversion, n) \
   ((void)(sz), _Generic((n), \
-    int: rlua_format_int, long long: rlua_format_integer, double: rlua_format_float, \
+    int: rlua_format_int, lua_Integer: rlua_format_integer, double: rlua_format_float, \
     char *: rlua_format_string, const char *: rlua_format_string, \
     void *: rlua_format_pointer, const void *: rlua_format_pointer)((s), (conversion), (n)))
 
@@ -104,8 +104,15 @@ static int rlua_write_float(FILE *file, double n);
 #define rlua_write_number(file, n) \
   _Generic((n), double: rlua_write_float, long long: rlua_write_integer)((file), (n))
 
-/* string.pack's "l" and "T". */
-_Static_assert(sizeof(long) == 8 && sizeof(size_t) == 8, "sizes that scripts see");
+#undef lua_number2strx
+#define lua_number2strx(L, s, sz, conversion, n) \
+  ((void)(L), l_sprintf((s), (sz), (conversion), (LUAI_UACNUMBER)(n)))
+
+/* string.pack's "l" and "T". lstrlib.c sees RLUA_LONG in the place of `long`: its integers must not
+ * be written with that. */
+#undef LUAI_UACINT
+#define LUAI_UACINT lua_Integer
+_Static_assert(sizeof(RLUA_LONG) == 8 && sizeof(size_t) == 8, "sizes that scripts see");
 
 /* os.setlocale. The locale is the process's, so in the deterministic profile it is always "C". */
 static const char *rlua_setlocale(lua_State *L, int category, const char *name);

@@ -1,14 +1,14 @@
 //! Address space at 4 GiB boundaries.
 //!
-//! The kernel aligns to pages only, so we ask for [`super::slots`]: addresses that are multiples of
-//! 4 GiB, in a part of the address space where neither the program, nor its libraries, nor the
-//! heap lies. `MAP_FIXED_NOREPLACE` answers EEXIST for a slot that is taken. Where the kernel
-//! refuses the whole part (valgrind does) or all slots are taken, we reserve 4 GiB more than needed
-//! and trim.
+//! The kernel aligns to pages only, so we ask for [`crate::sys::slots`]: addresses that are
+//! multiples of 4 GiB, in a part of the address space where neither the program, nor its libraries,
+//! nor the heap lies. `MAP_FIXED_NOREPLACE` answers EEXIST for a slot that is taken. Where the
+//! kernel refuses the whole part (valgrind does) or all slots are taken, we reserve 4 GiB more than
+//! needed and trim.
 
 use super::REGION_ALIGNMENT;
-use super::slots::Slots;
 use crate::sys::Refused;
+use crate::sys::slots::Slots;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
 

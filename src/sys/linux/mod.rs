@@ -2,7 +2,6 @@
 
 pub mod environment;
 pub mod memory;
-mod slots;
 pub mod thread;
 pub mod written;
 

@@ -6,13 +6,16 @@
 //! not asked about again, until as many searches as there are slots have found nothing.
 //!
 //! # Not here
-//! Mapping ([`super::memory`]).
+//! Mapping: `memory.rs` of a platform.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-/// The slots: 17 to 84 TiB. Below lie the shadow memory of AddressSanitizer and what programs map
-/// for themselves at low addresses; above, from 0x5555_5555_4000 on, programs, their heaps, and
-/// libraries.
+/// The slots: 17 to 84 TiB, of the 128 TiB that programs have on every platform here.
+///
+/// Linux: below lie the shadow memory of AddressSanitizer and what programs map for themselves at
+/// low addresses; above, from 0x5555_5555_4000 on, programs, their heaps, and libraries. Windows
+/// puts heaps and stacks into the first TiB, or a few, and programs and libraries at the very top.
+/// macOS has programs and libraries in the first TiB, and malloc's small blocks at 96 TiB.
 pub const FIRST: usize = 0x1100;
 const END: usize = 0x5400;
 
