@@ -96,6 +96,7 @@ static void compare_date(lua_State *L, time_t t) {
 }
 
 TEST(dates_are_those_of_the_c_library) {
+    NOT_ON_WINDOWS("its C library knows a part of the conversions");
     lua_State *L = open_vm(MIB, 1);
     long i, rounds = 3000 / test_scale();
     set_zone("UTC");
@@ -113,6 +114,7 @@ TEST(dates_are_those_of_the_c_library) {
 }
 
 TEST(times_of_tables_are_those_of_the_c_library) {
+    NOT_ON_WINDOWS("its C library knows no year before 1970");
     static const char *const names[] = {"year", "month", "day", "hour", "min", "sec"};
     lua_State *L = open_vm(MIB, 1);
     long i, rounds = 20000 / test_scale();
@@ -174,9 +176,11 @@ TEST(stock_profile_reads_the_systems_clock) {
     told = (time_t)strtoll(eval(L, "os.time()", now, sizeof now), NULL, 10);
     CHECK(before <= told && told <= time(NULL));
     CHECK_EVAL(L, "math.type(os.clock()) == 'float' and os.clock() < 1000", "true");
+#ifndef _WIN32 /* whose zones have other names */
     set_zone("Asia/Tokyo");
     CHECK_EVAL(L, "os.time {year = 1970, month = 1, day = 1, hour = 9}", "0");
     CHECK_EVAL(L, "os.date('%H', 0)", "09");
     set_zone("UTC");
+#endif
     lua_close(L);
 }

@@ -260,6 +260,7 @@ TEST(recover_of_what_is_none_of_ours) {
 static int exiting(lua_State *) {
     Counted counted;
     pthread_exit(nullptr);
+    return 0; /* where a compiler does not know that it does not */
 }
 
 static void *in_pcall(void *L) {
@@ -274,6 +275,7 @@ static void *in_protected_call(void *L) {
 }
 
 TEST(pthread_exit_inside_lua) {
+    NOT_ON_WINDOWS("threads end there without unwinding");
     lua_State *L = open_throwing(1 * MIB);
     lua_register(L, "exit", exiting);
     for (void *(*body)(void *) : {in_pcall, in_protected_call}) {

@@ -7,7 +7,11 @@
 
 #include <dirent.h>
 
+/* Windows does not list them: one that leaks is not seen there. */
 static inline int descriptors(void) {
+#ifdef _WIN32
+    return 0;
+#else
     DIR *listing = opendir("/proc/self/fd");
     struct dirent *entry;
     char path[300], target[256];
@@ -24,6 +28,7 @@ static inline int descriptors(void) {
     }
     closedir(listing);
     return count;
+#endif
 }
 
 #endif

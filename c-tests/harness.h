@@ -27,7 +27,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
+#ifndef _WIN32 /* there windows/posix.h stands in for them */
 #include <sys/wait.h>
+#endif
 #include <unistd.h>
 
 #include "rlua.h"
@@ -40,6 +42,11 @@ extern "C" {
 }
 #endif
 
+#ifdef __MINGW_PRINTF_FORMAT /* C99's, as posix.h asks for it */
+#define PRINTF __MINGW_PRINTF_FORMAT
+#else
+#define PRINTF printf
+#endif
 #define KIB ((size_t)1024)
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
@@ -58,9 +65,10 @@ static struct {
     const char *current;
     int events;   /* write end of the pipe to the supervisor; -1: none */
     int in_child; /* in a process made by in_child(): its parent reports */
+    int children; /* that the current test had so far */
     int not_run;  /* the current test said NOT_RUN */
     int passed, failed, skipped;
-} harness = {NULL, NULL, "", -1, 0, 0, 0, 0, 0};
+} harness = {NULL, NULL, "", -1, 0, 0, 0, 0, 0, 0};
 
 static inline void harness_add(Test *test) {
     if (harness.last) harness.last->next = test;
@@ -84,7 +92,7 @@ static inline void harness_closing_line(void) {
     fflush(stdout);
 }
 
-__attribute__((noreturn, format(printf, 3, 4))) static inline void
+__attribute__((noreturn, format(PRINTF, 3, 4))) static inline void
 harness_fail(const char *file, int line, const char *format, ...) {
     va_list args;
     fflush(stdout);
@@ -103,7 +111,7 @@ harness_fail(const char *file, int line, const char *format, ...) {
     _exit(1);
 }
 
-__attribute__((format(printf, 1, 2))) static inline void harness_not_run(const char *format, ...) {
+__attribute__((format(PRINTF, 1, 2))) static inline void harness_not_run(const char *format, ...) {
     va_list args;
     harness.not_run = 1;
     fprintf(stderr, "\n*** NOT RUN: %s: ", harness.current);
@@ -119,6 +127,13 @@ __attribute__((format(printf, 1, 2))) static inline void harness_not_run(const c
         harness_not_run(__VA_ARGS__); \
         return;                       \
     } while (0)
+
+/* Ends the test where it is about what Windows has otherwise. */
+#ifdef _WIN32
+#define NOT_ON_WINDOWS(...) NOT_RUN(__VA_ARGS__)
+#else
+#define NOT_ON_WINDOWS(...) ((void)0)
+#endif
 
 #define FAIL(...) harness_fail(__FILE__, __LINE__, __VA_ARGS__)
 
@@ -167,6 +182,48 @@ static inline long test_scale(void) {
     return scale > 0 ? scale : 1;
 }
 
+#ifdef _WIN32
+/* RLUA_TEST_CHILD: the process goes through a test as far as its child of this number. The answers
+ * of those before it follow. */
+static inline int harness_replayed_child(const char *child, int number) {
+    char *rest;
+    if (strtol(child, &rest, 10) == number) return 1;
+    for (; number > 0; number--) (void)strtol(rest, &rest, 10);
+    harness.children++;
+    return (int)strtol(rest, &rest, 10) - 1000;
+}
+
+/* As a process of its own that has gone through the same test, since there is no fork: what the
+ * test did before is done once more, there. */
+static inline int in_child(void (*body)(void *), void *argument) {
+    static char answers[1024];
+    const char *replay = getenv("RLUA_TEST_CHILD");
+    char text[1100], *argv[] = {posix_self(), (char *)harness.current, NULL};
+    int status, number = harness.children;
+    pid_t child;
+    if (replay) {
+        int answer = harness_replayed_child(replay, number);
+        if (harness.children > number) return answer;
+        body(argument);
+        fflush(stdout);
+        exit(0);
+    }
+    if (number == 0) answers[0] = '\0';
+    snprintf(text, sizeof text, "%d%s", number, answers);
+    CHECK_EQ(setenv("RLUA_TEST_CHILD", text, 1), 0);
+    fflush(stdout);
+    fflush(stderr);
+    child = posix_start(argv);
+    unsetenv("RLUA_TEST_CHILD");
+    CHECK(child > 0 && waitpid(child, &status, 0) == child);
+    status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    snprintf(text, sizeof text, " %d", status + 1000); /* no sign to be lost */
+    CHECK(strlen(answers) + strlen(text) < sizeof answers);
+    strcat(answers, text);
+    harness.children++;
+    return status;
+}
+#else
 /* Runs `body` in a forked process; gives its exit status, or minus the signal it died by. */
 static inline int in_child(void (*body)(void *), void *argument) {
     int status;
@@ -184,6 +241,7 @@ static inline int in_child(void (*body)(void *), void *argument) {
     while (waitpid(child, &status, 0) < 0) CHECK_EQ(errno, EINTR);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
+#endif
 
 /* Runs a chunk that must succeed; leaves the stack as it was. */
 static inline void run(lua_State *L, const char *chunk) {
@@ -278,6 +336,7 @@ static inline void harness_run_from(int from, char **names) {
         if (!harness_selected(test, names) || index++ < from) continue;
         harness.current = test->name;
         harness.not_run = 0;
+        harness.children = 0;
         harness_event('S');
         alarm(HARNESS_WATCHDOG_SECONDS);
         test->body();
@@ -294,20 +353,26 @@ static inline pid_t harness_spawn(int from, char **argv, int *events) {
     pid_t child;
     if (pipe(ends) != 0) FAIL("pipe: %s", strerror(errno));
     fflush(stdout);
+    snprintf(text, sizeof text, "%d", ends[1]);
+    setenv("RLUA_TEST_EVENTS", text, 1);
+    snprintf(text, sizeof text, "%d", from);
+    setenv("RLUA_TEST_FROM", text, 1);
+#ifdef _WIN32
+    child = posix_start(argv);
+#else
     child = fork();
-    if (child < 0) FAIL("fork: %s", strerror(errno));
+#endif
+    if (child < 0) FAIL("cannot start a process: %s", strerror(errno));
     if (child > 0) {
         close(ends[1]);
         *events = ends[0];
         return child;
     }
+#ifndef _WIN32
     close(ends[0]);
-    snprintf(text, sizeof text, "%d", ends[1]);
-    setenv("RLUA_TEST_EVENTS", text, 1);
-    snprintf(text, sizeof text, "%d", from);
-    setenv("RLUA_TEST_FROM", text, 1);
     execv(argv[0], argv);
     fprintf(stderr, "cannot start %s: %s\n", argv[0], strerror(errno));
+#endif
     _exit(127);
 }
 
@@ -358,6 +423,11 @@ int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
     for (test = harness.first; test; test = test->next)
         total += harness_selected(test, argv + 1);
+    if (getenv("RLUA_TEST_CHILD")) { /* ends inside the test; see in_child() */
+        harness.in_child = 1;
+        harness_run_from(0, argv + 1);
+        return 126;
+    }
     if (events && from) {
         harness.events = (int)strtol(events, NULL, 10);
         harness_run_from((int)strtol(from, NULL, 10), argv + 1);

@@ -235,26 +235,36 @@ static Bytes read_all(FILE *file) {
     return bytes;
 }
 
-/* The program, started as the other process: an image from its standard input, one to its standard
- * output. */
-__attribute__((constructor)) static void be_the_other(void) {
-    const char *job = getenv("IMAGES_OTHER");
-    int steps, rollbacks;
-    Bytes image;
-    lua_State *L;
-    if (job == NULL || sscanf(job, "%d %d", &steps, &rollbacks) != 2) return;
-    harness.in_child = 1;
-    image = read_all(stdin);
-    L = load(image);
-    free(image.start);
-    advance(L, steps, rollbacks);
-    image = save(L);
+static void write_image(lua_State *L) {
+    Bytes image = save(L);
     lua_close(L);
     if (fwrite(image.start, 1, image.length, stdout) != image.length) exit(2);
     exit(fflush(stdout) == 0 ? 0 : 2);
 }
 
-static Bytes in_another_process(Bytes image, int steps, int rollbacks) {
+/* The program, started as the other process: an image from its standard input, or the number of a
+ * world that it makes itself; one to its standard output. */
+__attribute__((constructor)) static void be_the_other(void) {
+    const char *job = getenv("IMAGES_OTHER");
+    int steps, rollbacks, world;
+    Bytes image;
+    lua_State *L;
+    if (job == NULL || sscanf(job, "%d %d %d", &steps, &rollbacks, &world) < 2) return;
+    harness.in_child = 1;
+    if (world >= 0) {
+        L = open_world(&worlds[world], 16 * MIB);
+        advance(L, steps, rollbacks);
+        write_image(L);
+    }
+    image = read_all(stdin);
+    L = load(image);
+    free(image.start);
+    advance(L, steps, rollbacks);
+    write_image(L);
+}
+
+/* `world`: which one the process makes, or -1, where it gets the image. */
+static Bytes in_another_process(Bytes image, int steps, int rollbacks, int world) {
     FILE *in = tmpfile(), *out = tmpfile();
     char job[PATH_ROOM];
     int status;
@@ -263,17 +273,25 @@ static Bytes in_another_process(Bytes image, int steps, int rollbacks) {
     CHECK(in != NULL && out != NULL);
     CHECK(fwrite(image.start, 1, image.length, in) == image.length && fflush(in) == 0);
     rewind(in);
-    snprintf(job, sizeof job, "%d %d", steps, rollbacks);
+    snprintf(job, sizeof job, "%d %d %d", steps, rollbacks, world);
+#ifdef _WIN32
+    setenv("IMAGES_OTHER", job, 1);
+    child = posix_start_between(fileno(in), fileno(out));
+    unsetenv("IMAGES_OTHER");
+#else
     child = fork();
     if (child == 0) {
         dup2(fileno(in), 0);
         dup2(fileno(out), 1);
         setenv("IMAGES_OTHER", job, 1);
+        const char *build = getenv("IMAGES_OTHER_BUILD"); /* of another platform, say */
+        if (build) execlp(build, build, getenv("IMAGES_OTHER_PROGRAM"), (char *)NULL);
         char self[4096] = {0}; /* under valgrind /proc/self/exe is valgrind */
         if (readlink("/proc/self/exe", self, sizeof self - 1) > 0)
             execl(self, "images", (char *)NULL);
         _exit(127);
     }
+#endif
     CHECK(child > 0 && waitpid(child, &status, 0) == child);
     CHECK_EQ(status, 0);
     after = read_all(out);
@@ -301,7 +319,7 @@ static void same_future(const World *world, int points) {
         Bytes image = save(L), here, there;
         advance(L, steps, point % 3);
         here = save(L);
-        there = in_another_process(image, steps, point % 4);
+        there = in_another_process(image, steps, point % 4, -1);
         check_same(here, there, world->name, point);
         free(image.start);
         free(here.start);
@@ -326,6 +344,21 @@ TEST(coroutines_go_on_from_every_place) { same_future_by_name("places"); }
 TEST(what_has_a_name_is_found_again) { same_future_by_name("host"); }
 TEST(hooks_and_warnings_go_on) { same_future_by_name("hooks"); }
 TEST(tables_keep_their_shapes) { same_future_by_name("shapes"); }
+
+/* Where it is made does not matter: not in which process, and not on which platform. */
+TEST(the_same_world_is_made_elsewhere) {
+    for (size_t i = 0; i < COUNT_OF(worlds); i++) {
+        Bytes none = {NULL, 0}, here, there;
+        lua_State *L = open_world(&worlds[i], 16 * MIB);
+        advance(L, 10, 2);
+        here = save(L);
+        there = in_another_process(none, 10, 2, (int)i);
+        check_same(here, there, worlds[i].name, 10);
+        free(here.start);
+        free(there.start);
+        lua_close(L);
+    }
+}
 
 /* Every state of the collector between its smallest steps. */
 static void each_collector_step(const World *world, int every) {

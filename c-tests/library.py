@@ -5,7 +5,7 @@
 
 - Lua's public headers, from the folder into which this very build staged them, to INCLUDE.
 - A link named by the library's SONAME (librlua.so.0) beside librlua.so: programs linked with
-  -lrlua look for that name.
+  -lrlua look for that name. Only where libraries are ELF.
 
 Cargo runs each time, and decides whether there is anything to build. Files are written only where
 they differ and keep the time of their source, so nothing is rebuilt for them.
@@ -35,7 +35,8 @@ def build(command):
             if reason == "build-script-executed":
                 out_dir = message["out_dir"]
             if reason == "compiler-artifact" and "cdylib" in message["target"]["crate_types"]:
-                library = next(f for f in message["filenames"] if f.endswith(".so"))
+                kinds = (".so", ".dll", ".dylib")
+                library = next(f for f in message["filenames"] if f.endswith(kinds))
     if cargo.returncode != 0:
         sys.exit(cargo.returncode)
     if out_dir is None or library is None:
@@ -65,7 +66,8 @@ def link_soname(library):
 def main(include, *command):
     out_dir, library = build(command)
     stage_headers(out_dir, include)
-    link_soname(library)
+    if library.endswith(".so"):
+        link_soname(library)
 
 
 if __name__ == "__main__":

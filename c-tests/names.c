@@ -400,7 +400,7 @@ TEST(stock_profile_tells_addresses) {
         lua_getglobal(L, "t");
         snprintf(expected, sizeof expected, "%p", lua_topointer(L, -1));
         CHECK_EVAL(L, "('%p'):format(t)", expected);
-        CHECK_EVAL(L, "tostring(print):match('^function: 0x') ~= nil", "true");
+        CHECK_EVAL(L, "tostring(print):match('^function: %w+$') ~= nil", "true");
         CHECK_OK(rlua_register(L, "name", first_function)); /* for images */
         lua_close(L);
     }
@@ -442,7 +442,7 @@ TEST(nothing_of_the_environment_is_seen) {
     lua_close(L);
     L = luaL_newstate();
     luaL_openlibs(L);
-    CHECK_EVAL(L, "package.path:find('/tmp/?.lua;/usr', 1, true)", "1");
+    CHECK_EVAL(L, "package.path:find('^/tmp/%?%.lua;[^;]')", "1");
     CHECK_EVAL(L, "os.getenv('LUA_CPATH_5_4')", "/tmp/?.so");
     lua_close(L);
 }
