@@ -29,7 +29,8 @@ class Rlua(ConanFile):
             self.version = re.search(r'^version = "(.*)"', file.read(), re.MULTILINE).group(1)
 
     def export_sources(self):
-        for pattern in ["Cargo.*", "Makefile", "LICENSE", "build.rs", "src/*", "include/rlua.*",
+        for pattern in ["Cargo.*", "Makefile", "LICENSE", "build.rs", "tools/build/*", "src/*",
+                        "vendor/*", "include/rlua.*",
                         "include/lua.hpp", "packaging/*", "c-tests/Makefile", "c-tests/library.py",
                         "benches/*.rs", "tests/*.rs"]:
             copy(self, pattern, self._root(), self.export_sources_folder)
