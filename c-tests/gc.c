@@ -233,6 +233,27 @@ TEST(snapshots_inside_every_phase_of_a_cycle) {
     lua_close(L);
 }
 
+/* With Lua's own assertions, stock Lua ends here (vendor/README.md). */
+TEST(upvalues_joined_to_old_functions_outlive_their_coroutines) {
+    lua_State *L = open_vm(4 * MIB, 2);
+    CHECK_OK(rlua_snap(L));
+    run(L, "collectgarbage 'generational'\n"
+           "local x = 0\n"
+           "function f() return x end\n"
+           "for _ = 1, 3 do collectgarbage 'step' end\n" /* f is old now */
+           "coroutine.resume(coroutine.create(function()\n"
+           "  local u = {7}\n"
+           "  debug.upvaluejoin(f, 1, function() return u end, 1)\n"
+           "  coroutine.yield()\n"
+           "end))\n"
+           "for _ = 1, 4 do collectgarbage 'step' end");
+    CHECK_OK(rlua_check(L));
+    CHECK_EVAL(L, "f()[1]", "7");
+    CHECK_OK(rlua_rollback(L, 1));
+    CHECK_OK(rlua_check(L));
+    lua_close(L);
+}
+
 TEST(finalizers_at_close_run_once_after_rollbacks) {
     lua_State *L = open_vm(1 * MIB, 2);
     int round;
