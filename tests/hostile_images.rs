@@ -12,6 +12,8 @@
 //! Not here: code, which nothing verifies (docs/FORMAT.md): what the mutants hold is never run.
 #![cfg(target_os = "linux")]
 
+#[path = "hostile/forgeries.rs"]
+mod forgeries;
 #[path = "hostile/mutants.rs"]
 mod mutants;
 #[path = "hostile/random.rs"]
@@ -19,6 +21,7 @@ mod random;
 #[path = "hostile/vm.rs"]
 mod vm;
 
+use forgeries::FORGERIES;
 use mutants::{CLASSES, Expect, Mutant, make, samples};
 use std::io::{Read, Write};
 use std::ops::Range;
@@ -215,6 +218,24 @@ fn hostile_images_are_refused_or_sound() {
 }
 
 #[test]
+fn what_lua_never_does_is_refused() {
+    let mut taken = Vec::new();
+    for forgery in &FORGERIES {
+        let (good, forged) = forgery.make();
+        assert_eq!(load(&good), Loaded::Sound, "{}", forgery.name);
+        let status = status_of(apart(|| {
+            // SAFETY: ends a process that hangs.
+            unsafe { libc::alarm(60) };
+            assert_eq!(load(&forged), Loaded::Refused, "{}", forgery.name);
+        }));
+        if status != 0 {
+            taken.push((forgery.name, status));
+        }
+    }
+    assert!(taken.is_empty(), "{taken:?}");
+}
+
+#[test]
 fn a_mutant_that_kills_is_seen() {
     let samples = samples();
     let shared = shared();
@@ -295,6 +316,10 @@ fn memory_is_bounded_by_the_limit_of_the_config() {
         let mut mutant = Mutant::of(&samples[0], samples[0].bytes.clone());
         mutant.claim_names(1 << 16, u32::MAX);
         mutant.endless = true;
+        assert!(is_refused(&mutant));
+        // Names that are there, again and again.
+        let mut mutant = Mutant::of(&samples[0], samples[0].bytes.clone());
+        mutant.double_names();
         assert!(is_refused(&mutant));
         let peak = process_bytes("VmHWM").saturating_sub(before);
         println!("the peak rose by {} KiB", peak >> 10);

@@ -73,7 +73,7 @@ static int check_block(Walk *w, int kind, const void *block, size_t size, const 
  * ltests.c. */
 static int is_seen(const global_State *g, const GCObject *from, const GCObject *to) {
   if (issweepphase(g)) return 1;
-  if (g->gckind == KGC_INC) return !(isblack(from) && iswhite(to));
+  if (g->gckind == KGC_INC || getage(from) <= G_OLD0) return !(isblack(from) && iswhite(to));
   if (getage(from) == G_OLD && isblack(from)) return isold(to);
   /* A thread has no barriers: while it is not old, the next young collection traverses it anew. */
   if ((getage(from) == G_OLD1 || getage(from) == G_TOUCHED2) && isblack(from))

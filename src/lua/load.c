@@ -249,7 +249,8 @@ static int fix_collector(Loader *l, global_State *g) {
   FIX(g->finobjold1);
   FIX(g->finobjrold);
   FIX(g->twups);
-  NEED(g->gcstate <= GCSpause && (g->gckind == KGC_INC || g->gckind == KGC_GEN) &&
+  NEED(g->gcstate <= GCSpause && g->gcstate != GCSatomic, "the collector's phase is none");
+  NEED((g->gckind == KGC_INC || g->gckind == KGC_GEN) &&
            (g->currentwhite == bitmask(WHITE0BIT) || g->currentwhite == bitmask(WHITE1BIT)) &&
            g->gcstopem == 0 && g->gcemergency == 0 && !(g->gcstp & GCSTPCLS) &&
            is_count(g->totalbytes) && is_count(g->GCdebt) && is_count((l_mem)g->GCestimate) &&
@@ -301,10 +302,11 @@ static int fix_state(Loader *l, global_State *g) {
   NEED(g->warnf == warnfoff || g->warnf == warnfon || g->warnf == warnfcont,
        "the warning function is none");
   rlua_Own *own = &g->own;
+  unsigned int flags = NO_METAMETHODS | (own->deterministic ? bitmask(KEYBIT) : 0u);
   FIX(own->refs);
   FIX(own->types);
   NEED(own->deterministic <= 1 && own->budgeted <= 1 && own->sweep_divisor > 0 &&
-           own->depth == 0 && own->host_fp == 0,
+           own->depth == 0 && own->host_fp == 0 && own->new_flags == cast_byte(flags),
        "what the library keeps in the state makes no sense");
   return fix_pointers(l, own);
 }

@@ -268,7 +268,8 @@ static int table_pointers(Walk *w, const Table *h) {
   TRY(optional(w, LUA_VTABLE, h->metatable));
   TRY(values(w, h->array, luaH_realasize(h)));
   if (isdummy(h)) return 1;
-  ENSURE(h->lastfree >= h->node && h->lastfree <= h->node + nodes, "lastfree is outside the nodes");
+  size_t last = (size_t)h->lastfree - (size_t)h->node;
+  ENSURE(last <= nodes * sizeof(Node) && last % sizeof(Node) == 0, "lastfree is no node");
   for (Node *n = h->node; n < h->node + nodes; n++) {
     ptrdiff_t next = n - h->node + gnext(n);
     ENSURE(next >= 0 && (size_t)next < nodes, "a chain leads out of the nodes");
@@ -361,7 +362,8 @@ static int open_upvalues(Walk *w, lua_State *L) {
     TRY(w->pointer(w, LUA_VUPVAL | (isdead(w->g, L) ? MAY_BE_DEAD : 0), uv));
     ENSURE(upisopen(uv) && w->open-- > 0, "a closed upvalue is in a thread's list, or one twice");
     ENSURE(uv->u.open.previous == place, "an open upvalue does not know the one before it");
-    ENSURE(is_on_stack(L, (StkId)uv->v.p), "an open upvalue is outside its thread's stack");
+    ENSURE(is_on_stack(L, (StkId)uv->v.p) && (StkId)uv->v.p < L->stack_last.p + EXTRA_STACK,
+           "an open upvalue is outside its thread's stack");
   }
   return 1;
 }

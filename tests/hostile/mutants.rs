@@ -12,9 +12,17 @@ pub const KEY: [u8; 32] = [7; 32];
 
 /// Kinds of blocks, as in `src/lua/overrides/kinds.h`.
 const OBJECT: u32 = 1;
-const THREAD: u32 = 2;
+pub const THREAD: u32 = 2;
+pub const NODES: u32 = 6;
 const STACK: u32 = 7;
 const CALLINFO: u32 = 8;
+
+/// Tags of objects.
+pub const TABLE: u8 = 5;
+pub const USERDATA: u8 = 7;
+pub const UPVALUE: u8 = 9;
+
+pub const NODE_BYTES: usize = 24;
 
 impl Random {
     fn of<T: Copy>(&mut self, list: &[T]) -> T {
@@ -29,7 +37,7 @@ pub struct Sample {
     /// Bytes of the body, behind the header.
     body: usize,
     /// None where it is compressed.
-    blocks: Vec<Block>,
+    pub blocks: Vec<Block>,
 }
 
 /// How the bytes come.
@@ -89,12 +97,24 @@ impl Mutant {
         self.bytes.extend(bytes.to_le_bytes());
     }
 
+    /// Each name comes twice.
+    pub fn double_names(&mut self) {
+        let first = HEADER_BYTES + self.body;
+        let end = self.bytes.len() - HASH_BYTES;
+        let names = self.bytes[first + 8..end].to_vec();
+        let [count, bytes] = [first, first + 4].map(|at| read(&self.bytes, at) as u32);
+        self.claim_names(2 * count, 2 * bytes);
+        self.bytes.extend([&names[..], &names].concat());
+        self.bytes.extend([0; HASH_BYTES]);
+        self.seal(None);
+    }
+
     /// A word of the body.
-    fn word(&self, at: usize) -> u64 {
+    pub fn word(&self, at: usize) -> u64 {
         read(&self.bytes, HEADER_BYTES + at)
     }
 
-    fn put(&mut self, at: usize, word: u64) {
+    pub fn put(&mut self, at: usize, word: u64) {
         let at = HEADER_BYTES + at;
         if at + 8 <= self.bytes.len() {
             self.bytes[at..at + 8].copy_from_slice(&word.to_le_bytes());
@@ -106,7 +126,7 @@ impl Mutant {
     }
 
     /// Makes the hash anew, with the key or without.
-    fn seal(&mut self, key: Option<&[u8; 32]>) {
+    pub fn seal(&mut self, key: Option<&[u8; 32]>) {
         let Some(end) = self.bytes.len().checked_sub(HASH_BYTES) else { return };
         let mut hash = Hash::new(key);
         hash.update(&self.bytes[..end]);
@@ -136,7 +156,7 @@ impl Mutant {
 }
 
 impl Sample {
-    fn of(bytes: Vec<u8>, keyed: bool) -> Sample {
+    pub fn of(bytes: Vec<u8>, keyed: bool) -> Sample {
         let (body, limit) = (read(&bytes, 24) as usize, read(&bytes, 32) as usize);
         if read(&bytes, 8) >> 32 & 4 != 0 {
             return Sample { bytes, keyed, body: 0, blocks: Vec::new() };
@@ -155,8 +175,19 @@ impl Sample {
             blocks.push(block);
             ControlFlow::<()>::Continue(())
         });
-        assert!(blocks.len() > 500, "the blocks were not found");
+        assert!(blocks.len() > 100, "{} blocks were found", blocks.len());
         Sample { bytes, keyed, body, blocks }
+    }
+
+    /// Where the state has its white; its phase and its mode are the next bytes. They lie before
+    /// the collector's parameters, which are known.
+    pub fn phase(&self) -> usize {
+        let main = self.blocks[0];
+        let state = &self.bytes[HEADER_BYTES + main.offset..][..main.bytes];
+        let found = state
+            .windows(6)
+            .position(|bytes| matches!(bytes, [8 | 16, phase, 0 | 1, 0, 20, 25] if *phase < 9));
+        main.offset + found.expect("the collector's parameters")
     }
 
     fn block(&self, random: &mut Random, kinds: &[u32]) -> Block {
@@ -177,7 +208,7 @@ impl Sample {
     }
 }
 
-const WORLD: &str = "
+pub const WORLD: &str = "
     local weak = setmetatable({}, {__mode = 'k'})
     local values = setmetatable({}, {__mode = 'v'})
     kept, n = {}, 0
@@ -251,7 +282,7 @@ const fn class(name: &'static str, expect: Expect, seal: Seal, change: Change) -
     Class { name, expect, seal, change }
 }
 
-pub static CLASSES: [Class; 28] = [
+pub static CLASSES: [Class; 31] = [
     class("words", Expect::Either, Seal::Insider, words),
     class("words of objects", Expect::Either, Seal::Insider, words_of_objects),
     class("tags and marks", Expect::Either, Seal::Insider, tags),
@@ -264,6 +295,9 @@ pub static CLASSES: [Class; 28] = [
     class("frames", Expect::Either, Seal::Insider, frames),
     class("stacks", Expect::Either, Seal::Insider, stacks),
     class("the arena", Expect::Either, Seal::Insider, arena),
+    class("colours and ages", Expect::Either, Seal::Insider, marks),
+    class("heads of lists", Expect::Either, Seal::Insider, heads),
+    class("keys and chains", Expect::Either, Seal::Insider, keys),
     class("two words swapped", Expect::Either, Seal::Insider, swap_words),
     class("two blocks swapped", Expect::Either, Seal::Insider, swap_blocks),
     class("two owners", Expect::Either, Seal::Insider, two_owners),
@@ -426,6 +460,70 @@ fn state(mutant: &mut Mutant, sample: &Sample, _: &[Sample], random: &mut Random
     change_word(mutant, main.offset + 8 * random.below(main.bytes / 8), random);
     if random.below(2) == 0 {
         change_byte(mutant, main.offset + random.below(main.bytes), random);
+    }
+}
+
+/// Every colour with every age, of objects and threads; in some the collector's phase, too.
+fn marks(mutant: &mut Mutant, sample: &Sample, _: &[Sample], random: &mut Random) {
+    for _ in 0..1 + random.below(3) {
+        let block = match random.below(4) {
+            0 => sample.block(random, &[THREAD]),
+            1 => sample.object(random, Some(UPVALUE)),
+            2 => sample.object(random, Some(USERDATA)),
+            _ => sample.object(random, None),
+        };
+        let at = HEADER_BYTES + block.offset + 9 + 8 * usize::from(block.kind == THREAD);
+        let colour = random.of(&[0, 0x08, 0x10, 0x20, mutant.bytes[at] & 0x38]);
+        let age = random.of(&[0, 1, 2, 3, 4, 5, 6, mutant.bytes[at] & 7]);
+        mutant.bytes[at] = mutant.bytes[at] & 0xc0 | colour | age;
+    }
+    if random.below(8) == 0 {
+        mutant.bytes[HEADER_BYTES + sample.phase() + 1] = random.below(9) as u8;
+    }
+}
+
+/// Two words of the state change places, or one becomes another.
+fn heads(mutant: &mut Mutant, sample: &Sample, _: &[Sample], random: &mut Random) {
+    let main = sample.blocks[0];
+    let mut place = || loop {
+        let at = main.offset + 8 * random.below(main.bytes / 8);
+        let word = mutant.word(at);
+        if word == 0 || word < mutant.body_bytes() as u64 && word.is_multiple_of(8) {
+            return at;
+        }
+    };
+    let (a, b) = (place(), place());
+    let (x, y) = (mutant.word(a), mutant.word(b));
+    mutant.put(a, y);
+    if random.below(2) == 0 {
+        mutant.put(b, x);
+    }
+}
+
+/// A node's key, value and next, from another one of its table; or a number.
+fn keys(mutant: &mut Mutant, sample: &Sample, _: &[Sample], random: &mut Random) {
+    let block = sample.block(random, &[NODES]);
+    let nodes = block.bytes / NODE_BYTES;
+    for _ in 0..1 + random.below(2) {
+        let from = block.offset + NODE_BYTES * random.below(nodes);
+        let to = block.offset + NODE_BYTES * random.below(nodes);
+        let (tags, other) = (mutant.word(to + 8), mutant.word(from + 8));
+        match random.below(5) {
+            0 => mutant.put(to + 16, mutant.word(from + 16)),
+            1 => mutant.put(to + 8, tags & 0xffff_ffff | other & 0xffff_ffff_0000_0000),
+            2 => {
+                mutant.put(to + 8, tags & !0xff00 | other & 0xff00);
+                mutant.put(to + 16, mutant.word(from + 16));
+            }
+            3 => mutant.put(to + 16, random.below(9) as u64),
+            _ => {
+                for at in [0, 8, 16] {
+                    let (x, y) = (mutant.word(from + at), mutant.word(to + at));
+                    mutant.put(from + at, y);
+                    mutant.put(to + at, x);
+                }
+            }
+        }
     }
 }
 

@@ -23,7 +23,23 @@ unsafe extern "C" {
         k: *const c_void,
     ) -> c_int;
     fn lua_gc(L: *mut lua_State, what: c_int, ...) -> c_int;
+    fn lua_createtable(L: *mut lua_State, array: c_int, hash: c_int);
+    fn lua_rawsetp(L: *mut lua_State, index: c_int, key: *const c_void);
+    fn lua_rawseti(L: *mut lua_State, index: c_int, n: i64);
+    fn lua_pushnil(L: *mut lua_State);
+    fn lua_pushvalue(L: *mut lua_State, index: c_int);
+    fn lua_next(L: *mut lua_State, index: c_int) -> c_int;
+    fn lua_type(L: *mut lua_State, index: c_int) -> c_int;
+    fn lua_settop(L: *mut lua_State, index: c_int);
+    fn lua_gettop(L: *mut lua_State) -> c_int;
+    fn lua_checkstack(L: *mut lua_State, slots: c_int) -> c_int;
+    fn lua_tothread(L: *mut lua_State, index: c_int) -> *mut lua_State;
 }
+const LUA_REGISTRYINDEX: c_int = -1_001_000;
+const LUA_TTABLE: c_int = 5;
+const LUA_TTHREAD: c_int = 8;
+const LUA_GCGEN: c_int = 10;
+const LUA_GCINC: c_int = 11;
 const LUA_GCCOLLECT: c_int = 2;
 const LUA_GCSTEP: c_int = 5;
 
@@ -184,11 +200,65 @@ unsafe fn use_vm(main: *mut lua_State) {
         if sum.bytes[0] % 4 == 0 && rlua_clone(main, &mut clone) == 0 {
             lua_close(clone);
         }
-        for _ in 0..50 {
+        if sum.bytes[1] % 8 == 0 {
+            return; // closed as it came
+        }
+        let mut left = 40;
+        for step in 0..50 {
             lua_gc(main, LUA_GCSTEP, 1);
+            if step % 10 == 0 && sum.bytes[2] % 2 == 0 {
+                touch(main, LUA_REGISTRYINDEX, 4, &mut left);
+                sound("behind writes");
+            }
         }
         sound("behind steps");
+        match sum.bytes[3] % 4 {
+            0 => lua_gc(main, LUA_GCGEN, 0, 0),
+            1 => lua_gc(main, LUA_GCINC, 0, 0, 0),
+            _ => 0,
+        };
         lua_gc(main, LUA_GCCOLLECT);
         sound("collected");
+    }
+}
+
+/// New objects go where hosts and scripts would put them: into tables, on the stacks of coroutines.
+///
+/// # Safety
+/// `main` is a VM of this test's own, with a table there.
+unsafe fn touch(main: *mut lua_State, table: c_int, depth: usize, left: &mut usize) {
+    // SAFETY: the contract above; whatever is pushed is taken off.
+    unsafe {
+        let top = lua_gettop(main);
+        if depth == 0 || *left == 0 || lua_checkstack(main, 8) == 0 {
+            return;
+        }
+        *left -= 1;
+        lua_pushvalue(main, table);
+        lua_pushnil(main);
+        let (mut pairs, mut found) = (0, 0);
+        while lua_next(main, top + 1) != 0 {
+            pairs += 1;
+            assert!(pairs < 100_000, "the keys of a table have no end");
+            if lua_type(main, -1) == LUA_TTABLE && found < 6 {
+                found += 1;
+                touch(main, -1, depth - 1, left);
+            } else if lua_type(main, -1) == LUA_TTHREAD && found < 6 {
+                found += 1;
+                let thread = lua_tothread(main, -1);
+                if thread != main && lua_checkstack(thread, 1) != 0 {
+                    lua_createtable(thread, 1, 1);
+                }
+            }
+            lua_settop(main, -2);
+        }
+        // Keys in both parts, which may make them grow.
+        for n in 0..3 {
+            lua_createtable(main, 0, 0);
+            lua_rawsetp(main, top + 1, (8 * n + *left) as *const c_void);
+            lua_createtable(main, 0, 0);
+            lua_rawseti(main, top + 1, 1000 + n as i64);
+        }
+        lua_settop(main, top);
     }
 }
