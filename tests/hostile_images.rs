@@ -1,17 +1,22 @@
-//! Hostile images, by a mutator that knows the format: it finds the blocks of a body by the arena's
-//! own reading, and changes kinds, tags, sizes, lists, threads, the arena, the header, the names;
-//! it swaps, splices, cuts; its readers lie. With the hash made anew, an image is refused with a
-//! sentence, or loads into a heap that `rlua_check` and collections find sound; without, or without
-//! the key, it is refused. Mutants run in processes of their own: one that kills, or takes long, is
-//! counted, and named by its seed. Refused loads leave nothing behind, and memory has a bound.
+//! Hostile images and deltas, by a mutator that knows the format: it finds the blocks of a body by
+//! the arena's own reading, and changes kinds, tags, sizes, lists, threads, the arena, the header,
+//! the names; it swaps, splices, cuts; its readers lie. With the hash made anew, an image is
+//! refused with a sentence, or loads into a heap that `rlua_check` and collections find sound;
+//! without, or without the key, it is refused. A delta that is refused changes nothing. Mutants run
+//! in processes of their own: one that kills, or takes long, is counted, and named by its seed.
+//! Refused loads leave nothing behind, and memory has a bound.
 //!
-//! `RLUA_IMAGE_MUTANTS`: how many there are. `RLUA_IMAGE_JOBS`: processes at once.
+//! `RLUA_IMAGE_MUTANTS`, `RLUA_DELTA_MUTANTS`: how many there are.
+//! `RLUA_IMAGE_JOBS`: processes at once.
 //! `RLUA_IMAGE_LOADER`: a program that loads them (`c-tests/roundtrip/loader.c`), built otherwise.
-//! `RLUA_IMAGE_SEED=n cargo test --test hostile_images -- --ignored one_mutant`: one, here.
+//! `RLUA_IMAGE_SEED=n cargo test --test hostile_images -- --ignored one_mutant`: one, here; a delta
+//! with `one_delta`.
 //!
 //! Not here: code, which nothing verifies (docs/FORMAT.md): what the mutants hold is never run.
 #![cfg(target_os = "linux")]
 
+#[path = "hostile/deltas.rs"]
+mod deltas;
 #[path = "hostile/forgeries.rs"]
 mod forgeries;
 #[path = "hostile/mutants.rs"]
@@ -21,6 +26,7 @@ mod random;
 #[path = "hostile/vm.rs"]
 mod vm;
 
+use deltas::{Pairs, Receivers};
 use forgeries::FORGERIES;
 use mutants::{CLASSES, Expect, Mutant, make, samples};
 use std::io::{Read, Write};
@@ -73,13 +79,14 @@ impl Loader {
         Loader { child, to, from }
     }
 
-    /// `None` where it died.
-    fn load(&mut self, mutant: &Mutant) -> Option<Loaded> {
-        let head = [mutant.bytes.len() as u64, mutant.keyed.into()];
+    /// An image, or the delta to one that was loaded before. `None` where it died.
+    fn load(&mut self, mutant: &Mutant, before: &[u8]) -> Option<Loaded> {
+        let head = [mutant.bytes.len() as u64, mutant.keyed.into(), before.len() as u64];
         let mut answer = [0];
         for word in head {
             self.to.write_all(&word.to_le_bytes()).ok()?;
         }
+        self.to.write_all(before).ok()?;
         self.to.write_all(&mutant.bytes).ok()?;
         self.from.read_exact(&mut answer).ok()?;
         Some(if answer[0] == 1 { Loaded::Sound } else { Loaded::Refused })
@@ -92,41 +99,73 @@ impl Loader {
     }
 }
 
+/// Of each class, what it is called and what must come of it; what comes of a seed, and its class.
+struct Mutants<'a> {
+    classes: Vec<(&'static str, Expect)>,
+    run: &'a dyn Fn(&mut Tools<'_>, u64) -> (usize, Loaded),
+    pairs: Option<&'a Pairs>,
+}
+
+/// What a process has that runs mutants.
+struct Tools<'a> {
+    loader: Option<Loader>,
+    receivers: Option<Receivers<'a>>,
+}
+
 /// The mutants of these seeds, one after the other, in this process.
-fn run(samples: &[mutants::Sample], seeds: Range<u64>, shared: *mut Shared) {
+fn run(mutants: &Mutants<'_>, seeds: Range<u64>, shared: *mut Shared) {
     let program = std::env::var("RLUA_IMAGE_LOADER").ok();
-    let mut loader = program.as_deref().map(Loader::start);
+    let loader = program.as_deref().map(Loader::start);
+    let mut tools = Tools { loader, receivers: mutants.pairs.map(Receivers::of) };
     for seed in seeds {
         // SAFETY: the parent reads it when this process has ended.
         let shared = unsafe { &mut *shared };
         shared.seed = seed;
-        let mutant = make(samples, seed);
         let begun = Instant::now();
-        let found = match &mut loader {
-            Some(loader) if mutant.is_whole() => {
-                loader.load(&mutant).unwrap_or_else(|| std::process::abort())
-            }
-            _ => load(&mutant),
-        };
+        let (class, found) = (mutants.run)(&mut tools, seed);
         let spent = begun.elapsed();
         if spent.as_nanos() as u64 > shared.slowest_ns {
             shared.slowest_ns = spent.as_nanos() as u64;
             shared.slowest_seed = seed;
         }
         assert!(spent < Duration::from_secs(SECONDS_OF_A_MUTANT), "it took {spent:?}");
-        let counts = &mut shared.counts[mutant.class];
+        let counts = &mut shared.counts[class];
         counts[found as usize] += 1;
-        let expected = match CLASSES[mutant.class].expect {
+        let (name, expect) = mutants.classes[class];
+        let expected = match expect {
             Expect::Either => true,
             Expect::Refused => found == Loaded::Refused,
             Expect::Loaded => found == Loaded::Sound,
         };
         counts[2] += u64::from(!expected);
-        assert!(expected, "{}: {found:?}", CLASSES[mutant.class].name);
+        assert!(expected, "{name}: {found:?}");
     }
-    if let Some(loader) = loader {
+    if let Some(loader) = tools.loader {
         loader.end();
     }
+}
+
+fn run_image(samples: &[mutants::Sample], tools: &mut Tools<'_>, seed: u64) -> (usize, Loaded) {
+    let mutant = make(samples, seed);
+    let found = match &mut tools.loader {
+        Some(loader) if mutant.is_whole() => {
+            loader.load(&mutant, &[]).unwrap_or_else(|| std::process::abort())
+        }
+        _ => load(&mutant),
+    };
+    (mutant.class, found)
+}
+
+fn run_delta(pairs: &Pairs, tools: &mut Tools<'_>, seed: u64) -> (usize, Loaded) {
+    let delta = pairs.make(seed);
+    let found = match (&mut tools.loader, &mut tools.receivers) {
+        (Some(loader), _) if delta.mutant.is_whole() => {
+            let before = pairs.before(&delta.mutant);
+            loader.load(&delta.mutant, before).unwrap_or_else(|| std::process::abort())
+        }
+        (_, receivers) => receivers.as_mut().expect("of these pairs").apply(&delta, seed),
+    };
+    (delta.class, found)
 }
 
 /// Runs `job` in a fork; what it exits or dies with.
@@ -155,14 +194,14 @@ fn number_of(name: &str, otherwise: u64) -> u64 {
 }
 
 /// Mutants of these seeds, apart, again behind each that kills; the seeds of those.
-fn lane(samples: &[mutants::Sample], seeds: Range<u64>, shared: *mut Shared) -> Vec<(u64, i32)> {
+fn lane(mutants: &Mutants<'_>, seeds: Range<u64>, shared: *mut Shared) -> Vec<(u64, i32)> {
     let (mut first, mut killed) = (seeds.start, Vec::new());
     while first < seeds.end {
         let end = seeds.end.min(first + MUTANTS_OF_A_PROCESS);
         let status = status_of(apart(|| {
             // SAFETY: ends a process that hangs.
             unsafe { libc::alarm(600) };
-            run(samples, first..end, shared);
+            run(mutants, first..end, shared);
         }));
         first = end;
         if status != 0 {
@@ -176,24 +215,22 @@ fn lane(samples: &[mutants::Sample], seeds: Range<u64>, shared: *mut Shared) -> 
     killed
 }
 
-#[test]
-fn hostile_images_are_refused_or_sound() {
-    let count = number_of("RLUA_IMAGE_MUTANTS", 30_000);
+/// So many mutants, in several processes; says what came of them.
+fn run_all(mutants: &Mutants<'_>, count: u64) {
     let jobs = number_of("RLUA_IMAGE_JOBS", 2);
-    let samples = samples();
     let begun = Instant::now();
     let lanes: Vec<_> = (0..jobs)
         .map(|job| {
             let (part, shared) = (count * job / jobs..count * (job + 1) / jobs, shared());
             // A process for each lane, which forks those that may die.
             let child = apart(|| {
-                let killed = lane(&samples, part, shared);
+                let killed = lane(mutants, part, shared);
                 assert!(killed.is_empty(), "{killed:?}");
             });
             (child, shared)
         })
         .collect();
-    let mut totals = [[0; 3]; CLASSES.len()];
+    let mut totals = vec![[0; 3]; mutants.classes.len()];
     let (mut failed, mut slowest) = (0, (0, 0));
     for (child, shared) in lanes {
         failed += i32::from(status_of(child) != 0);
@@ -205,16 +242,34 @@ fn hostile_images_are_refused_or_sound() {
         }
     }
     println!("{count} mutants in {:.0?}: class, refused, loaded", begun.elapsed());
-    for (class, [refused, loaded, _]) in CLASSES.iter().zip(totals) {
-        println!("{:>28} {refused:>8} {loaded:>8}", class.name);
+    for ((name, _), [refused, loaded, _]) in mutants.classes.iter().zip(&totals) {
+        println!("{name:>28} {refused:>8} {loaded:>8}");
     }
     println!("slowest: {:.1} ms, seed {}", slowest.0 as f64 / 1e6, slowest.1);
     assert_eq!(failed, 0, "mutants killed, or did what they must not: see above");
     // A class that always loads, or never, changes what nobody reads, or stops at one gate.
-    for (class, [refused, loaded, _]) in CLASSES.iter().zip(totals) {
+    for ((name, expect), [refused, loaded, _]) in mutants.classes.iter().zip(totals) {
         let enough = refused + loaded >= 200;
-        assert!(!enough || refused > 0 || class.expect == Expect::Loaded, "{}", class.name);
+        assert!(!enough || refused > 0 || *expect == Expect::Loaded, "{name}");
     }
+}
+
+#[test]
+fn hostile_images_are_refused_or_sound() {
+    let samples = samples();
+    let classes = CLASSES.iter().map(|class| (class.name, class.expect)).collect();
+    let run = |tools: &mut Tools<'_>, seed| run_image(&samples, tools, seed);
+    let mutants = Mutants { classes, run: &run, pairs: None };
+    run_all(&mutants, number_of("RLUA_IMAGE_MUTANTS", 30_000));
+}
+
+#[test]
+fn hostile_deltas_change_nothing_or_are_sound() {
+    let pairs = deltas::pairs();
+    deltas::check_the_making(&pairs);
+    let run = |tools: &mut Tools<'_>, seed| run_delta(&pairs, tools, seed);
+    let mutants = Mutants { classes: deltas::classes(), run: &run, pairs: Some(&pairs) };
+    run_all(&mutants, number_of("RLUA_DELTA_MUTANTS", 10_000));
 }
 
 #[test]
@@ -239,8 +294,11 @@ fn what_lua_never_does_is_refused() {
 fn a_mutant_that_kills_is_seen() {
     let samples = samples();
     let shared = shared();
+    let run_one = |tools: &mut Tools<'_>, seed| run_image(&samples, tools, seed);
+    let classes = CLASSES.iter().map(|class| (class.name, class.expect)).collect();
+    let mutants = Mutants { classes, run: &run_one, pairs: None };
     let status = status_of(apart(|| {
-        run(&samples, 5..6, shared);
+        run(&mutants, 5..6, shared);
         std::process::abort();
     }));
     assert!(libc::WIFSIGNALED(status));
@@ -338,4 +396,15 @@ fn one_mutant() {
     println!("{} of sample {}", CLASSES[mutant.class].name, mutant.sample);
     mutant.print(&samples);
     println!("{:?}", load(&mutant));
+}
+
+/// One delta by its seed, likewise.
+#[test]
+#[ignore = "for a delta that was named"]
+fn one_delta() {
+    let seed = number_of("RLUA_IMAGE_SEED", 0);
+    let pairs = deltas::pairs();
+    let delta = pairs.make(seed);
+    println!("{} of pair {}", deltas::classes()[delta.class].0, delta.mutant.sample);
+    println!("{:?}", Receivers::of(&pairs).apply(&delta, seed));
 }

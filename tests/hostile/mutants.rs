@@ -260,7 +260,7 @@ pub enum Expect {
 
 /// What makes the hash anew.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Seal {
+pub enum Seal {
     /// Somebody who has what the sample's maker had.
     Insider,
     /// Somebody without the key: of a sample that has one.
@@ -274,7 +274,7 @@ type Change = fn(&mut Mutant, &Sample, &[Sample], &mut Random);
 pub struct Class {
     pub name: &'static str,
     pub expect: Expect,
-    seal: Seal,
+    pub seal: Seal,
     change: Change,
 }
 

@@ -3,9 +3,10 @@
 use super::mutants::{KEY, Mutant, Reading};
 use rlua::ffi::images::{
     rlua_Checksum, rlua_Name, rlua_checksum, rlua_clone, rlua_load, rlua_load_buffer,
-    rlua_save_buffer,
+    rlua_save_buffer, rlua_save_delta,
 };
 use rlua::ffi::life::{lua_close, rlua_Config, rlua_Trust, rlua_check, rlua_open};
+use rlua::ffi::snapshots::rlua_snap_frame;
 use rlua::ffi::status::rlua_last_error;
 use rlua::lua::lua_State;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -88,27 +89,73 @@ pub fn open(code: &str, memory_size: usize, steps: usize) -> *mut lua_State {
     main
 }
 
-/// Its image; it is closed.
-pub fn save(main: *mut lua_State) -> Vec<u8> {
+/// Its image.
+pub fn bytes_of(main: *mut lua_State) -> Vec<u8> {
     let mut length = 0;
     // SAFETY: a VM of this test's own; the buffer has so much room.
     unsafe {
         rlua_save_buffer(main, ptr::null_mut(), 0, &mut length);
         let mut bytes = vec![0u8; length];
         assert_eq!(rlua_save_buffer(main, bytes.as_mut_ptr().cast(), length, &mut length), 0);
-        lua_close(main);
         bytes
     }
 }
 
+/// Its image; it is closed.
+pub fn save(main: *mut lua_State) -> Vec<u8> {
+    let bytes = bytes_of(main);
+    // SAFETY: a VM of this test's own.
+    unsafe { lua_close(main) }
+    bytes
+}
+
+unsafe extern "C" fn append(ud: *mut c_void, start: *const c_void, length: usize) -> c_int {
+    // SAFETY: the bytes of the save that runs; the writer's contract.
+    unsafe {
+        let part = std::slice::from_raw_parts(start.cast(), length);
+        (*ud.cast::<Vec<u8>>()).extend_from_slice(part);
+    }
+    0
+}
+
+/// Its image, that behind `change`, and the delta between the two; it is closed.
+pub fn save_delta(main: *mut lua_State, change: &str) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+    let change = CString::new(change).unwrap();
+    let mut delta = Vec::<u8>::new();
+    // SAFETY: a VM of this test's own.
+    unsafe {
+        assert_eq!(rlua_snap_frame(main, 0), 0);
+        let from = bytes_of(main);
+        assert_eq!(luaL_loadstring(main, change.as_ptr()), 0);
+        assert_eq!(lua_pcallk(main, 0, 0, 0, 0, ptr::null()), 0);
+        assert_eq!(rlua_snap_frame(main, 1), 0);
+        let to = bytes_of(main);
+        assert_eq!(rlua_save_delta(main, 0, 1, Some(append), (&raw mut delta).cast()), 0);
+        lua_close(main);
+        (from, to, delta)
+    }
+}
+
 /// How far a reader is.
-struct Feed<'a> {
+pub struct Feed<'a> {
     mutant: &'a Mutant,
     at: usize,
     calls: usize,
 }
 
-unsafe extern "C" fn feed(ud: *mut c_void, into: *mut c_void, length: usize) -> usize {
+impl Feed<'_> {
+    pub fn ud(&mut self) -> *mut c_void {
+        ptr::from_mut(self).cast()
+    }
+}
+
+pub fn feed_of(mutant: &Mutant) -> Feed<'_> {
+    Feed { mutant, at: 0, calls: 0 }
+}
+
+/// # Safety
+/// `ud` is a [`Feed`]'s; there is room for `length` bytes.
+pub unsafe extern "C" fn feed(ud: *mut c_void, into: *mut c_void, length: usize) -> usize {
     // SAFETY: the feed of the load that runs.
     let feed = unsafe { &mut *ud.cast::<Feed<'_>>() };
     let image = &feed.mutant.bytes;
@@ -162,7 +209,7 @@ pub fn is_refused(mutant: &Mutant) -> bool {
 }
 
 /// NULL, and a sentence.
-fn attempt(mutant: &Mutant) -> *mut lua_State {
+pub fn attempt(mutant: &Mutant) -> *mut lua_State {
     let config = config(mutant.memory_size, mutant.keyed);
     let mut main = ptr::null_mut();
     // SAFETY: bytes of this test; the VM is its own.
@@ -171,8 +218,7 @@ fn attempt(mutant: &Mutant) -> *mut lua_State {
             let (start, length) = (mutant.bytes.as_ptr().cast(), mutant.bytes.len());
             rlua_load_buffer(&config, start, length, &mut main)
         } else {
-            let mut feed_of = Feed { mutant, at: 0, calls: 0 };
-            rlua_load(&config, Some(feed), (&raw mut feed_of).cast(), &mut main)
+            rlua_load(&config, Some(feed), feed_of(mutant).ud(), &mut main)
         };
         if status != 0 {
             assert!(main.is_null());
@@ -185,7 +231,7 @@ fn attempt(mutant: &Mutant) -> *mut lua_State {
 
 /// # Safety
 /// A VM of this test's own.
-unsafe fn use_vm(main: *mut lua_State) {
+pub unsafe fn use_vm(main: *mut lua_State) {
     // SAFETY: the contract above.
     unsafe {
         let sound = |when: &str| {
