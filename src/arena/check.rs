@@ -81,6 +81,11 @@ impl Arena {
         unsafe {
             let free = runs.iter().filter(|&&run| self.is_free(run)).count();
             let mut listed = 0;
+            ensure!(
+                header.level_bits >> LEVELS == 0
+                    && header.cut_bits[LEVELS..].iter().all(|b| *b == 0),
+                "A2: a bit stands for no level"
+            );
             for level in 0..LEVELS {
                 for cut in 0..CUTS {
                     let (mut run, mut prev) = (header.free_runs[level][cut], 0);

@@ -144,7 +144,7 @@ const fn forgery(
     Forgery { name, when, code, forge }
 }
 
-pub static FORGERIES: [Forgery; 21] = [
+pub static FORGERIES: [Forgery; 22] = [
     forgery("a closed upvalue is gray", When::Marking, WORLD, |f| {
         let white = |u: &usize| f.is_closed(*u) && f.marks(*u) & WHITES != 0;
         let upvalue = f.objects(UPVALUE).find(white)?;
@@ -262,6 +262,11 @@ pub static FORGERIES: [Forgery; 21] = [
         let one = |f: &Forger<'_>, n| f.node(n).1 == INTEGER && f.word(n + 16) == 100;
         let (_, node) = *f.nodes(1, one).first()?;
         f.put(node + 16, 2);
+        Some(())
+    }),
+    forgery("free runs are in a level that there is not", When::Resting, WORLD, |f| {
+        const LEVEL_BITS: usize = 32;
+        *f.byte(LEVEL_BITS + 3) |= 0x40;
         Some(())
     }),
     forgery("lastfree is inside a node", When::Resting, WORLD, |f| {
