@@ -145,8 +145,12 @@ impl Arena {
             at = end;
         }
         self.peak_bytes = bytes;
-        // SAFETY: the header's bytes are committed.
-        let (top, found) = unsafe { ((*self.header()).top, (*self.header()).limit) };
+        // SAFETY: the header's bytes, and the cards of all, are committed.
+        let (top, found) = unsafe {
+            self.cards.mark_range(0, bytes);
+            self.cards.enter();
+            ((*self.header()).top, (*self.header()).limit)
+        };
         if top != bytes as u64 || found != limit as u64 {
             return Err(bad("its arena has another size"));
         }

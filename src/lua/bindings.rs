@@ -292,12 +292,11 @@ unsafe extern "C" {
     pub fn rlua_c_load_end(loader: *mut c_void);
     pub fn rlua_c_adopt(
         block: *mut c_void,
-        alloc: lua_Alloc,
         arena: *mut c_void,
         region_bytes: u64,
         before: *const c_void,
     ) -> *mut lua_State;
-    pub fn rlua_c_set_cards(base: *const c_void, cards: *mut c_void, count: usize);
+    pub fn rlua_c_set_cards(base: *const c_void, cards: *mut c_void, count: usize, used: usize);
     pub fn rlua_c_set_thread_cards(block: *mut c_void, cards: *mut c_void, is_main: c_int);
     pub fn rlua_c_library_function(word: u64) -> *const c_void;
 

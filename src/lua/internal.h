@@ -213,9 +213,9 @@ RLUA_INTERNAL const char *rlua_c_load_block(void *loader, size_t offset, size_t 
                                             uint32_t kind, int opaque);
 RLUA_INTERNAL const char *rlua_c_load_finish(void *loader);
 RLUA_INTERNAL void rlua_c_load_end(void *loader);
-RLUA_INTERNAL lua_State *rlua_c_adopt(void *block, lua_Alloc alloc, void *arena,
-                                      uint64_t region_bytes, const void *before);
-RLUA_INTERNAL void rlua_c_set_cards(const void *base, void *cards, size_t count);
+RLUA_INTERNAL lua_State *rlua_c_adopt(void *block, void *arena, uint64_t region_bytes,
+                                      const void *before);
+RLUA_INTERNAL void rlua_c_set_cards(const void *base, void *cards, size_t count, size_t used);
 RLUA_INTERNAL void rlua_c_set_thread_cards(void *block, void *cards, int is_main);
 RLUA_INTERNAL const void *rlua_c_library_function(uint64_t word);
 

@@ -343,13 +343,23 @@ static int fix_object(Loader *l, GCObject *o, size_t bytes) {
   }
 }
 
+/* Of a region whose `used` bytes were written from outside, and marked as such. */
+static void take_cards(const void *base, void *cards, size_t count, size_t used) {
+  rlua_card_table(base, cards, count);
+#ifdef RLUA_ORACLE
+  card_mark(base, 0, rlua_oracle_take(base, used));
+#else
+  (void)used;
+#endif
+}
+
 /* `main` is where the state's block lies, `cards` the region's. NULL when there is no memory. */
 void *rlua_c_load_begin(void *base, size_t used, size_t main, void *cards, size_t count,
                         const rlua_Outward *names, uint32_t name_count,
                         rlua_BlockBytes block_bytes, void *ud) {
   Loader *l = calloc(1, sizeof *l);
   if (l == NULL) return NULL;
-  rlua_card_table(base, cards, count);
+  take_cards(base, cards, count, used);
   l->cards = cards;
   l->base = (size_t)base;
   l->used = used;
@@ -398,11 +408,10 @@ void rlua_c_load_end(void *loader) {
 
 /* What differs from process to process; in place, it is what it was `before`. Returns the main
  * thread. */
-lua_State *rlua_c_adopt(void *block, lua_Alloc alloc, void *arena, uint64_t region_bytes,
-                        const void *before) {
+lua_State *rlua_c_adopt(void *block, void *arena, uint64_t region_bytes, const void *before) {
   LG *main = block;
   global_State *g = &main->g;
-  g->frealloc = alloc;
+  g->frealloc = hooks.allocate;
   g->ud = arena;
   g->panic = panic;
   g->ud_warn = &main->l.l;
@@ -423,8 +432,8 @@ lua_State *rlua_c_adopt(void *block, lua_Alloc alloc, void *arena, uint64_t regi
 }
 
 /* In a clone: the cards of its region, and of each thread. */
-void rlua_c_set_cards(const void *base, void *cards, size_t count) {
-  rlua_card_table(base, cards, count);
+void rlua_c_set_cards(const void *base, void *cards, size_t count, size_t used) {
+  take_cards(base, cards, count, used);
 }
 
 void rlua_c_set_thread_cards(void *block, void *cards, int is_main) {

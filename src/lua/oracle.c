@@ -8,7 +8,8 @@
  * Announced are, by granules of 8 bytes,
  * - what a mark was made for: not its whole line;
  * - the blocks that the arena handed out, resized or freed, whose lines must be marked then (C2);
- * - suspects (C3).
+ * - suspects (C3),
+ * - what the library wrote before a state was there, where it is marked as a whole.
  * Opaque memory needs nothing.
  *
  * Not seen: stores of Rust and of hosts. The whole region is compared for those
@@ -152,6 +153,15 @@ UNSEEN static void rlua_oracle_open(const void *base, size_t count) {
 UNSEEN static int rlua_is_marked(const rlua_Watch *watch, size_t granule) {
   const _Bool *card = &rlua_table_of(watch->base)->cards[granule / (CARD_LINE / GRANULE)];
   return card[0] || card[1];
+}
+
+/* What the library has marked of a region that it wrote to as a whole: an image, a delta, a clone.
+ * Who writes there afterwards, in the same interval, writes to marked lines. */
+UNSEEN static void rlua_oracle_take(const void *base, size_t used) {
+  rlua_Watch *watch = watch_of(base);
+  for (size_t at = 0; at < used / GRANULE; at++)
+    if (rlua_table_of(base)->cards[at / (CARD_LINE / GRANULE)])
+      watch->announced[at] = watch->interval;
 }
 
 /* -- the arena's allocation functions ---------------------------------------------------------- */

@@ -167,7 +167,7 @@ pub unsafe fn copy(vm: *mut Vm) -> Result<*mut Vm> {
             let cards = (*arena).cards().first().cast();
             let count = Cards::count((*arena).reserved_bytes());
             let base = (*arena).base();
-            lua::rlua_c_set_cards(base.cast(), cards, count);
+            lua::rlua_c_set_cards(base.cast(), cards, count, (*arena).used_bytes());
             let _ = (*arena).each_block(|Block { offset, kind, .. }| {
                 if kind == THREAD {
                     let is_main = offset == MAIN_OFFSET;

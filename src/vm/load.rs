@@ -290,7 +290,7 @@ impl Vm {
         // SAFETY: the state's block, whose words are right (the caller).
         unsafe {
             let bytes = (*arena).reserved_bytes() as u64;
-            self.main = lua::rlua_c_adopt(block, Vm::ALLOCATE, arena.cast(), bytes, before);
+            self.main = lua::rlua_c_adopt(block, arena.cast(), bytes, before);
         }
     }
 
