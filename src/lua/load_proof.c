@@ -69,15 +69,16 @@ static int see_closure(Loader *l, const CClosure *f) {
 
 /* The library's own types are known by their metatables. */
 static int see_userdata(Loader *l, const Udata *u) {
-  lua_State *L = &l->main->l.l;
-  Table *registry = hvalue(&l->main->g.l_registry);
-  const TValue *files = field_of(L, registry, LUA_FILEHANDLE);
-  const TValue *boxes = field_of(L, registry, "_UBOX*");
-  if (ttistable(files) && hvalue(files) == u->metatable)
-    NEED(rlua_is_stream(u), "a file handle is none");
-  if (ttistable(boxes) && hvalue(boxes) == u->metatable)
-    NEED(noted_place(u) == NATIVE_BOX, "a buffer's box is none");
+  if (u->metatable == NULL) return 1;
+  NEED(u->metatable != l->files || rlua_is_stream(u), "a file handle is none");
+  NEED(u->metatable != l->boxes || noted_place(u) == NATIVE_BOX, "a buffer's box is none");
   return 1;
+}
+
+/* Once: a stranger's strings may all be in one chain. */
+static const Table *metatable_of(const Loader *l, const char *name) {
+  const TValue *found = field_of(&l->main->l.l, hvalue(&l->main->g.l_registry), name);
+  return ttistable(found) ? hvalue(found) : NULL;
 }
 
 static size_t length_of(const GCObject *list) {
@@ -134,6 +135,9 @@ const char *rlua_c_load_finish(void *loader) {
     holds = o->tt != LUA_VTABLE || see_nodes(l, gco2t(o));
   }
   holds = holds && see_lists(l);
+  if (!holds) return l->wrong;
+  l->files = metatable_of(l, LUA_FILEHANDLE);
+  l->boxes = metatable_of(l, "_UBOX*");
   for (size_t i = 0; i < kept && holds; i++) holds = see_object(l, (GCObject *)l->later[i]);
   return l->wrong;
 }

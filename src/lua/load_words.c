@@ -15,6 +15,7 @@ typedef struct Loader {
   uint64_t *owned;  /* a bit for each 8 bytes: a vector starts here, and has its owner */
   const GCObject **later; /* objects whose parts are verified when all is known */
   size_t later_count, later_room;
+  const Table *files, *boxes; /* metatables of handles of files, and of boxes, or NULL */
   size_t objects, linked; /* all, and those that have to be in a gray list */
   size_t upvalue_threads; /* that have to be in the list of threads with open upvalues */
   const char *wrong;
