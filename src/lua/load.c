@@ -306,7 +306,8 @@ static int fix_state(Loader *l, global_State *g) {
   FIX(own->refs);
   FIX(own->types);
   NEED(own->deterministic <= 1 && own->budgeted <= 1 && own->sweep_divisor > 0 &&
-           own->depth == 0 && own->host_fp == 0 && own->new_flags == cast_byte(flags),
+           own->depth == 0 && own->host_fp == 0 && own->new_flags == cast_byte(flags) &&
+           own->fuel > INT64_MIN / 2 /* it only falls */,
        "what the library keeps in the state makes no sense");
   return fix_pointers(l, own);
 }

@@ -82,6 +82,13 @@ impl Forger<'_> {
         blocks.map(|block| block.offset).collect::<Vec<_>>().into_iter()
     }
 
+    /// Where the library keeps the profile, and the flags of a new table.
+    fn own(&self) -> Option<usize> {
+        let main = self.sample.blocks[0];
+        let words = (main.offset..main.offset + main.bytes).step_by(8);
+        words.rev().find(|at| self.word(*at) & 0xffff == 0x7f01)
+    }
+
     fn marks(&self, object: usize) -> u8 {
         self.mutant.bytes[HEADER_BYTES + object + 9]
     }
@@ -144,7 +151,7 @@ const fn forgery(
     Forgery { name, when, code, forge }
 }
 
-pub static FORGERIES: [Forgery; 22] = [
+pub static FORGERIES: [Forgery; 23] = [
     forgery("a closed upvalue is gray", When::Marking, WORLD, |f| {
         let white = |u: &usize| f.is_closed(*u) && f.marks(*u) & WHITES != 0;
         let upvalue = f.objects(UPVALUE).find(white)?;
@@ -275,11 +282,16 @@ pub static FORGERIES: [Forgery; 22] = [
         Some(())
     }),
     forgery("new tables have another profile", When::Resting, WORLD, |f| {
-        let main = f.sample.blocks[0];
-        let words = (main.offset..main.offset + main.bytes).step_by(8);
-        let own = words.rev().find(|at| f.word(*at) & 0xffff == 0x7f01)?;
+        let own = f.own()?;
         *f.byte(own + 1) = 0x3f;
         Some(())
+    }),
+    forgery("a budget cannot fall any more", When::Resting, WORLD, |f| {
+        const FUEL: usize = 72;
+        let own = f.own()?;
+        let full = f.word(own + FUEL) >> 62 == 1; // the counter falls without a budget, too
+        f.put(own + FUEL, 1 << 63);
+        full.then_some(())
     }),
     forgery("a free node is in a chain", When::Resting, WORLD, |f| {
         let (part, last) = *f.nodes(64, |f, n| f.is_string_node(n) && f.node(n).2 == 0).first()?;
