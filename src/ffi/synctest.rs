@@ -74,7 +74,7 @@ fn copy_text(to: &mut [c_char], text: &CStr) {
         length -= 1;
     }
     for (place, &byte) in to.iter_mut().zip(&bytes[..length]) {
-        *place = byte.cast_signed();
+        *place = byte as c_char;
     }
     to[length] = 0;
 }

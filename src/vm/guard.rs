@@ -28,7 +28,7 @@ use crate::error::{Busy, Error, Result, Sentence, Status, Text};
 use crate::lua::{self, lua_State};
 use crate::sys;
 use std::cell::RefCell;
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{c_char, c_int};
 use std::fmt;
 use std::mem::{self, offset_of};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -376,7 +376,7 @@ fn warm(thread: *mut lua_State) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        let ask = |address: *const c_void| {
+        let ask = |address: *const u8| {
             // SAFETY: a hint, at any address.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
         };
