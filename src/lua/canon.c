@@ -10,6 +10,7 @@
  *   light userdata into the VM            INWARD and the offset
  *   light userdata below 64 KiB           itself
  *   a pointer without a name              NAMELESS, and in the list of those met its place
+ *   a NaN, in the deterministic profile   the one NaN (overrides/nan.h)
  *
  * It is made block by block, by the kinds that the arena has of them, and a block's form depends
  * on its own bytes alone, but for a thread's stack and frames, which depend on the thread, too. So
@@ -53,7 +54,8 @@ typedef struct Canon {
   uint64_t used, bias;
   const global_State *g; /* in `from` */
   rlua_Own own;          /* of it, with pointers into `from` */
-  uint64_t coll[128], mask[128]; /* a value's payload by its tag: what is taken off, what counts */
+  uint64_t coll[128], mask[128]; /* a value's payload by its tag: what is added, what counts */
+  uint64_t limit[128]; /* from where on, without the highest bit, it is another matter */
   int mode;
   const void *of, *where; /* what is being done, and where something was wrong */
   const char *wrong;
@@ -212,19 +214,22 @@ static int is_nameless(const Canon *c, const char *value) {
 
 /* -- values ------------------------------------------------------------------------------------ */
 
-static __attribute__((noinline)) uint64_t outward_payload(Canon *c, unsigned int tag,
-                                                          uint64_t word) {
-  return tag == LUA_VLCF ? outward(c, (const void *)(uintptr_t)word, NAME_FUNCTION)
-                         : light(c, word);
-}
-
 l_sinline int is_outward_tag(unsigned int tag) {
   return tag == LUA_VLCF || tag == LUA_VLIGHTUSERDATA;
 }
 
+/* Of a value that leads out of the VM, or is no number. */
+static __attribute__((noinline)) uint64_t special_payload(Canon *c, unsigned int tag,
+                                                          uint64_t word) {
+  if (tag == LUA_VLCF) return outward(c, (const void *)(uintptr_t)word, NAME_FUNCTION);
+  if (tag == LUA_VLIGHTUSERDATA) return light(c, word);
+  if (tag == LUA_VNUMFLT) return RLUA_NAN;
+  return (word + c->coll[tag & 127]) & c->mask[tag & 127];
+}
+
 /* The payload of a value with that tag. */
 l_sinline uint64_t payload(Canon *c, unsigned int tag, uint64_t word) {
-  if (l_unlikely(is_outward_tag(tag))) return outward_payload(c, tag, word);
+  if (l_unlikely(word << 1 >= c->limit[tag & 127])) return special_payload(c, tag, word);
   return (word + c->coll[tag & 127]) & c->mask[tag & 127];
 }
 
@@ -233,6 +238,9 @@ static void know_tags(Canon *c) {
   memset(c->mask, 0, sizeof c->mask);
   c->mask[LUA_VNUMINT] = c->mask[LUA_VNUMFLT] = ~(uint64_t)0;
   if (c->mode != CANON_HASH) c->mask[LUA_VSERIAL] = ~(uint64_t)0;
+  memset(c->limit, 0xff, sizeof c->limit);
+  c->limit[LUA_VLCF] = c->limit[LUA_VLIGHTUSERDATA] = 0;
+  if (c->own.deterministic) c->limit[LUA_VNUMFLT] = (RLUA_INFINITE << 1) + 1;
   for (unsigned int tag = 0; tag < 128; tag++) {
     if (!(tag & BIT_ISCOLLECTABLE) && tag != LUA_TDEADKEY) continue;
     c->coll[tag] = c->bias;

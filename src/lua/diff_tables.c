@@ -64,6 +64,13 @@ static int same_light(const Diff *d, const void *a, const void *b) {
   return same_outward(d, a, b);
 }
 
+/* Zeros have signs. A NaN has one in the stock profile alone (overrides/nan.h). */
+static int same_float(const Diff *d, lua_Number a, lua_Number b) {
+  a = rlua_canonical_in(d->ga, a);
+  b = rlua_canonical_in(d->gb, b);
+  return memcmp(&a, &b, sizeof a) == 0;
+}
+
 /* One way leads to both values. */
 static void meet(Diff *d, uint32_t at, Step step, const TValue *a, const TValue *b) {
   int same = 1, kind = DIFF_VALUE;
@@ -76,7 +83,7 @@ static void meet(Diff *d, uint32_t at, Step step, const TValue *a, const TValue 
   }
   switch (ttypetag(a)) {
     case LUA_VNUMINT: same = ivalue(a) == ivalue(b); break;
-    case LUA_VNUMFLT: same = memcmp(&val_(a).n, &val_(b).n, sizeof(lua_Number)) == 0; break;
+    case LUA_VNUMFLT: same = same_float(d, fltvalue(a), fltvalue(b)); break;
     case LUA_VSHRSTR: case LUA_VLNGSTR: same = same_string(tsvalue(a), tsvalue(b)); break;
     case LUA_VLIGHTUSERDATA: same = same_light(d, pvalue(a), pvalue(b)); break;
     case LUA_VLCF:

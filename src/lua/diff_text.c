@@ -159,7 +159,7 @@ static void put_value_text(Text *t, const global_State *g, const TValue *v, size
     case LUA_VFALSE: put_text(t, "false", 5); return;
     case LUA_VTRUE: put_text(t, "true", 4); return;
     case LUA_VNUMINT: putf(t, "%lld", (long long)ivalue(v)); return;
-    case LUA_VNUMFLT: put_float(t, fltvalue(v)); return;
+    case LUA_VNUMFLT: put_float(t, rlua_canonical_in(g, fltvalue(v))); return;
     case LUA_VSHRSTR: case LUA_VLNGSTR:
       put_quoted(t, text_of(v), bytes_of(v), from, SHOWN_STRING);
       return;
