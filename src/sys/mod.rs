@@ -117,6 +117,8 @@ pub mod memory {
     /// # Safety
     /// The range is the caller's and begins at a large page's boundary.
     pub unsafe fn expect_large_pages(start: *mut u8, bytes: usize) {
+        // What shares the last of the system's pages with the range is not the caller's.
+        let bytes = bytes - bytes % system_page_bytes();
         // SAFETY: the caller's contract.
         unsafe { platform::memory::expect_large_pages(start, bytes) }
     }
