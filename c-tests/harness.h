@@ -8,6 +8,8 @@
  * RLUA_TEST_DIRECT=1   no runner: one process, for a debugger or valgrind; stops at a failure.
  * RLUA_TEST_SCALE=n    heavy tests do one n-th of their work.
  * RLUA_REQUIRE_ALL=1   a test that cannot run here (NOT_RUN) counts as failed.
+ * RLUA_TEST_EMULATOR   the words of a command that runs such programs, where the system does not:
+ *                      a test that starts its own program again puts them in front.
  *
  * The last line is `N passed, N failed`; the exit status is 0 when the second N is 0.
  *
@@ -20,6 +22,7 @@
 #endif
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -175,6 +178,23 @@ static inline void harness_status(const char *file, int line, const char *text, 
         CHECK_STATUS(call, expected);                                            \
         CHECK(rlua_last_error(NULL) != NULL && strlen(rlua_last_error(NULL)) > 8); \
     } while (0)
+
+#ifndef _WIN32
+/* Goes on as another command: some words, then `argv`, up to NULL. Returns if it cannot. */
+static inline void harness_exec(const char *words, char **argv) {
+    char text[PATH_MAX], *command[64], *word;
+    size_t count = 0;
+    snprintf(text, sizeof text, "%s", words ? words : "");
+    for (word = strtok(text, " "); word && count < 32; word = strtok(NULL, " "))
+        command[count++] = word;
+    while (*argv && count + 1 < COUNT_OF(command)) command[count++] = *argv++;
+    command[count] = NULL;
+    if (count > 0) execvp(command[0], command);
+}
+
+/* Goes on as a test program, whose path argv[0] is. */
+static inline void run_again(char **argv) { harness_exec(getenv("RLUA_TEST_EMULATOR"), argv); }
+#endif
 
 static inline long test_scale(void) {
     const char *text = getenv("RLUA_TEST_SCALE");
@@ -370,7 +390,7 @@ static inline pid_t harness_spawn(int from, char **argv, int *events) {
     }
 #ifndef _WIN32
     close(ends[0]);
-    execv(argv[0], argv);
+    run_again(argv);
     fprintf(stderr, "cannot start %s: %s\n", argv[0], strerror(errno));
 #endif
     _exit(127);

@@ -287,8 +287,8 @@ static Bytes in_another_process(Bytes image, int steps, int rollbacks, int world
         const char *build = getenv("IMAGES_OTHER_BUILD"); /* of another platform, say */
         if (build) execlp(build, build, getenv("IMAGES_OTHER_PROGRAM"), (char *)NULL);
         char self[4096] = {0}; /* under valgrind /proc/self/exe is valgrind */
-        if (readlink("/proc/self/exe", self, sizeof self - 1) > 0)
-            execl(self, "images", (char *)NULL);
+        char *again[] = {self, NULL};
+        if (readlink("/proc/self/exe", self, sizeof self - 1) > 0) run_again(again);
         _exit(127);
     }
 #endif

@@ -16,6 +16,7 @@ that is not seen there, or not named, is a failure: so every kind of cell proves
 
   --library FOLDER    of librlua.so (../../target/release)
   --digest FILE       digest.c, linked with it (../build/release/determinism/digest)
+  --made NAME LIBRARY DIGEST   a build that is there: the folder of its library, its digest.c
   --jobs N            processes at once (as many as there are CPUs)
   --scale K           one K-th of the frames, as RLUA_TEST_SCALE=K
   CC                  the compiler of everything but the cells that name theirs
@@ -53,6 +54,7 @@ class Build:
         self.name, self.profile, self.target = name, profile, target
         self.compiler = compiler or os.environ.get("CC", "cc")
         self.env, self.runner, self.missing = env or {}, list(runner), missing
+        self.is_made = False
         self.folder = os.path.join(WORK, name)
         self.digest = os.path.join(self.folder, "digest")
         self.library = os.path.join(self.folder, *([target] if target else []),
@@ -164,6 +166,13 @@ def no_fma():
     except OSError:
         found = False
     return need("this CPU has no FMA, or is not known", found)
+
+
+def use_made(builds, made):
+    if made:
+        build = builds[made[0]]
+        build.library, build.digest = map(os.path.abspath, made[1:])
+        build.is_made = True
 
 
 def release_build(arguments):
@@ -372,9 +381,10 @@ def usable(report, cells):
             refused.add(missing)
             continue
         if cell.build is not release and not any(cell.build is other.build for other in found):
-            print(f"building {cell.build.name}", flush=True)
             try:
-                cell.build.make()
+                if not cell.build.is_made:
+                    print(f"building {cell.build.name}", flush=True)
+                    cell.build.make()
             except (subprocess.CalledProcessError, OSError) as error:
                 report.fail(f"{cell.build.name} cannot be built: {error}")
                 cell.build.missing = f"{cell.build.name} cannot be built"
@@ -430,6 +440,7 @@ def parse():
     parser.add_argument("--cells")
     parser.add_argument("--library", default=release)
     parser.add_argument("--digest", default=built)
+    parser.add_argument("--made", nargs=3, default=())
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--scale", type=int, default=0)
     arguments = parser.parse_args()
@@ -447,7 +458,9 @@ def main():
     arguments, report, began = parse(), Report(), time.monotonic()
     release = release_build(arguments)
     base = Cell("base", release)
-    cells = short_cells(release) if arguments.short else all_cells(release, other_builds())
+    builds = {} if arguments.short else other_builds()
+    use_made(builds, arguments.made)
+    cells = short_cells(release) if arguments.short else all_cells(release, builds)
     cells = [cell for cell in cells if not arguments.cells or arguments.cells in cell.name]
     scripts = corpus(arguments)
     if not scripts or not cells:

@@ -482,6 +482,14 @@ static const char *program_path(void) {
     return path;
 }
 
+static void run_the_other(void) {
+    const char *other_build = getenv("ROUNDTRIP_OTHER");
+    char *nothing_more[] = {NULL}, path[PATH_MAX], *again[] = {path, NULL};
+    snprintf(path, sizeof path, "%s", program_path());
+    if (other_build) harness_exec(other_build, nothing_more);
+    else run_again(again);
+}
+
 static void start_the_other(void) {
     int to[2], from[2];
     char text[32];
@@ -496,7 +504,7 @@ static void start_the_other(void) {
         setenv("ROUNDTRIP_ENDS", text, 1);
         close(to[1]);
         close(from[0]);
-        execl(program_path(), "roundtrip", (char *)NULL);
+        run_the_other();
         _exit(127);
     }
     close(to[0]);
