@@ -223,6 +223,7 @@ pub(super) fn resolve(
             (lua::rlua_c_library_function(word), word)
         };
         // So there are no more of them than the process has names.
+        words.try_reserve(1).map_err(|_| HostError::NoMemory { wanted_bytes: 32 })?;
         if !words.insert(word) {
             return Err(ImageError::bad(format_args!("it has a name twice")).into());
         }
