@@ -348,7 +348,8 @@ TEST(tables_keep_their_shapes) { same_future_by_name("shapes"); }
 /* Where it is made does not matter: not in which process, and not on which platform. */
 TEST(the_same_world_is_made_elsewhere) {
     for (size_t i = 0; i < COUNT_OF(worlds); i++) {
-        Bytes none = {NULL, 0}, here, there;
+        static char nothing;
+        Bytes none = {&nothing, 0}, here, there;
         lua_State *L = open_world(&worlds[i], 16 * MIB);
         advance(L, 10, 2);
         here = save(L);

@@ -16,7 +16,6 @@ use crate::error::{Error, Flaw, HostError, ImageError, Result, Text};
 use crate::image::{self, Form, HASH_BYTES, HEADER_BYTES, Hash, Header, PART_BYTES};
 use crate::lua;
 use crate::units::PAGE_SIZE;
-use std::collections::HashSet;
 use std::ffi::{CStr, c_char, c_void};
 use std::ops::ControlFlow;
 use std::ptr;
@@ -213,7 +212,7 @@ pub(super) fn resolve(
     known: &dyn Fn(u64) -> Option<lua::Outward>,
 ) -> Result<Vec<lua::Outward>> {
     let mut found = Vec::new();
-    let mut words = HashSet::new();
+    let mut words: Vec<u64> = Vec::new();
     for _ in 0..count {
         let (kind, name) = image::next_name(&mut text)?;
         // SAFETY: a range of bytes; the answer is a function's address, or NULL.
@@ -223,10 +222,11 @@ pub(super) fn resolve(
             (lua::rlua_c_library_function(word), word)
         };
         // So there are no more of them than the process has names.
-        words.try_reserve(1).map_err(|_| HostError::NoMemory { wanted_bytes: 32 })?;
-        if !words.insert(word) {
+        let Err(place) = words.binary_search(&word) else {
             return Err(ImageError::bad(format_args!("it has a name twice")).into());
-        }
+        };
+        words.try_reserve(1).map_err(|_| HostError::NoMemory { wanted_bytes: 32 })?;
+        words.insert(place, word);
         let given = names.iter().find(|known| known.kind == kind && known.name == name);
         let (address, ud) = match (given, known(word)) {
             _ if kind == NAME_FUNCTION && !library.is_null() => (library, ptr::null()),
