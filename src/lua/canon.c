@@ -229,7 +229,8 @@ static __attribute__((noinline)) uint64_t special_payload(Canon *c, unsigned int
 
 /* The payload of a value with that tag. */
 l_sinline uint64_t payload(Canon *c, unsigned int tag, uint64_t word) {
-  if (l_unlikely(word << 1 >= c->limit[tag & 127])) return special_payload(c, tag, word);
+  if (l_unlikely((word & c->mask[tag & 127]) << 1 >= c->limit[tag & 127]))
+    return special_payload(c, tag, word);
   return (word + c->coll[tag & 127]) & c->mask[tag & 127];
 }
 

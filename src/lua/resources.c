@@ -31,10 +31,9 @@ int rlua_c_was_of_type(lua_State *L, int index, const char *name) {
   return mt != NULL && strcmp(type_name(L, mt), name) == 0;
 }
 
-/* What a handle stands for has ended, as far as the state goes. */
+/* What a handle stands for has ended, as far as the state goes. Userdata are opaque: no mark. */
 void rlua_c_forget_resource(lua_State *L, void *handle) {
   card_lock(L);
-  card_range(&((Handle *)handle)->id, sizeof(uint64_t));
   ((Handle *)handle)->id = 0;
 }
 
