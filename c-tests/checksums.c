@@ -106,3 +106,23 @@ TEST(a_checksum_is_the_same_where_references_were_made_again) {
     CHECK(memcmp(&sums[0], &sums[1], sizeof sums[0]) == 0);
     lua_close(L);
 }
+
+static void release(lua_State *L, void *object, void *unused) {
+    (void)L, (void)object, (void)unused;
+}
+
+TEST(a_checksum_tells_whether_a_resource_has_ended) {
+    static const rlua_ResourceType type = {sizeof type, "Thing", release, NULL, NULL};
+    lua_State *L = rlua_new_rollback(1 << 20, 4);
+    rlua_Checksum alive, ended, again;
+    CHECK_OK(rlua_pushresource(L, places, &type));
+    CHECK_OK(rlua_snap(L));
+    CHECK_OK(rlua_checksum(L, &alive));
+    CHECK_OK(rlua_closeresource(L, 1, &type));
+    CHECK_OK(rlua_checksum(L, &ended));
+    CHECK(memcmp(&alive, &ended, sizeof alive) != 0);
+    CHECK_OK(rlua_rollback(L, 1));
+    CHECK_OK(rlua_checksum(L, &again));
+    CHECK(memcmp(&alive, &again, sizeof alive) == 0);
+    lua_close(L);
+}

@@ -532,7 +532,6 @@ TEST(a_resource_that_has_ended_is_saved_with_its_methods) {
     int way;
     for (way = 0; way < 3; way++) {
         lua_State *L = open_vm(4 * MIB, 2), *loaded;
-        rlua_Checksum before, behind;
         char *image;
         size_t length;
         CHECK_OK(rlua_pushresource(L, &place, &type));
@@ -540,7 +539,6 @@ TEST(a_resource_that_has_ended_is_saved_with_its_methods) {
         CHECK_EVAL(L, "thing:width()", "0");
         CHECK_OK(rlua_snap(L));
         CHECK_REFUSED(rlua_save_bound(L, &length), RLUA_UNSAVABLE);
-        CHECK_OK(rlua_checksum(L, &before));
         if (way == 0) run(L, "do local ended <close> = thing end");
         if (way == 1) {
             CHECK_OK(rlua_getglobal(L, "thing"));
@@ -548,8 +546,6 @@ TEST(a_resource_that_has_ended_is_saved_with_its_methods) {
             lua_settop(L, 0);
         }
         if (way == 2) run(L, "meta = debug.getmetatable(thing) thing = nil collectgarbage()");
-        CHECK_OK(rlua_checksum(L, &behind));
-        CHECK(memcmp(&before, &behind, sizeof before) != 0);
         CHECK_OK(rlua_save_bound(L, &length));
         image = malloc(length);
         CHECK_OK(rlua_save_buffer(L, image, length, &length));
