@@ -100,7 +100,7 @@ rust() { # title, mutants, cargo's arguments...
         -- --skip refused_loads_leave_nothing_behind"
 }
 
-together() { # an n-th of the round trips and of the frames
+together() { # an n-th of the round trips and of the frames, whose scripts' names have this in them
     emulate 4
     unset RLUA_TEST_EMULATOR # of those that run there: the tests here start themselves, too
     match=$HERE/cross/match.bytes
@@ -117,7 +117,7 @@ together() { # an n-th of the round trips and of the frames
             ! $emulator $THERE/cross/match follow <$match >$match.out 2>&1 && \
             grep checksum $match.out && echo '1 passed, 0 failed'" \
         "one digest=$PYTHON determinism/matrix.py --library $HERE_LIBRARY \
-            --digest $HERE/determinism/digest --cells aarch64 --scale $1 \
+            --digest $HERE/determinism/digest --cells aarch64 --scale $1 --only '$2' \
             --made aarch64 $THERE_LIBRARY $THERE/determinism/digest"
     rm -f "$match" "$match.out"
 }
@@ -131,7 +131,7 @@ all() {
     # shellcheck disable=SC2086
     programs 64 8 $TESTS
     rust "AArch64, Rust" 5000
-    together 2
+    together 2 ''
 }
 
 short() {
@@ -141,7 +141,7 @@ short() {
     programs 64 32 hostmem images limits restore
     rust "AArch64, Rust, a share" 500 --lib --test exports --test golden --test images \
         --test version
-    together 40
+    together 40 math
 }
 
 case ${1:-} in
