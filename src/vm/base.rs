@@ -104,7 +104,7 @@ fn differing(before: &[u8], now: &[u8], lines: usize) -> u32 {
 
 impl Vm {
     /// The sum of the snapshot `from`, the snapshot `to` as the base, and what leads to it. The
-    /// base is the VM's again by [`keep_base`](Self::keep_base).
+    /// base is to be put back.
     pub(super) fn take_base(
         &mut self,
         from: Frame,
@@ -138,10 +138,5 @@ impl Vm {
         self.history.move_copy(copy, (from, to), |page, lines| follower.changed(page, lines))?;
         // SAFETY: a copy of a snapshot of this region.
         unsafe { base.renew(self.arena.base()) }
-    }
-
-    /// Keeps what [`take_base`](Self::take_base) answered.
-    pub(super) fn keep_base(&mut self, base: Base) {
-        self.base = Some(base);
     }
 }

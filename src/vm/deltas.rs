@@ -83,7 +83,7 @@ pub unsafe fn save(vm: *mut Vm, from: Frame, to: Frame, sink: &mut Sink<'_>) -> 
             sink.finish(names.names())
         };
         let done = put();
-        (*vm).keep_base(base);
+        (*vm).base = Some(base);
         done
     }
 }
