@@ -21,6 +21,27 @@
 #include "processes_posix.c"
 #endif
 
+static Pipe *open_pipe(const char *command, const char *mode) {
+  int ends[2], error;
+  Pipe *process = malloc(sizeof *process);
+  if (process == NULL) return NULL;
+  *process = (Pipe){.writes = mode[0] == 'w', .status = -1};
+  fflush(NULL);
+  if (make_pipe(ends, mode) == 0) {
+    int ours = ends[process->writes];
+    process->file = fdopen(ours, mode);
+    error = process->file != NULL ? start(process, command, ends) : errno;
+    if (error == 0) return process;
+    if (process->file != NULL) fclose(process->file);
+    else close(ours), close(ends[!process->writes]);
+    errno = error;
+  }
+  error = errno;
+  free(process);
+  errno = error;
+  return NULL;
+}
+
 /* The block of a handle. Hosts know its first part. */
 typedef struct Stream {
   luaL_Stream public;

@@ -21,13 +21,14 @@ typedef struct Pipe {
   int status; /* of waitpid; -1 where there was none to wait for */
 } Pipe;
 
-/* Both ends close on exec. */
+/* Both ends close on exec; text and bytes are one. */
 #ifdef __linux__
 int pipe2(int ends[2], int flags); /* declared for _GNU_SOURCE alone */
-#define make_pipe(ends) pipe2((ends), O_CLOEXEC)
+#define make_pipe(ends, mode) pipe2((ends), O_CLOEXEC)
 #else
 /* A process that another thread starts between the calls has both ends, too. */
-static int make_pipe(int ends[2]) {
+static int make_pipe(int ends[2], const char *mode) {
+  (void)mode;
   if (pipe(ends) != 0) return -1;
   fcntl(ends[0], F_SETFD, FD_CLOEXEC);
   fcntl(ends[1], F_SETFD, FD_CLOEXEC);
@@ -48,27 +49,6 @@ static int start(Pipe *process, const char *command, int ends[2]) {
   }
   close(theirs);
   return error;
-}
-
-static Pipe *open_pipe(const char *command, const char *mode) {
-  int ends[2], error;
-  Pipe *process = malloc(sizeof *process);
-  if (process == NULL) return NULL;
-  *process = (Pipe){.writes = mode[0] == 'w', .status = -1};
-  fflush(NULL);
-  if (make_pipe(ends) == 0) {
-    int ours = ends[process->writes];
-    process->file = fdopen(ours, mode);
-    error = process->file != NULL ? start(process, command, ends) : errno;
-    if (error == 0) return process;
-    if (process->file != NULL) fclose(process->file);
-    else close(ours), close(ends[!process->writes]);
-    errno = error;
-  }
-  error = errno;
-  free(process);
-  errno = error;
-  return NULL;
 }
 
 static void wait_for(Pipe *process) {

@@ -17,6 +17,10 @@ typedef struct Pipe {
   int status; /* what it exited with; -1 where there was none to wait for */
 } Pipe;
 
+/* Neither end is inherited. */
+#define make_pipe(ends, mode) \
+  _pipe((ends), 4096, ((mode)[1] == 'b' ? _O_BINARY : _O_TEXT) | _O_NOINHERIT)
+
 /* A handle that the process shall have, of one of ours or of none. */
 static HANDLE inherited(HANDLE handle) {
   HANDLE copy = NULL, self = GetCurrentProcess();
@@ -52,27 +56,6 @@ static int start(Pipe *process, const char *command, int ends[2]) {
   CloseHandle(made.hThread);
   process->handle = made.hProcess;
   return 0;
-}
-
-static Pipe *open_pipe(const char *command, const char *mode) {
-  int ends[2], error;
-  Pipe *process = malloc(sizeof *process);
-  if (process == NULL) return NULL;
-  *process = (Pipe){.writes = mode[0] == 'w', .status = -1};
-  fflush(NULL);
-  if (_pipe(ends, 4096, (mode[1] == 'b' ? _O_BINARY : _O_TEXT) | _O_NOINHERIT) == 0) {
-    int ours = ends[process->writes];
-    process->file = _fdopen(ours, mode);
-    error = process->file != NULL ? start(process, command, ends) : errno;
-    if (error == 0) return process;
-    if (process->file != NULL) fclose(process->file);
-    else _close(ours), _close(ends[!process->writes]);
-    errno = error;
-  }
-  error = errno;
-  free(process);
-  errno = error;
-  return NULL;
 }
 
 static void wait_for(Pipe *process) {

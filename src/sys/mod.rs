@@ -33,7 +33,7 @@ use model as platform;
 
 #[cfg(not(miri))]
 mod slots;
-#[cfg(not(any(target_os = "linux", miri)))]
+#[cfg(any(not(target_os = "linux"), miri))]
 mod unwatched;
 
 /// Bits of an address that a program can use.

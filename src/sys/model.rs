@@ -6,6 +6,8 @@ pub const ADDRESS_BITS: u32 = 47;
 
 pub const REGION_ALIGNMENT: usize = 1 << 28;
 
+pub(super) use crate::sys::unwatched as written;
+
 pub mod memory {
     use super::REGION_ALIGNMENT;
     use crate::sys::Refused;
@@ -66,35 +68,6 @@ pub mod memory {
             // SAFETY: allocated by reserve() with this layout.
             unsafe { dealloc(base.as_ptr(), layout) }
         }
-    }
-}
-
-pub mod written {
-    use crate::sys::Refused;
-    use crate::sys::written::Refusal;
-
-    pub fn probe() -> Result<(), Refusal> {
-        Err(Refusal { why: "the model of a system has no write protection", passing: false })
-    }
-
-    pub unsafe fn register(_start: *mut u8, _bytes: usize) -> Result<(), Refused> {
-        Err(Refused)
-    }
-
-    pub unsafe fn scan(
-        _start: *mut u8,
-        _pages: usize,
-        _report: &mut dyn FnMut(usize, usize),
-    ) -> Result<(), Refused> {
-        Err(Refused)
-    }
-
-    pub unsafe fn protect(_start: *mut u8, _pages: usize) -> Result<(), Refused> {
-        Err(Refused)
-    }
-
-    pub unsafe fn unprotect(_start: *mut u8, _pages: usize) -> Result<(), Refused> {
-        Err(Refused)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Written pages where nobody is asked for them: opaque memory is compared.
 //!
 //! Windows tells of them only in reservations that were made for it (`MEM_WRITE_WATCH`), of which a
-//! process can have few, and calls a page that was committed again unwritten. macOS does not tell.
+//! process can have few, and calls a page that was committed again unwritten. macOS does not tell,
+//! nor does the model of a system.
 
 use crate::sys::Refused;
 use crate::sys::written::Refusal;
