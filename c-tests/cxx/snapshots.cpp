@@ -362,35 +362,6 @@ TEST(differences_of_states_and_images_have_their_way) {
     CHECK(is_error(a.diff(b), RLUA_NOT_ROLLBACK, ""));
 }
 
-TEST(sync_test_names_the_frame_and_the_value) {
-    auto lua = open();
-    int outside = 0;
-    CHECK(lua.set_function("outside", [&outside] { return ++outside; }));
-    CHECK(lua.run("n = 0; function step(frame) n = n + frame "
-                  "if frame == 5 and odd then n = outside() end end"));
-    const auto frame = [&](unsigned number, bool) -> rlua::result<void> {
-        return lua.call<void>("step", number);
-    };
-    CHECK(lua.synctest(frame, 3, 20));
-    CHECK(lua.run("odd = true"));
-    rlua_SyncReport report{};
-    report.size = sizeof report;
-    CHECK(is_error(lua.synctest(frame, 3, 20, &report), RLUA_DESYNC, "_G.n"));
-    CHECK(report.frame == 5 && report.differs);
-    int runs = 0, again = 0;
-    const auto failing = [&](unsigned number, bool second) -> rlua::result<void> {
-        runs++, again += second;
-        if (number == 2)
-            throw std::runtime_error("no such frame");
-        return {};
-    };
-    CHECK(is_error(lua.synctest(failing, 1, 9), RLUA_ERR_RUN, "no such frame"));
-    CHECK(runs > again && again > 0);
-    const auto wrong = [&](unsigned, bool) { return lua.run("error('wrong')"); };
-    CHECK(is_error(lua.synctest(wrong, 1, 9), RLUA_ERR_RUN, "wrong"));
-    CHECK(is_error(lua.synctest(frame, 1000, 9), RLUA_BAD_ARG, ""));
-}
-
 TEST(images_are_refused_with_a_reason) {
     auto lua = rlua::state::open(trusting(2)).value();
     rlua::bytes image = lua.save().value();
