@@ -391,6 +391,94 @@ typedef struct rlua_Name {
 } rlua_Name;
 
 /**
+ * A method of a resource type; a list of them ends with a NULL name.
+ */
+typedef struct rlua_Method {
+  /**
+   * Its name. One that begins with two underscores is a metamethod; `__gc` is the library's.
+   */
+  const char *name;
+  /**
+   * Called as any host function, with the type's ud and the handle as first argument.
+   */
+  rlua_HostFunction function;
+} rlua_Method;
+
+/**
+ * A kind of resource: texture, socket, sound. Fill with zeros, set `size`, then the rest.
+ */
+typedef struct rlua_ResourceType {
+  /**
+   * sizeof(rlua_ResourceType).
+   */
+  size_t size;
+  /**
+   * Names the type in this VM, and in error messages.
+   */
+  const char *name;
+  /**
+   * Called exactly once for each resource, when neither the live state nor any held snapshot
+   * can reach it. `L` is a thread of the VM. Protected calls work in it; what needs an idle VM
+   * (snap, rollback, close) answers BUSY. It must not raise.
+   */
+  void (*release)(lua_State *L, void *object, void *ud);
+  /**
+   * Handed to `release` and to the methods; the host's.
+   */
+  void *ud;
+  /**
+   * What scripts can call on a handle, as `texture:width()`; NULL for nothing.
+   */
+  const struct rlua_Method *methods;
+} rlua_ResourceType;
+
+/**
+ * Takes `length` bytes of an image, which comes in a few parts, in order.
+ *
+ * @return  0 to go on; anything else ends the save with RLUA_STREAM.
+ */
+typedef int (*rlua_Writer)(void *ud, const void *bytes, size_t length);
+
+/**
+ * How objects outside the VM go with an image, or a clone: resources, or what the userdata of a C
+ * module stand for. Fill with zeros, set `size`, then the rest.
+ *
+ * Neither function may use a VM of the state's, or raise.
+ */
+typedef struct rlua_ObjectType {
+  /**
+   * sizeof(rlua_ObjectType).
+   */
+  size_t size;
+  /**
+   * Of a resource type its name; of userdata what their metatable has as `__name`, which
+   * luaL_newmetatable sets. Up to 255 bytes.
+   */
+  const char *name;
+  /**
+   * The type of resources as rlua_pushresource gets it, with the same name. NULL for userdata
+   * with a finalizer in C.
+   */
+  const struct rlua_ResourceType *resource;
+  /**
+   * Writes what `load` needs, by calls of `writer` with `to`. `object` is a resource's object,
+   * with a `size` of 0; or a userdata's block, of `size` bytes, as it is now, also where a held
+   * snapshot is saved. 0 for success.
+   */
+  int (*save)(const void *object, size_t size, rlua_Writer writer, void *to, void *ud);
+  /**
+   * Makes an object from what `save` wrote, `length` bytes, which may be a stranger's. `object`
+   * is a userdata's block, of `size` zero bytes, to be filled; or a `void *`, which receives the
+   * resource's object. 0 for success; after anything else nothing is left of it.
+   */
+  int (*load)(const void *bytes, size_t length, void *object, size_t size, void *ud);
+  /**
+   * Handed to both; the host's.
+   */
+  void *ud;
+} rlua_ObjectType;
+
+/**
  * How a VM is made. Fill with zeros, set `size`, then what differs from the default.
  *
  * All structs that begin with their size follow one rule: a smaller size, of an older header, is
@@ -482,6 +570,12 @@ typedef struct rlua_Config {
    * call.
    */
   const struct rlua_Name *names;
+  /**
+   * How objects outside the VM are saved and loaded, or NULL: a list whose last is NULL. As if
+   * each was told by rlua_register_type; the methods of resources have their names by it, too.
+   * Borrowed for the call.
+   */
+  const struct rlua_ObjectType *const *types;
 } rlua_Config;
 
 /**
@@ -557,48 +651,6 @@ typedef struct rlua_Info {
 typedef uint64_t rlua_Ref;
 
 /**
- * A method of a resource type; a list of them ends with a NULL name.
- */
-typedef struct rlua_Method {
-  /**
-   * Its name. One that begins with two underscores is a metamethod; `__gc` is the library's.
-   */
-  const char *name;
-  /**
-   * Called as any host function, with the type's ud and the handle as first argument.
-   */
-  rlua_HostFunction function;
-} rlua_Method;
-
-/**
- * A kind of resource: texture, socket, sound. Fill with zeros, set `size`, then the rest.
- */
-typedef struct rlua_ResourceType {
-  /**
-   * sizeof(rlua_ResourceType).
-   */
-  size_t size;
-  /**
-   * Names the type in this VM, and in error messages.
-   */
-  const char *name;
-  /**
-   * Called exactly once for each resource, when neither the live state nor any held snapshot
-   * can reach it. `L` is a thread of the VM. Protected calls work in it; what needs an idle VM
-   * (snap, rollback, close) answers BUSY. It must not raise.
-   */
-  void (*release)(lua_State *L, void *object, void *ud);
-  /**
-   * Handed to `release` and to the methods; the host's.
-   */
-  void *ud;
-  /**
-   * What scripts can call on a handle, as `texture:width()`; NULL for nothing.
-   */
-  const struct rlua_Method *methods;
-} rlua_ResourceType;
-
-/**
  * State of the host outside the VM that follows its snapshots. Fill with zeros, set `size`, then
  * the rest.
  *
@@ -626,13 +678,6 @@ typedef struct rlua_Participant {
    */
   void (*discard)(void *ud, void *token);
 } rlua_Participant;
-
-/**
- * Takes `length` bytes of an image, which comes in a few parts, in order.
- *
- * @return  0 to go on; anything else ends the save with RLUA_STREAM.
- */
-typedef int (*rlua_Writer)(void *ud, const void *bytes, size_t length);
 
 /**
  * Fills `bytes` with the next `length` bytes of an image.
@@ -1780,9 +1825,10 @@ int rlua_config_digest(lua_State *L, uint64_t *digest);
  * values, the same order of `pairs`, the same collection at the same instruction.
  *
  * What lies outside has to have a name: functions of the libraries do, others by rlua_register,
- * rlua_register_pointer and the name of rlua_pushfunction. Refused are resources, guarded
- * userdata, open files, and userdata and rlua_alloc blocks with pointers into the VM. Participants
- * and what they keep are not part of an image. docs/FORMAT.md describes the bytes.
+ * rlua_register_pointer and the name of rlua_pushfunction. Resources and guarded userdata go along
+ * where rlua_register_type says how, and are refused else; so are open files, and userdata and
+ * rlua_alloc blocks with pointers into the VM. Participants and what they keep are not part of an
+ * image. docs/FORMAT.md describes the bytes.
  *
  * Cost: a pass over the used bytes, at some GB/s; 64 KiB of memory during the call.
  *
@@ -1790,7 +1836,8 @@ int rlua_config_digest(lua_State *L, uint64_t *digest);
  * @param writer  Called for each 64 KiB. What it got before an error is no image.
  * @param ud      The writer's.
  * @return        RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, NO_MEMORY, UNSAVABLE with a
- *                sentence that says what and where, STREAM (the writer ended it).
+ *                sentence that says what and where, STREAM (the writer, or a type's save function,
+ *                ended it).
  */
 int rlua_save(lua_State *L, rlua_Writer writer, void *ud);
 
@@ -1827,7 +1874,8 @@ int rlua_save_bound(lua_State *L, size_t *length);
 /**
  * Saves what leads from one held snapshot to another, as rlua_save saves a whole state: a
  * spectator who has the first follows for the bytes that changed, a replay seeks. Usually the
- * second is the newer one; the other way round works too.
+ * second is the newer one; the other way round works too. A state with resources that are alive,
+ * or guarded userdata, is refused.
  *
  * Cost: the first time a pass over the used bytes. From then on what changed between the
  * snapshots, as long as the one that the last delta led to is held: so long the VM keeps its bytes
@@ -1873,14 +1921,15 @@ int rlua_apply_delta(lua_State *L, const struct rlua_Name *names, rlua_Reader re
  * the heap, too, which is what rlua_check does.
  *
  * @param config  `memory_size` bounds the image's own limit; `max_snapshots`, `tracker`, `audit`,
- *                `trust`, `image_key`, `compress` and `names` count, the rest is the image's. NULL
- *                for the defaults. Borrowed for the call.
+ *                `trust`, `image_key`, `compress`, `names` and `types` count, the rest is the
+ *                image's. NULL for the defaults. Borrowed for the call.
  * @param reader  Called until the image is whole, not beyond it.
  * @param ud      The reader's.
  * @param out     Receives the main thread, to be closed with lua_close, or NULL after an error.
  * @return        RLUA_OK, or NULL_ARG, BAD_CONFIG (also a limit that is too small for the image),
  *                BAD_IMAGE, UNTRUSTED (no key, and `trust` is RLUA_TRUST_KEY), UNSAVABLE (a name
- *                that this process does not have), UNSUPPORTED, NO_MEMORY. rlua_last_error(NULL)
+ *                or a type that this process does not have), STREAM (a type's load function
+ *                failed), UNSUPPORTED, NO_MEMORY. rlua_last_error(NULL)
  *                gives the sentence.
  */
 int rlua_load(const struct rlua_Config *config, rlua_Reader reader, void *ud, lua_State **out);
@@ -1898,8 +1947,9 @@ int rlua_load_buffer(const struct rlua_Config *config,
 /**
  * The checksum of an idle VM's state: the same for the same state on every machine, in every
  * process, whatever was rolled back before; another for any difference that a script could ever
- * see, but by chance (BLAKE3). Not covered is what lies outside: blocks of guarded userdata, the
- * ids of resources, open files, pointers without a name, which all count as the same.
+ * see, but by chance (XXH3 of 128 bits). Not covered is what lies outside: blocks of guarded
+ * userdata, the ids of resources, open files, pointers without a name, which all count as the
+ * same.
  *
  * Cost: as rlua_save.
  *
@@ -1911,16 +1961,37 @@ int rlua_checksum(lua_State *L, struct rlua_Checksum *out);
 
 /**
  * Makes a second VM with the same state, for another thread, a look-ahead, a spectator: what
- * rlua_save and rlua_load give, in one pass. Refused is what rlua_save refuses. Its history is
- * empty and keeps as many snapshots; participants are not copied.
+ * rlua_save and rlua_load give, in one pass. Refused is what rlua_save refuses; objects outside
+ * are saved and loaded. Its history is empty and keeps as many snapshots; participants are not
+ * copied.
  *
  * Cost: a pass over the used bytes, and a new VM.
  *
  * @param L    A thread of the VM.
  * @param out  Receives the clone's main thread, to be closed with lua_close, or NULL.
- * @return     RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, NO_MEMORY, UNSAVABLE.
+ * @return     RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, NO_MEMORY, UNSAVABLE, STREAM (a
+ *             type's function failed).
  */
 int rlua_clone(lua_State *L, lua_State **out);
+
+/**
+ * Tells a VM how objects of a type are saved and loaded, so that a state that has such can leave
+ * the VM: rlua_save, rlua_save_snapshot, rlua_clone. A VM that is loaded needs the same types in
+ * its config (rlua_Config.types), which tells a new one the same.
+ *
+ * An image has of each object what `save` wrote, and no more. The one that is loaded is another
+ * object: it is released, or its finalizer runs, when its own VM has no use for it.
+ *
+ * Where loading fails, objects that were loaded end as they do in any VM: a resource is released,
+ * the finalizer of a userdata runs.
+ *
+ * @param L     A thread of a VM of ours.
+ * @param type  Borrowed for the call; the name is copied. The same type again changes nothing.
+ * @return      RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY (another OS thread), POISONED, BAD_CONFIG
+ *              (`size`), BAD_ARG (the name is none, or is taken by a type with other functions),
+ *              NO_MEMORY.
+ */
+int rlua_register_type(lua_State *L, const struct rlua_ObjectType *type);
 
 /**
  * Where the states of two VMs differ, in everything that a script can ever see: values, the order

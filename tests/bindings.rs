@@ -28,7 +28,7 @@ fn plain(text: &str) -> String {
 }
 
 /// Names that C and Rust write differently, as Rust writes them.
-const C_TYPES: [(&str, &str); 29] = [
+const C_TYPES: [(&str, &str); 30] = [
     ("double", "f64"),
     ("double *", "*mut f64"),
     ("lua_State *", "*mut lua_State"),
@@ -57,6 +57,7 @@ const C_TYPES: [(&str, &str); 29] = [
     ("rlua_BlockBytes", "Option<BlockBytes>"),
     ("rlua_Note", "Option<Note>"),
     ("rlua_Part", "Part"),
+    ("rlua_Meet", "Meet"),
     ("rlua_HostFunction", "Option<HostFunction>"),
 ];
 

@@ -13,10 +13,9 @@
 #![cfg(target_pointer_width = "64")]
 
 use rlua::ffi::determinism::{rlua_register, rlua_register_pointer};
-use rlua::ffi::images::{
-    rlua_Checksum, rlua_Name, rlua_checksum, rlua_load_buffer, rlua_save_buffer,
-};
+use rlua::ffi::images::{rlua_Checksum, rlua_checksum, rlua_load_buffer, rlua_save_buffer};
 use rlua::ffi::life::{lua_close, rlua_Config, rlua_Trust, rlua_check, rlua_open};
+use rlua::ffi::objects::rlua_Name;
 use rlua::ffi::status::rlua_last_error;
 use rlua::lua::lua_State;
 use std::ffi::{CStr, c_char, c_int, c_void};

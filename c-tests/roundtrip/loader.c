@@ -7,7 +7,47 @@
 #define HARNESS_NO_MAIN
 #include "../harness.h"
 
-/* As tests/hostile/vm.rs has it. */
+/* -- what lies outside, as tests/hostile/vm.rs has it: blocks, so that a second end is seen ---- */
+
+static void release(lua_State *L, void *object, void *ud) {
+    (void)L, (void)ud;
+    free(object);
+}
+
+static int width(lua_State *L, void *ud) {
+    (void)L, (void)ud;
+    return 0;
+}
+
+static int meter_gc(lua_State *L) {
+    void **meter = luaL_checkudata(L, 1, "Meter");
+    free(meter[0]);
+    meter[0] = NULL;
+    return 0;
+}
+
+static int save_object(const void *object, size_t size, rlua_Writer writer, void *to, void *ud) {
+    (void)object, (void)size, (void)ud;
+    return writer(to, "seven", 5);
+}
+
+static int load_object(const void *bytes, size_t length, void *object, size_t size, void *ud) {
+    (void)ud;
+    if (length != 5 || memcmp(bytes, "seven", 5) != 0 || size < sizeof(void *)) return 1;
+    *(void **)object = malloc(7);
+    return *(void **)object == NULL;
+}
+
+static const rlua_Method methods[] = {{"width", width}, {NULL, NULL}};
+static const rlua_ResourceType resource = {sizeof resource, "Texture", release, NULL, methods};
+static const rlua_ObjectType texture = {sizeof texture, "Texture", &resource, save_object,
+                                        load_object, NULL};
+static const rlua_ObjectType meter = {sizeof meter, "Meter", NULL, save_object, load_object, NULL};
+static const rlua_ObjectType *const types[] = {&texture, &meter, NULL};
+static const rlua_Name names[] = {{"meter_gc", meter_gc, NULL, NULL}, {NULL, NULL, NULL, NULL}};
+
+/* -- VMs --------------------------------------------------------------------------------------- */
+
 static rlua_Config config_of(int keyed) {
     static unsigned char key[32];
     rlua_Config config;
@@ -17,6 +57,8 @@ static rlua_Config config_of(int keyed) {
     config.max_snapshots = 2;
     config.trust = RLUA_TRUST_PROVED;
     config.image_key = keyed ? key : NULL;
+    config.names = names;
+    config.types = types;
     return config;
 }
 

@@ -62,8 +62,8 @@ impl fmt::Display for HostError {
             HostError::NoRoom { what } => write!(f, "no memory to note one more {what}"),
             HostError::TypeDiffers { name } => write!(
                 f,
-                "the resource type '{name}' is known in this VM with another release function or \
-                 ud; give each type a name of its own"
+                "the type '{name}' is known in this VM with other functions or another ud; give \
+                 each type a name of its own"
             ),
             HostError::NotThisResource { wanted } => {
                 write!(f, "the value at that index is no resource of the type '{wanted}'")

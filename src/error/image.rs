@@ -1,6 +1,6 @@
 //! Failures of images: what cannot be saved, what cannot be loaded.
 
-use super::{Status, Text};
+use super::{Name, Status, Text};
 use std::fmt;
 
 /// A failure, with what its sentence needs.
@@ -17,6 +17,8 @@ pub enum ImageError {
     WrongBase,
     Needs { bytes: u64, limit: usize },
     UnknownName { name: Text<80> },
+    UnknownType { name: Name },
+    Object { what: &'static str, name: Name, answer: i32 },
     Room { wanted: usize, given: usize },
 }
 
@@ -33,7 +35,8 @@ impl ImageError {
             ImageError::Writer { .. } | ImageError::Room { .. } => Status::Stream,
             ImageError::Needs { .. } => Status::BadConfig,
             ImageError::Untrusted => Status::Untrusted,
-            ImageError::UnknownName { .. } => Status::Unsavable,
+            ImageError::UnknownName { .. } | ImageError::UnknownType { .. } => Status::Unsavable,
+            ImageError::Object { .. } => Status::Stream,
             ImageError::Short { .. }
             | ImageError::Bad { .. }
             | ImageError::Damaged
@@ -87,6 +90,15 @@ impl fmt::Display for ImageError {
             ImageError::UnknownName { name } => write!(
                 f,
                 "the image needs '{name}', which neither the libraries nor rlua_Config.names have"
+            ),
+            ImageError::UnknownType { name } => write!(
+                f,
+                "the image has objects of the type '{name}', which rlua_Config.types does not know"
+            ),
+            ImageError::Object { what, name, answer } => write!(
+                f,
+                "an object of the type '{name}' is not to be had: its {what} function answered \
+                 {answer}"
             ),
             ImageError::Room { wanted, given } => {
                 write!(f, "the image has {wanted} bytes, and the buffer has room for {given}")

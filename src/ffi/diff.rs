@@ -1,7 +1,7 @@
 //! Diff: where two states differ.
 
 use crate::error::{Error, Status};
-use crate::ffi::images::rlua_load_buffer;
+use crate::ffi::images::load_unrun;
 use crate::ffi::life::{rlua_Config, rlua_Trust};
 use crate::ffi::sized;
 use crate::lua::{self, lua_State};
@@ -237,8 +237,11 @@ impl Opened {
         if config.trust == rlua_Trust::Key as c_int {
             config.trust = rlua_Trust::Proved as c_int;
         }
+        if image.is_null() {
+            return Err(guard::fail(None, &Error::NullArg { name: "image" }));
+        }
         // SAFETY: as above.
-        match unsafe { rlua_load_buffer(&config, image, length, &mut main) } {
+        match unsafe { load_unrun(&config, image, length, &mut main) } {
             0 => Ok(Opened(main)),
             status => Err(status),
         }

@@ -2,15 +2,16 @@
 
 use crate::error::{Error, ImageError, Result, Status};
 use crate::ffi::life::{self, rlua_Config};
+use crate::ffi::objects::{read_names, rlua_Name};
 use crate::lua::lua_State;
 use crate::units::Frame;
 use crate::vm::checksum;
 use crate::vm::config::Config;
 use crate::vm::deltas;
 use crate::vm::images::{self, Sink};
-use crate::vm::load::{self, HostName, NAME_FUNCTION, NAME_HOST, NAME_POINTER, Source};
+use crate::vm::load::{self, Outer, Source};
 use crate::vm::{Vm, guard, registry};
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::{ptr, slice};
 
@@ -29,32 +30,16 @@ pub type rlua_Writer =
 pub type rlua_Reader =
     Option<unsafe extern "C" fn(ud: *mut c_void, bytes: *mut c_void, length: usize) -> usize>;
 
-/// A name in images, and what it stands for in this process. One of three:
-/// - `function`: a C function that the saving VM has by rlua_register;
-/// - `host`, and `pointer`: a function of rlua_pushfunction, and its `ud`;
-/// - `pointer` alone: an address that the saving VM has by rlua_register_pointer.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct rlua_Name {
-    /// NULL in the last of a list.
-    pub name: *const c_char,
-    /// A C function, or NULL.
-    pub function: lua_CFunction,
-    /// A host function, or NULL.
-    pub host: crate::ffi::hooks::rlua_HostFunction,
-    /// An address, or what a host function gets as its `ud`.
-    pub pointer: *mut c_void,
-}
-
 /// Saves the whole state of an idle VM: globals, closures, coroutines in the middle of a call,
 /// userdata, what the collector is about to do. Nothing changes, neither the state nor a snapshot.
 /// A VM that is loaded from it, in any process, does from then on what this one does: the same
 /// values, the same order of `pairs`, the same collection at the same instruction.
 ///
 /// What lies outside has to have a name: functions of the libraries do, others by rlua_register,
-/// rlua_register_pointer and the name of rlua_pushfunction. Refused are resources, guarded
-/// userdata, open files, and userdata and rlua_alloc blocks with pointers into the VM. Participants
-/// and what they keep are not part of an image. docs/FORMAT.md describes the bytes.
+/// rlua_register_pointer and the name of rlua_pushfunction. Resources and guarded userdata go along
+/// where rlua_register_type says how, and are refused else; so are open files, and userdata and
+/// rlua_alloc blocks with pointers into the VM. Participants and what they keep are not part of an
+/// image. docs/FORMAT.md describes the bytes.
 ///
 /// Cost: a pass over the used bytes, at some GB/s; 64 KiB of memory during the call.
 ///
@@ -62,7 +47,8 @@ pub struct rlua_Name {
 /// @param writer  Called for each 64 KiB. What it got before an error is no image.
 /// @param ud      The writer's.
 /// @return        RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, NO_MEMORY, UNSAVABLE with a
-///                sentence that says what and where, STREAM (the writer ended it).
+///                sentence that says what and where, STREAM (the writer, or a type's save function,
+///                ended it).
 ///
 /// # Safety
 /// `L` is NULL, foreign, or a thread of a VM that no other thread uses during the call.
@@ -141,7 +127,8 @@ pub unsafe extern "C" fn rlua_save_bound(L: *mut lua_State, length: *mut usize) 
 
 /// Saves what leads from one held snapshot to another, as rlua_save saves a whole state: a
 /// spectator who has the first follows for the bytes that changed, a replay seeks. Usually the
-/// second is the newer one; the other way round works too.
+/// second is the newer one; the other way round works too. A state with resources that are alive,
+/// or guarded userdata, is refused.
 ///
 /// Cost: the first time a pass over the used bytes. From then on what changed between the
 /// snapshots, as long as the one that the last delta led to is held: so long the VM keeps its bytes
@@ -313,14 +300,15 @@ impl Source for Bytes<'_> {
 /// the heap, too, which is what rlua_check does.
 ///
 /// @param config  `memory_size` bounds the image's own limit; `max_snapshots`, `tracker`, `audit`,
-///                `trust`, `image_key`, `compress` and `names` count, the rest is the image's. NULL
-///                for the defaults. Borrowed for the call.
+///                `trust`, `image_key`, `compress`, `names` and `types` count, the rest is the
+///                image's. NULL for the defaults. Borrowed for the call.
 /// @param reader  Called until the image is whole, not beyond it.
 /// @param ud      The reader's.
 /// @param out     Receives the main thread, to be closed with lua_close, or NULL after an error.
 /// @return        RLUA_OK, or NULL_ARG, BAD_CONFIG (also a limit that is too small for the image),
 ///                BAD_IMAGE, UNTRUSTED (no key, and `trust` is RLUA_TRUST_KEY), UNSAVABLE (a name
-///                that this process does not have), UNSUPPORTED, NO_MEMORY. rlua_last_error(NULL)
+///                or a type that this process does not have), STREAM (a type's load function
+///                failed), UNSUPPORTED, NO_MEMORY. rlua_last_error(NULL)
 ///                gives the sentence.
 ///
 /// # Safety
@@ -336,7 +324,7 @@ pub unsafe extern "C" fn rlua_load(
         return guard::fail(None, &Error::NullArg { name: "reader" });
     };
     // SAFETY: by the contract above.
-    unsafe { load(config, &mut ByReader { reader, ud }, out) }
+    unsafe { load(config, false, &mut ByReader { reader, ud }, out) }
 }
 
 /// Makes a VM from an image in memory, as rlua_load does.
@@ -356,13 +344,14 @@ pub unsafe extern "C" fn rlua_load_buffer(
         return guard::fail(None, &Error::NullArg { name: "image" });
     }
     // SAFETY: by the contract above.
-    unsafe { load(config, &mut Bytes(slice::from_raw_parts(image.cast(), length)), out) }
+    unsafe { load(config, false, &mut Bytes(slice::from_raw_parts(image.cast(), length)), out) }
 }
 
 /// # Safety
 /// As for [`rlua_load`].
 unsafe fn load(
     config: *const rlua_Config,
+    is_left: bool,
     source: &mut dyn Source,
     out: *mut *mut lua_State,
 ) -> c_int {
@@ -372,9 +361,10 @@ unsafe fn load(
     // SAFETY: not NULL; by the contract above. What is entered was just made.
     let loaded = unsafe {
         out.write(ptr::null_mut());
-        read_load_config(config).and_then(|(config, names)| {
+        read_load_config(config).and_then(|(config, outer)| {
             let job = AssertUnwindSafe(|| {
-                load::load(&config, &names, source).and_then(|vm| registry::enter(vm))
+                let vm = load::load(&config, Outer { is_left, ..outer }, source)?;
+                registry::enter(vm)
             });
             catch_unwind(job).unwrap_or(Err(Error::Poisoned))
         })
@@ -389,39 +379,29 @@ unsafe fn load(
     }
 }
 
+/// Makes a VM from an image, to be looked at and closed: nothing runs in it, and what lies outside
+/// is not made.
+///
 /// # Safety
-/// As for [`rlua_load`].
-unsafe fn read_load_config<'a>(config: *const rlua_Config) -> Result<(Config, Vec<HostName<'a>>)> {
-    if config.is_null() {
-        return Ok((Config::default(), Vec::new()));
-    }
+/// As for [`rlua_load_buffer`]; `image` is not NULL.
+pub unsafe fn load_unrun(
+    config: *const rlua_Config,
+    image: *const c_void,
+    length: usize,
+    out: *mut *mut lua_State,
+) -> c_int {
     // SAFETY: by the contract above.
-    unsafe {
-        let read = life::read_config(config)?;
-        let names = read_names(life::names_of(config)?)?;
-        Ok((read, names))
-    }
+    unsafe { load(config, true, &mut Bytes(slice::from_raw_parts(image.cast(), length)), out) }
 }
 
 /// # Safety
-/// `name` is NULL or the first of a list, whose last has a NULL name.
-unsafe fn read_names<'a>(mut name: *const rlua_Name) -> Result<Vec<HostName<'a>>> {
-    // SAFETY: by the contract above.
-    unsafe {
-        let mut names = Vec::new();
-        while !name.is_null() && !(*name).name.is_null() {
-            let rlua_Name { name: text, function, host, pointer } = name.read();
-            let (kind, address, ud) = match (function, host) {
-                (Some(function), _) => (NAME_FUNCTION, function as *const c_void, ptr::null_mut()),
-                (None, Some(host)) => (NAME_HOST, host as *const c_void, pointer),
-                (None, None) => (NAME_POINTER, pointer.cast_const(), ptr::null_mut()),
-            };
-            names.try_reserve(1).map_err(|_| Error::NoMemoryForHandle)?;
-            names.push(HostName { name: CStr::from_ptr(text).to_bytes(), kind, address, ud });
-            name = name.add(1);
-        }
-        Ok(names)
+/// As for [`rlua_load`].
+unsafe fn read_load_config<'a>(config: *const rlua_Config) -> Result<(Config, Outer<'a>)> {
+    if config.is_null() {
+        return Ok((Config::default(), Outer::default()));
     }
+    // SAFETY: by the contract above.
+    unsafe { Ok((life::read_config(config)?, life::read_outer(config)?)) }
 }
 
 /// 128 bits that stand for the state of a VM: see rlua_checksum.
@@ -434,8 +414,9 @@ pub struct rlua_Checksum {
 
 /// The checksum of an idle VM's state: the same for the same state on every machine, in every
 /// process, whatever was rolled back before; another for any difference that a script could ever
-/// see, but by chance (BLAKE3). Not covered is what lies outside: blocks of guarded userdata, the
-/// ids of resources, open files, pointers without a name, which all count as the same.
+/// see, but by chance (XXH3 of 128 bits). Not covered is what lies outside: blocks of guarded
+/// userdata, the ids of resources, open files, pointers without a name, which all count as the
+/// same.
 ///
 /// Cost: as rlua_save.
 ///
@@ -460,14 +441,16 @@ pub unsafe extern "C" fn rlua_checksum(L: *mut lua_State, out: *mut rlua_Checksu
 }
 
 /// Makes a second VM with the same state, for another thread, a look-ahead, a spectator: what
-/// rlua_save and rlua_load give, in one pass. Refused is what rlua_save refuses. Its history is
-/// empty and keeps as many snapshots; participants are not copied.
+/// rlua_save and rlua_load give, in one pass. Refused is what rlua_save refuses; objects outside
+/// are saved and loaded. Its history is empty and keeps as many snapshots; participants are not
+/// copied.
 ///
 /// Cost: a pass over the used bytes, and a new VM.
 ///
 /// @param L    A thread of the VM.
 /// @param out  Receives the clone's main thread, to be closed with lua_close, or NULL.
-/// @return     RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, NO_MEMORY, UNSAVABLE.
+/// @return     RLUA_OK, or NULL_ARG, NOT_ROLLBACK, BUSY, POISONED, NO_MEMORY, UNSAVABLE, STREAM (a
+///             type's function failed).
 ///
 /// # Safety
 /// As for rlua_save; `out` is NULL or a place for one.

@@ -1,17 +1,19 @@
 //! Life of a VM: open, look at, check, close.
 
 use crate::error::{Error, Result, Status};
-use crate::ffi::images::rlua_Name;
+use crate::ffi::objects::{read_names, read_types, rlua_Name, rlua_ObjectType};
 use crate::ffi::sized::{self, Sized};
 use crate::image::Key;
 use crate::lua::{self, lua_State};
 use crate::units::MIN_SENSIBLE_BYTES;
 use crate::vm::config::{AUDIT, Config, Pacing, Profile, Trust};
 use crate::vm::guarded::Mode;
+use crate::vm::load::Outer;
 use crate::vm::registry::{self, Owner};
+use crate::vm::types::Types;
 use crate::vm::{Vm, guard, timeline};
 use std::ffi::c_int;
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 /// Which way a VM finds what was written since the last snapshot. Lua and the library say which
@@ -126,6 +128,10 @@ pub struct rlua_Config {
     /// What the names in images stand for, or NULL: the last has a NULL name. Borrowed for the
     /// call.
     pub names: *const rlua_Name,
+    /// How objects outside the VM are saved and loaded, or NULL: a list whose last is NULL. As if
+    /// each was told by rlua_register_type; the methods of resources have their names by it, too.
+    /// Borrowed for the call.
+    pub types: *const *const rlua_ObjectType,
 }
 
 /// What a VM holds. Set `size` before the call; the call fills the rest, as far as that reaches.
@@ -166,10 +172,15 @@ pub struct rlua_Info {
 }
 
 /// Opens and enters a VM; a panic on the way is an error, not the host's end.
-fn open(config: &Config) -> Result<*mut lua_State> {
-    // SAFETY: what is entered was just made.
-    let enter = |vm| unsafe { registry::enter(vm) };
-    let opened = catch_unwind(|| Vm::open(config).and_then(enter));
+fn open(config: &Config, types: Types) -> Result<*mut lua_State> {
+    let enter = |vm: *mut Vm| {
+        // SAFETY: what is entered was just made.
+        unsafe {
+            *(*vm).types() = types;
+            registry::enter(vm)
+        }
+    };
+    let opened = catch_unwind(AssertUnwindSafe(|| Vm::open(config).and_then(enter)));
     opened.unwrap_or(Err(Error::Poisoned))
 }
 
@@ -186,7 +197,7 @@ fn open(config: &Config) -> Result<*mut lua_State> {
 #[unsafe(no_mangle)]
 pub extern "C" fn rlua_new_rollback(memory_size: usize, max_snapshots: usize) -> *mut lua_State {
     let config = Config { memory_bytes: memory_size, max_snapshots, ..Config::default() };
-    open(&config).unwrap_or_else(|error| {
+    open(&config, Types::default()).unwrap_or_else(|error| {
         guard::fail(None, &error);
         ptr::null_mut()
     })
@@ -210,7 +221,8 @@ pub unsafe extern "C" fn rlua_open(config: *const rlua_Config, out: *mut *mut lu
     // SAFETY: not NULL, so a place for one pointer, by the contract above.
     unsafe { out.write(ptr::null_mut()) };
     // SAFETY: NULL or whole, by the contract above.
-    let opened = unsafe { read_config(config) }.and_then(|config| open(&config));
+    let read = unsafe { read_config(config).and_then(|read| Ok((read, read_outer(config)?))) };
+    let opened = read.and_then(|(config, outer)| open(&config, outer.types));
     match opened {
         Ok(main) => {
             // SAFETY: as above.
@@ -276,13 +288,18 @@ pub(super) unsafe fn read_config(config: *const rlua_Config) -> Result<Config> {
     })
 }
 
-/// The names that a config has, or NULL.
+/// What a config tells of what lies outside.
 ///
 /// # Safety
 /// As for [`read_config`].
-pub(super) unsafe fn names_of(config: *const rlua_Config) -> Result<*const rlua_Name> {
+pub(super) unsafe fn read_outer<'a>(config: *const rlua_Config) -> Result<Outer<'a>> {
     // SAFETY: by the contract above.
-    unsafe { sized::read("config", config) }.map(|config| config.names)
+    unsafe {
+        let config = sized::read("config", config)?;
+        let mut outer = Outer { names: read_names(config.names)?, ..Outer::default() };
+        read_types(config.types, &mut outer)?;
+        Ok(outer)
+    }
 }
 
 fn read_pacing(config: &rlua_Config) -> Result<Pacing> {
@@ -324,7 +341,7 @@ pub extern "C" fn luaL_newstate() -> *mut lua_State {
             profile: Profile::Stock,
             ..Config::default()
         };
-        match open(&config) {
+        match open(&config, Types::default()) {
             Ok(main) => return main,
             Err(Error::NoAddressSpace { .. }) if memory_bytes > MIN_SENSIBLE_BYTES => {
                 memory_bytes /= 2;

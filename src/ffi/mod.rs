@@ -14,6 +14,7 @@ pub mod hooks;
 pub mod images;
 pub mod life;
 pub mod memory;
+pub mod objects;
 pub mod participants;
 pub mod references;
 pub mod resources;

@@ -108,6 +108,22 @@ pub type Note = unsafe extern "C" fn(
 /// As `rlua_Part`.
 pub type Part = unsafe extern "C" fn(ud: *mut c_void, offset: usize, bytes: usize);
 
+/// As `rlua_Met`.
+#[repr(C)]
+pub struct Met {
+    pub kind: *const c_char,
+    pub kind_length: usize,
+    pub offset: usize,
+    pub memory: usize,
+    pub size: usize,
+    pub id: u64,
+    pub is_resource: u32,
+    pub is_pending: u32,
+}
+
+/// As `rlua_Meet`.
+pub type Meet = unsafe extern "C" fn(ud: *mut c_void, met: *const Met) -> *const c_char;
+
 /// As `rlua_BlockBytes`.
 pub type BlockBytes =
     unsafe extern "C" fn(ud: *mut c_void, address: *const c_void, kind: *mut u32) -> usize;
@@ -116,6 +132,11 @@ pub type BlockBytes =
 pub const REFUSED_ARGUMENT: c_int = -1;
 /// [`rlua_c_pushresource`] before it does anything: no room on the stack.
 pub const REFUSED_STACK: c_int = -2;
+
+/// In place of a place: the object's finalizer has run while Lua counts it as pending.
+pub const SPENT: u32 = u32::MAX;
+/// In place of a place: the object is guarded, and not noted.
+pub const UNNOTED: u32 = u32::MAX - 1;
 
 /// [`Hooks::guard`]: the userdata is noted.
 pub const GUARD_YES: c_int = 0;
@@ -262,6 +283,7 @@ unsafe extern "C" {
     ) -> *const c_char;
     pub fn rlua_c_canon_path(canon: *const c_void, text: *mut c_char) -> usize;
     pub fn rlua_c_canon_known(canon: *const c_void, known: *mut Outward) -> c_int;
+    pub fn rlua_c_canon_meet(canon: *mut c_void, meet: Meet, ud: *mut c_void);
     pub fn rlua_c_canon_end(canon: *mut c_void);
     pub fn rlua_c_canon_thread_parts(
         canon: *const c_void,
@@ -299,6 +321,18 @@ unsafe extern "C" {
     pub fn rlua_c_set_cards(base: *const c_void, cards: *mut c_void, count: usize, used: usize);
     pub fn rlua_c_set_thread_cards(block: *mut c_void, cards: *mut c_void, is_main: c_int);
     pub fn rlua_c_library_function(word: u64) -> *const c_void;
+
+    pub fn rlua_c_claim(
+        main: *mut lua_State,
+        block: *mut c_void,
+        bytes: usize,
+        kind: *const c_char,
+        what: c_int,
+        memory: *mut *mut c_void,
+        size: *mut usize,
+    ) -> *const c_char;
+    pub fn rlua_c_give_resource(main: *mut lua_State, memory: *mut c_void, id: u64);
+    pub fn rlua_c_has_unclaimed(main: *mut lua_State) -> c_int;
 
     pub fn rlua_c_diff(a: *mut lua_State, b: *mut lua_State, most: usize) -> *mut c_void;
     pub fn rlua_c_diff_block(

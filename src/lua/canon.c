@@ -63,6 +63,8 @@ typedef struct Canon {
   unsigned int name_count, name_room;
   char *text; /* the names: NAME_..., length, bytes */
   size_t text_bytes, text_room;
+  rlua_Meet meet; /* asked whether what stands for something outside can be saved; NULL for no */
+  void *meet_ud;
   CanonFrame *frames; /* open-addressed by offsets */
   unsigned int frame_count, frame_room;
 } Canon;
@@ -83,6 +85,10 @@ static void no_memory(Canon *c) {
 /* What a pointer of the state leads to. */
 #define seen(c, pointer) \
   ((__typeof__(pointer))(uintptr_t)((c)->from + ((uint64_t)(uintptr_t)(pointer) - (c)->base)))
+
+static uint32_t place_in(const Canon *c, const void *place) {
+  return (uint32_t)((const char *)place - c->from);
+}
 
 /* -- what is written --------------------------------------------------------------------------- */
 

@@ -181,13 +181,44 @@ static int is_alive(const Udata *u) {
   return u->len == sizeof *handle && handle->magic == HANDLE_MAGIC && handle->id != 0;
 }
 
+/* The name that a metatable of the state has. */
+static const TString *name_of_type(const Canon *c, const Table *metatable) {
+  if (metatable == NULL) return NULL;
+  const Table *h = seen(c, metatable);
+  if (isdummy(h)) return NULL;
+  const Node *n = seen(c, (const Node *)h->node);
+  for (const Node *end = n + sizenode(h); n < end; n++) {
+    if (!keyisshrstr(n) || !ttisstring(gval(n))) continue;
+    const TString *key = seen(c, (const TString *)keystrval(n));
+    if (key->shrlen == 6 && memcmp(key->contents, "__name", 6) == 0)
+      return seen(c, (const TString *)tsvalue(gval(n)));
+  }
+  return NULL;
+}
+
+/* What stands for something outside: its memory counts as zero. */
+static void canon_outside(Canon *c, char *out, const Udata *u, uint64_t id, int is_resource) {
+  const char *why = is_resource ? "a resource is alive" : "a userdata has a finalizer in C";
+  memset(out, 0, u->len);
+  if (c->meet != NULL && c->mode != CANON_HASH) {
+    const TString *type = name_of_type(c, u->metatable);
+    rlua_Met met = {.offset = place_in(c, u), .memory = userdata_head(u), .size = u->len, .id = id,
+                    .is_resource = is_resource != 0, .is_pending = tofinalize(u) != 0};
+    if (type != NULL) {
+      met.kind = type->contents;
+      met.kind_length = type->tt == LUA_VSHRSTR ? type->shrlen : type->u.lnglen;
+    }
+    why = c->meet(c->meet_ud, &met);
+  }
+  if (why != NULL) cannot_save(c, why);
+}
+
 /* The memory of a userdata whose bytes mean something to the library. 0 for others. */
 static int canon_native(Canon *c, char *out, const Udata *u) {
   const char *memory = getudatamem((Udata *)u);
   uint32_t native = noted_place(u);
   if (is_guarded(u)) {
-    cannot_save(c, "a userdata has a finalizer in C");
-    memset(out, 0, u->len);
+    canon_outside(c, out, u, native, 0);
   } else if (native == NATIVE_GMATCH && u->len == sizeof(GMatchState)) {
     canon_match(c, out, (const GMatchState *)memory);
   } else if (native == NATIVE_BOX && u->len == sizeof(UBox)) {
@@ -197,8 +228,7 @@ static int canon_native(Canon *c, char *out, const Udata *u) {
   } else if (rlua_is_stream(u)) {
     canon_stream(c, out, (const Stream *)memory);
   } else if (is_alive(u)) {
-    cannot_save(c, "a resource is alive");
-    memset(out, 0, u->len);
+    canon_outside(c, out, u, ((const Handle *)memory)->id, 1);
   } else {
     return 0;
   }

@@ -14,10 +14,6 @@ static const lua_State *thread_of_base(const CallInfo *base) {
 
 /* -- frames ------------------------------------------------------------------------------------ */
 
-static uint32_t place_in(const Canon *c, const void *place) {
-  return (uint32_t)((const char *)place - c->from);
-}
-
 static CanonFrame *frame_slot(CanonFrame *frames, unsigned int room, uint32_t at) {
   unsigned int i = at / 64 * 0x9E3779B9u >> 7 & (room - 1);
   while (frames[i].at != 0 && frames[i].at != at) i = (i + 1) & (room - 1);
@@ -351,6 +347,14 @@ int rlua_c_canon_known(const void *canon, rlua_Outward *known) {
   if (name->word == 0) return 0;
   *known = (rlua_Outward){name->address, name->ud, name->word, (uint64_t)name->kind};
   return 1;
+}
+
+/* From here on `meet` is asked of each userdata that stands for something outside; of one with a
+ * long block more than once. */
+void rlua_c_canon_meet(void *canon, rlua_Meet meet, void *ud) {
+  Canon *c = canon;
+  c->meet = meet;
+  c->meet_ud = ud;
 }
 
 void rlua_c_canon_end(void *canon) {

@@ -196,6 +196,20 @@ RLUA_INTERNAL int rlua_c_canon_known(const void *canon, rlua_Outward *known);
 RLUA_INTERNAL void rlua_c_canon_end(void *canon);
 /* A part of a region. */
 typedef void (*rlua_Part)(void *ud, size_t offset, size_t bytes);
+/* What a userdata in a state stands for: a resource by its id, or something of a C module by the
+ * place where that is noted, and the name of its metatable. NULL, or why it cannot be saved. */
+typedef struct rlua_Met {
+  const char *kind; /* the name, without a zero; NULL for none */
+  size_t kind_length;
+  size_t offset; /* of the userdata */
+  size_t memory; /* of what the host has of it, in bytes from the userdata on */
+  size_t size;   /* of that */
+  uint64_t id;   /* of a resource, or a place */
+  uint32_t is_resource;
+  uint32_t is_pending; /* it has a finalizer that was not called */
+} rlua_Met;
+typedef const char *(*rlua_Meet)(void *ud, const rlua_Met *met);
+RLUA_INTERNAL void rlua_c_canon_meet(void *canon, rlua_Meet meet, void *ud);
 RLUA_INTERNAL void rlua_c_canon_thread_parts(const void *canon, size_t thread, rlua_Part found,
                                              void *ud);
 /* Bytes of a path through the state, the zero at its end included. */
@@ -218,6 +232,17 @@ RLUA_INTERNAL lua_State *rlua_c_adopt(void *block, void *arena, uint64_t region_
 RLUA_INTERNAL void rlua_c_set_cards(const void *base, void *cards, size_t count, size_t used);
 RLUA_INTERNAL void rlua_c_set_thread_cards(void *block, void *cards, int is_main);
 RLUA_INTERNAL const void *rlua_c_library_function(uint64_t word);
+
+/* -- load_objects.c -------------------------------------------------------------------------- */
+
+/* What a userdata stands for (docs/FORMAT.md). */
+enum { OBJECT_RESOURCE = 1, OBJECT_USERDATA, OBJECT_GIVEN_UP, OBJECT_ENDED };
+
+RLUA_INTERNAL const char *rlua_c_claim(lua_State *main, void *block, size_t bytes,
+                                       const char *kind, int what, void **memory,
+                                       size_t *size);
+RLUA_INTERNAL int rlua_c_has_unclaimed(lua_State *main);
+RLUA_INTERNAL void rlua_c_give_resource(lua_State *main, void *memory, uint64_t id);
 
 /* -- diff.c ---------------------------------------------------------------------------------- */
 

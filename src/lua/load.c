@@ -19,21 +19,12 @@ l_sinline int is_linked(const GCObject *o) {
 
 /* -- objects ----------------------------------------------------------------------------------- */
 
-static int fix_node(Loader *l, Node *n) {
-  ALSO(fix_payload(l, n->u.tt_, &n->u.value_));
-  if (!keyisdead(n)) return fix_payload(l, n->u.key_tt, &n->u.key_val);
-  NEED(load_word(&n->u.key_val) <= UINT32_MAX, "a dead key is none");
-  set_word(&n->u.key_val, l->base + load_word(&n->u.key_val));
-  return 1;
-}
-
 static int fix_table(Loader *l, Table *h) {
   FIX(h->metatable);
   FIX(h->gclist);
   size_t size = h->array == NULL && h->alimit == 0 ? 0 : luaH_realasize(h);
   NEED(size <= MAXASIZE, "the size of an array is none");
   ALSO(fix_vector(l, &h->array, size, sizeof(TValue), KIND_VALUES));
-  ALSO(fix_values(l, h->array, size));
   ALSO(note_later(l, h));
   if (h->lastfree == NULL) {
     NEED(h->node == NULL && h->lsizenode == 0, "a table without a hash part has one");
@@ -42,9 +33,7 @@ static int fix_table(Loader *l, Table *h) {
   }
   FIX(h->lastfree);
   NEED(h->lsizenode <= MAXHBITS, "the size of a hash part is none");
-  ALSO(fix_vector(l, &h->node, sizenode(h), sizeof(Node), KIND_NODES));
-  for (Node *n = h->node, *end = n + sizenode(h); n < end; n++) ALSO(fix_node(l, n));
-  return 1;
+  return fix_vector(l, &h->node, sizenode(h), sizeof(Node), KIND_NODES);
 }
 
 /* Of a function of the host: one name stands for it and its ud. One that waits for its sweep may
@@ -105,12 +94,7 @@ static int fix_proto(Loader *l, Proto *p) {
   ALSO(fix_vector(l, &p->lineinfo, (size_t)p->sizelineinfo, sizeof(ls_byte), KIND_BYTES));
   ALSO(fix_vector(l, &p->abslineinfo, (size_t)p->sizeabslineinfo, sizeof(AbsLineInfo),
                   KIND_BYTES));
-  ALSO(fix_vector(l, &p->locvars, (size_t)p->sizelocvars, sizeof(LocVar), KIND_LOCALS));
-  ALSO(fix_values(l, p->k, (size_t)p->sizek));
-  for (int i = 0; i < p->sizep; i++) FIX(p->p[i]);
-  for (int i = 0; i < p->sizeupvalues; i++) FIX(p->upvalues[i].name);
-  for (int i = 0; i < p->sizelocvars; i++) FIX(p->locvars[i].varname);
-  return 1;
+  return fix_vector(l, &p->locvars, (size_t)p->sizelocvars, sizeof(LocVar), KIND_LOCALS);
 }
 
 static int fix_stream(Loader *l, Stream *stream) {
@@ -289,7 +273,6 @@ static int fix_state(Loader *l, global_State *g) {
   ALSO(fix_collector(l, g));
   NEED(g->strt.size > 0 && ispow2(g->strt.size), "the string table's size is none");
   ALSO(fix_vector(l, &g->strt.hash, (size_t)g->strt.size, sizeof(TString *), KIND_POINTERS));
-  for (int i = 0; i < g->strt.size; i++) FIX(g->strt.hash[i]);
   ALSO(fix_value(l, &g->l_registry));
   FIX(g->mainthread);
   NEED(g->mainthread == &l->main->l.l, "the main thread is another");
@@ -310,6 +293,29 @@ static int fix_state(Loader *l, global_State *g) {
            own->fuel > INT64_MIN / 2 /* it only falls */,
        "what the library keeps in the state makes no sense");
   return fix_pointers(l, own);
+}
+
+/* -- vectors ----------------------------------------------------------------------------------- */
+
+/* Whole blocks, where they lie, so that memory is gone through once, and in order: behind the
+ * elements that count there is slack, which is zero. Their owners see to their kinds and sizes. */
+static int fix_nodes(Loader *l, Node *n, size_t count) {
+  for (Node *end = n + count; n < end; n++) {
+    ALSO(fix_payload(l, n->u.tt_, &n->u.value_));
+    if (l_likely(!keyisdead(n))) {
+      ALSO(fix_payload(l, n->u.key_tt, &n->u.key_val));
+      continue;
+    }
+    NEED(load_word(&n->u.key_val) <= UINT32_MAX, "a dead key is none");
+    set_word(&n->u.key_val, l->base + load_word(&n->u.key_val));
+  }
+  return 1;
+}
+
+/* Pointers, `stride` bytes from one to the next. */
+static int fix_every(Loader *l, char *block, size_t bytes, size_t stride) {
+  for (size_t at = 0; at + stride <= bytes; at += stride) ALSO(fix_pointer(l, block + at));
+  return 1;
 }
 
 /* -- blocks ------------------------------------------------------------------------------------ */
@@ -367,6 +373,7 @@ void *rlua_c_load_begin(void *base, size_t used, size_t main, void *cards, size_
   l->block_bytes = block_bytes;
   l->ud = ud;
   l->main = (LG *)((char *)base + main);
+  know_rules(l);
   l->owned = calloc(used / 8 / 64 + 1, sizeof *l->owned);
   for (l->name_room = 64; l->name_room / 2 <= name_count; l->name_room *= 2) {}
   l->names = calloc(l->name_room, sizeof *l->names);
@@ -395,6 +402,16 @@ const char *rlua_c_load_block(void *loader, size_t offset, size_t bytes, uint32_
       cannot_load(l, "a thread is too small");
     else if (fix_thread(l, &((LX *)block)->l) && block == l->main)
       fix_state(l, &l->main->g);
+  } else if (kind == KIND_VALUES) {
+    fix_values(l, block, bytes / sizeof(TValue));
+  } else if (kind == KIND_NODES) {
+    fix_nodes(l, block, bytes / sizeof(Node));
+  } else if (kind == KIND_POINTERS) {
+    fix_every(l, block, bytes, sizeof(void *));
+  } else if (kind == KIND_LOCALS) {
+    fix_every(l, block, bytes, sizeof(LocVar));
+  } else if (kind == KIND_UPVALUES) {
+    fix_every(l, block, bytes, sizeof(Upvaldesc));
   }
   return l->wrong;
 }

@@ -4,8 +4,17 @@
  * words there are (load.c).
  */
 
+/* What a value's payload is by its tag: where its bits under `mask` are not `low` .. `low + span`,
+ * it is another matter; else `add` makes it what it was. */
+typedef struct WordRule {
+  uint64_t mask, low, span, add;
+} WordRule;
+
+enum { COUNT_OF_TAGS = 256 };
+
 typedef struct Loader {
   size_t base, used;
+  WordRule rules[COUNT_OF_TAGS];
   CanonName *names; /* open-addressed by their words */
   unsigned int name_room;
   rlua_BlockBytes block_bytes; /* NULL where the image is trusted */
@@ -72,30 +81,46 @@ static int fix_light(Loader *l, void *place) {
   return 1;
 }
 
-static int fix_payload(Loader *l, int tag, void *place) {
-  switch (tag) {
-    case LUA_VNIL: case LUA_VEMPTY: case LUA_VABSTKEY: case LUA_VFALSE: case LUA_VTRUE:
-    case LUA_VNUMINT: case LUA_VNUMFLT: case LUA_VSERIAL: return 1;
-    case LUA_VLCF:
-      NEED(load_word(place) != 0, "a C function is NULL");
-      return fix_outward(l, place, NAME_FUNCTION);
-    case LUA_VLIGHTUSERDATA: return fix_light(l, place);
-    case ctb(LUA_VSHRSTR): case ctb(LUA_VLNGSTR): case ctb(LUA_VTABLE): case ctb(LUA_VLCL):
-    case ctb(LUA_VCCL): case ctb(LUA_VUSERDATA): case ctb(LUA_VTHREAD):
-      NEED(load_word(place) != 0, "a value's object is NULL");
-      return fix_pointer(l, place);
-    default: return cannot_load(l, "the tag of a value is none");
+/* Of a value that is neither a plain one nor a pointer into the image. */
+static __attribute__((noinline)) int fix_special(Loader *l, int tag, void *place) {
+  if (tag == LUA_VLCF) {
+    NEED(load_word(place) != 0, "a C function is NULL");
+    return fix_outward(l, place, NAME_FUNCTION);
   }
+  if (tag == LUA_VLIGHTUSERDATA) return fix_light(l, place);
+  NEED(l->rules[tag].add != 0, "the tag of a value is none");
+  NEED(load_word(place) != 0, "a value's object is NULL");
+  return fix_pointer(l, place);
 }
 
-static int fix_value(Loader *l, TValue *v) {
+/* Of a value with that tag. */
+l_sinline int fix_payload(Loader *l, lu_byte tag, void *place) {
+  const WordRule *rule = &l->rules[tag];
+  uint64_t word = load_word(place);
+  if (l_unlikely((word & rule->mask) - rule->low > rule->span)) return fix_special(l, tag, place);
+  set_word(place, word + rule->add);
+  return 1;
+}
+
+l_sinline int fix_value(Loader *l, TValue *v) {
   return fix_payload(l, v->tt_, &v->value_);
 }
 
 static int fix_values(Loader *l, TValue *v, size_t count) {
   for (size_t i = 0; i < count; i++)
-    if (!fix_value(l, &v[i])) return 0;
+    if (l_unlikely(!fix_value(l, &v[i]))) return 0;
   return 1;
+}
+
+static void know_rules(Loader *l) {
+  static const lu_byte plain[] = {LUA_VNIL,   LUA_VEMPTY,  LUA_VABSTKEY, LUA_VFALSE,
+                                  LUA_VTRUE, LUA_VNUMINT, LUA_VNUMFLT,  LUA_VSERIAL};
+  static const lu_byte objects[] = {LUA_VSHRSTR, LUA_VLNGSTR,   LUA_VTABLE, LUA_VLCL,
+                                    LUA_VCCL,    LUA_VUSERDATA, LUA_VTHREAD};
+  for (size_t i = 0; i < COUNT_OF_TAGS; i++) l->rules[i] = (WordRule){.low = 1};
+  for (size_t i = 0; i < sizeof plain; i++) l->rules[plain[i]] = (WordRule){.low = 0};
+  for (size_t i = 0; i < sizeof objects; i++)
+    l->rules[ctb(objects[i])] = (WordRule){~(uint64_t)0, 1, l->used - 2, l->base};
 }
 
 /* A vector of `count` elements, NULL for none. It gets its owner. */

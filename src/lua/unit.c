@@ -400,6 +400,7 @@ static void rlua_close_at_exit(lua_State *L);
 #include "path.c"
 #include "load_words.c"
 #include "load.c"
+#include "load_objects.c"
 #include "load_marks.c"
 #include "load_nodes.c"
 #include "load_proof.c"

@@ -44,6 +44,9 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod life;
+
+pub use life::Life;
 
 use crate::error::{HostError, Result};
 use std::ffi::c_void;
@@ -417,16 +420,6 @@ impl Resources {
                 return Some(taken);
             }
         }
-    }
-
-    /// The objects that the n-th newest snapshot has, and their kinds, in the order of creation.
-    pub fn born_before(&self, n: usize) -> impl Iterator<Item = (*mut c_void, u32)> {
-        let (number, mut next) = (self.number(n), self.births.first);
-        std::iter::from_fn(move || {
-            let entry = self.entries.get(next as usize).filter(|entry| entry.born < number)?;
-            next = entry.births.after;
-            Some((entry.object, entry.kind))
-        })
     }
 
     /// The number of the n-th newest snapshot; 0 stands for the one that is captured next.

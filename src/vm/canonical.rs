@@ -186,6 +186,16 @@ impl Canonical {
         ImageError::Unsavable { offset, why, path }.into()
     }
 
+    /// What stands for something outside is met from here on (`src/lua/internal.h`); else a state
+    /// that has such is refused.
+    ///
+    /// # Safety
+    /// `meet` may be called with `ud` while this writes.
+    pub unsafe fn meet(&mut self, meet: lua::Meet, ud: *mut c_void) {
+        // SAFETY: the contract above.
+        unsafe { lua::rlua_c_canon_meet(self.canon, meet, ud) }
+    }
+
     /// What a name that was met stands for.
     pub fn known(&self, word: u64) -> Option<lua::Outward> {
         let mut known = lua::Outward { address: ptr::null(), ud: ptr::null(), word, kind: 0 };

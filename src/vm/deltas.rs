@@ -80,7 +80,8 @@ pub unsafe fn save(vm: *mut Vm, from: Frame, to: Frame, sink: &mut Sink<'_>) -> 
                 sink.put(base.lines(first, count))?;
             }
             sink.put(&[0; 8])?;
-            sink.finish(names.names())
+            sink.put_names(names.names())?;
+            sink.finish()
         };
         let done = put();
         (*vm).base = Some(base);
@@ -148,7 +149,9 @@ pub unsafe fn apply(vm: *mut Vm, names: &[HostName<'_>], from: &mut dyn Source) 
         // Those that stand in the lines of the delta, behind those that the state has.
         let (text, count) = whole.canonical.names();
         let mut outward = resolve(count, text, names, &known)?;
-        let more = source.finish(header.body_bytes, names, &known)?;
+        let (count, text) = source.names(header.body_bytes)?;
+        source.finish()?;
+        let more = resolve(count, &text, names, &known)?;
         outward.try_reserve(more.len()).map_err(|_| Error::NoMemoryForHandle)?;
         outward.extend(more);
         if whole.sum() != header.sums[0] {

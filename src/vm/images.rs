@@ -8,6 +8,8 @@ use super::canonical::{Canonical, For};
 use super::config::{Config, Pacing, Profile};
 use super::guard::see_idle;
 use super::guarded::Mode;
+use super::load::Outside;
+use super::objects::Meeting;
 use super::{Vm, load};
 use crate::arena::kinds::THREAD;
 use crate::arena::{Arena, Block, MAIN_OFFSET, View};
@@ -53,11 +55,15 @@ impl<'a, 'b> Hashed<'a, 'b> {
         (self.sink)(bytes)
     }
 
-    /// The last parts: names, and the hash.
-    pub(super) fn finish(mut self, (names, count): (&[u8], u32)) -> Result<()> {
+    /// The names, as the format has them, and how many.
+    pub(super) fn put_names(&mut self, (names, count): (&[u8], u32)) -> Result<()> {
         self.put(&count.to_le_bytes())?;
         self.put(&(names.len() as u32).to_le_bytes())?;
-        self.put(names)?;
+        self.put(names)
+    }
+
+    /// The last part: the hash.
+    pub(super) fn finish(self) -> Result<()> {
         (self.sink)(&self.hash.finish())
     }
 }
@@ -81,25 +87,33 @@ pub(super) unsafe fn live_state(vm: *mut Vm) -> Result<State> {
     }
 }
 
-/// Saves a state that `vm` has or had.
+/// Saves a state that `vm` has, or had so many restores back.
 ///
 /// # Safety
 /// As for [`live_state`].
-unsafe fn save_state(vm: &Vm, state: &State, sink: &mut Sink<'_>) -> Result<()> {
-    // SAFETY: the contract above.
-    let mut canonical = unsafe { Canonical::of(state.view, state.base, For::Image)? };
-    let header = Header { body_bytes: canonical.used_bytes() as u64, ..header_of(vm) };
-    let mut sink = Hashed::new(sink, &header, &vm.config)?;
-    let mut chunk = zeros(PART_BYTES)?;
-    let mut small = zeros(if header.compressed { image::most_packed() } else { 0 })?;
+unsafe fn save_state(
+    vm: *mut Vm,
+    state: &State,
+    back: Option<usize>,
+    sink: &mut Sink<'_>,
+) -> Result<()> {
     // SAFETY: the contract above.
     unsafe {
+        let mut outside = Meeting::of(vm, back);
+        let mut canonical = Canonical::of(state.view, state.base, For::Image)?;
+        outside.attend(&mut canonical);
+        let header = Header { body_bytes: canonical.used_bytes() as u64, ..header_of(&*vm) };
+        let mut sink = Hashed::new(sink, &header, &(*vm).config)?;
+        let mut chunk = zeros(PART_BYTES)?;
+        let mut small = zeros(if header.compressed { image::most_packed() } else { 0 })?;
         canonical.each(&mut chunk, |part| match header.compressed {
             true => sink.put(image::pack(part, &mut small)),
             false => sink.put(part),
         })?;
+        sink.put_names(canonical.names())?;
+        outside.put(&mut sink)?;
+        sink.finish()
     }
-    sink.finish(canonical.names())
 }
 
 /// Saves an idle VM. What comes to the sink before an error is no image.
@@ -112,7 +126,7 @@ pub unsafe fn save(vm: *mut Vm, sink: &mut Sink<'_>) -> Result<()> {
     // SAFETY: the contract above.
     unsafe {
         let state = live_state(vm)?;
-        save_state(&*vm, &state, sink)
+        save_state(vm, &state, None, sink)
     }
 }
 
@@ -124,9 +138,10 @@ pub unsafe fn save_snapshot(vm: *mut Vm, frame: Frame, sink: &mut Sink<'_>) -> R
     // SAFETY: the contract above.
     unsafe {
         see_idle(vm)?;
-        let copy = (*vm).history.copy_of((*vm).steps_to(frame)?)?;
+        let back = (*vm).steps_to(frame)?;
+        let copy = (*vm).history.copy_of(back)?;
         let state = State { view: View::new(copy.start()), base: (*vm).arena.base() };
-        save_state(&*vm, &state, sink)
+        save_state(vm, &state, Some(back), sink)
     }
 }
 
@@ -147,22 +162,25 @@ pub unsafe fn copy(vm: *mut Vm) -> Result<*mut Vm> {
     // SAFETY: the contract above.
     unsafe {
         let state = live_state(vm)?;
-        let vm = &*vm;
         let config = Config {
-            memory_bytes: vm.arena.limit_bytes(),
-            max_snapshots: vm.history.max_snapshots(),
-            ..vm.config.clone()
+            memory_bytes: (*vm).arena.limit_bytes(),
+            max_snapshots: (*vm).history.max_snapshots(),
+            ..(*vm).config.clone()
         };
         let mut arena = Arena::new(config.memory_bytes)?;
         let to = arena.base() as u64;
+        let mut outside = Meeting::of(vm, None);
         let mut canonical = Canonical::of(state.view, state.base, For::Clone(to))?;
+        outside.attend(&mut canonical);
         let (used, mut run, mut at) = (canonical.used_bytes(), View::FIRST, 0);
         arena.fill(used, used, |part| {
             run = canonical.write(run, at, part)?;
             at += part.len();
             Ok(())
         })?;
-        load::adopt(&config, arena, vm.serial, |vm, block| {
+        let (types, pieces) = ((*vm).types.copy()?, outside.pieces()?);
+        let outside = Outside { types, pieces, is_left: false, is_proved: false };
+        load::adopt(&config, arena, (*vm).serial, outside, |vm, block| {
             let arena = &raw mut vm.arena;
             let cards = (*arena).cards().first().cast();
             let count = Cards::count((*arena).reserved_bytes());

@@ -7,8 +7,10 @@
 //! The format ([`crate::image`]); the words (`src/lua/load.c`).
 
 use super::config::{Config, Pacing, Profile, Trust};
-use super::guarded::{self, Mode};
+use super::guarded::Mode;
 use super::images::zeros;
+use super::objects::{self, Piece};
+use super::types::Types;
 use super::{Vm, heap};
 use crate::arena::{Arena, Block, MAIN_OFFSET};
 use crate::cards::Cards;
@@ -18,11 +20,13 @@ use crate::lua;
 use crate::units::PAGE_SIZE;
 use std::ffi::{CStr, c_char, c_void};
 use std::ops::ControlFlow;
-use std::ptr;
+use std::{mem, ptr};
 
 /// What the host calls something outside the VM.
 #[derive(Clone, Copy)]
 pub struct HostName<'a> {
+    /// A type that has it, as its method, or nothing. Without its zero.
+    pub of: &'a [u8],
     /// Without its zero.
     pub name: &'a [u8],
     /// A function, a pointer, or a host function and its `ud`: the kinds of `src/lua/internal.h`.
@@ -31,6 +35,38 @@ pub struct HostName<'a> {
     pub address: *const c_void,
     /// Of a host function.
     pub ud: *const c_void,
+}
+
+impl HostName<'_> {
+    /// Whether an image has it by that name.
+    fn is(&self, name: &[u8]) -> bool {
+        match name.strip_prefix(self.of) {
+            Some(rest) if self.of.is_empty() => rest == self.name,
+            Some([b'.', rest @ ..]) => rest == self.name,
+            _ => false,
+        }
+    }
+}
+
+/// What a host tells of what lies outside a state that it loads.
+#[derive(Default)]
+pub struct Outer<'a> {
+    /// Names.
+    pub names: Vec<HostName<'a>>,
+    /// How objects are made.
+    pub types: Types,
+    /// Objects are not made, since the state is only looked at.
+    pub is_left: bool,
+}
+
+/// What a state gets that lies outside it.
+pub(super) struct Outside {
+    pub types: Types,
+    pub pieces: Vec<Piece>,
+    /// Objects are not made.
+    pub is_left: bool,
+    /// The state is a stranger's.
+    pub is_proved: bool,
 }
 
 /// As in `src/lua/internal.h`.
@@ -149,31 +185,30 @@ impl<'a> HashedSource<'a> {
         Ok(taken)
     }
 
-    /// The end: the names, and a hash that has to be right. Answers what the names stand for.
-    pub(super) fn finish(
-        mut self,
-        most_bytes: u64,
-        names: &[HostName<'_>],
-        known: &dyn Fn(u64) -> Option<lua::Outward>,
-    ) -> Result<Vec<lua::Outward>> {
+    /// How many names there are, and these.
+    pub(super) fn names(&mut self, most_bytes: u64) -> Result<(u32, Vec<u8>)> {
         let (count, bytes) = (self.word()?, self.word()?);
         if u64::from(bytes) > most_bytes || u64::from(count) > most_bytes {
             return Err(ImageError::bad(format_args!("its names are too long")).into());
         }
-        let text = self.take(bytes as usize)?;
+        Ok((count, self.take(bytes as usize)?))
+    }
+
+    /// The end: a hash that has to be right.
+    pub(super) fn finish(self) -> Result<()> {
         let mut expected = [0; HASH_BYTES];
         self.from.fill(&mut expected)?;
-        if !self.hash.is(expected) {
-            return Err(ImageError::Damaged.into());
+        match self.hash.is(expected) {
+            true => Ok(()),
+            false => Err(ImageError::Damaged.into()),
         }
-        resolve(count, &text, names, known)
     }
 }
 
 /// Makes a VM from an image; it is not in the registry yet.
 ///
 /// Cost: a pass over the image, and the proof of the heap where it is wanted.
-pub fn load(config: &Config, names: &[HostName<'_>], from: &mut dyn Source) -> Result<*mut Vm> {
+pub fn load(config: &Config, outer: Outer<'_>, from: &mut dyn Source) -> Result<*mut Vm> {
     let (mut source, header) = HashedSource::open(from, Form::Image, config)?;
     let config = config_of(&header, config)?;
     let mut arena = Arena::new(config.memory_bytes)?;
@@ -189,11 +224,16 @@ pub fn load(config: &Config, names: &[HostName<'_>], from: &mut dyn Source) -> R
     } else {
         arena.fill(bytes, CHUNK, |part| source.fill(part))?;
     }
-    let outward = source.finish(header.body_bytes, names, &|_| None)?;
+    let (count, text) = source.names(header.body_bytes)?;
+    let pieces = objects::read(&mut source, header.limit_bytes)?;
+    source.finish()?;
+    let outward = resolve(count, &text, &outer.names, &|_| None)?;
     if config.trust == Trust::Proved {
         arena.check().map_err(refused)?;
     }
-    adopt(&config, arena, header.serial, |vm, _| vm.fix(&outward, ptr::null()))
+    let is_proved = config.trust == Trust::Proved && config.guard != Mode::Off;
+    let outside = Outside { types: outer.types, pieces, is_left: outer.is_left, is_proved };
+    adopt(&config, arena, header.serial, outside, |vm, _| vm.fix(&outward, ptr::null()))
 }
 
 /// What a check found in an image.
@@ -227,7 +267,7 @@ pub(super) fn resolve(
         };
         words.try_reserve(1).map_err(|_| HostError::NoMemory { wanted_bytes: 32 })?;
         words.insert(place, word);
-        let given = names.iter().find(|known| known.kind == kind && known.name == name);
+        let given = names.iter().find(|known| known.kind == kind && known.is(name));
         let (address, ud) = match (given, known(word)) {
             _ if kind == NAME_FUNCTION && !library.is_null() => (library, ptr::null()),
             (Some(given), _) => (given.address, given.ud),
@@ -255,11 +295,12 @@ unsafe fn said(why: *const c_char, error: impl FnOnce(Text<120>) -> ImageError) 
     }
 }
 
-/// Puts the arena into a VM of its own, whose words `fix` makes a state of.
+/// Puts the arena into a VM of its own, whose words `fix` makes a state of; and what lies outside.
 pub(super) fn adopt(
     config: &Config,
     arena: Arena,
     serial: u32,
+    mut outside: Outside,
     fix: impl FnOnce(&mut Vm, *mut c_void) -> Result<()>,
 ) -> Result<*mut Vm> {
     let vm = Vm::place(config, arena)?;
@@ -267,8 +308,9 @@ pub(super) fn adopt(
     unsafe {
         (*vm).serial = serial;
         let base = (*vm).arena.base();
+        (*vm).types = mem::take(&mut outside.types);
         let fixed = fix(&mut *vm, base.add(MAIN_OFFSET).cast());
-        Vm::or_freed(vm, fixed.and_then(|()| guarded::as_the_vm_keeps(vm)))
+        Vm::or_freed(vm, fixed.and_then(|()| objects::give(vm, &outside)))
     }
 }
 

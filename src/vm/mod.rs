@@ -3,7 +3,8 @@
 //! - [`guard`]: who may enter a VM, and what a caller that may not is told.
 //! - [`timeline`]: capture, restore, discard, close, and the order of what belongs to each.
 //! - [`participants`], [`resources`]: what of the host follows the snapshots.
-//! - [`guarded`], [`streams`]: what C modules and the io library have outside.
+//! - [`guarded`], [`streams`]: what C modules and the io library have outside. [`objects`]: how it
+//!   goes into an image, and into a second VM, by its [`types`].
 //! - [`registry`]: which address belongs to which VM. [`config`]: how one is made; [`agreement`]:
 //!   what of that peers have in common.
 //!
@@ -34,11 +35,13 @@ pub mod guarded;
 mod heap;
 pub mod images;
 pub mod load;
+pub mod objects;
 pub mod participants;
 pub mod registry;
 pub mod resources;
 pub mod streams;
 pub mod timeline;
+pub mod types;
 
 use crate::arena::Arena;
 use crate::cards::Cards;
@@ -59,6 +62,7 @@ use std::alloc::{self, Layout};
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use types::Types;
 
 /// One VM. In C's order and from the start of a cache line, so that what a call needs first comes
 /// first, and the rare last: see `guard::warm`. Fields are dropped in this order: the tracker,
@@ -77,6 +81,8 @@ pub struct Vm {
     history: History,
     participants: Participants,
     outside: Outside,
+    /// How what lies outside is saved and loaded.
+    types: Types,
     /// Lua's allocation function holds a pointer to it.
     arena: Arena,
     /// Serial of the newest reference. Never goes back, so that a slot's serials differ.
@@ -118,6 +124,7 @@ impl Vm {
             history: History::new(config.max_snapshots),
             participants: Participants::default(),
             outside: Outside::default(),
+            types: Types::default(),
             arena,
             serial: 0,
             last_error: Sentence::new(),
@@ -175,6 +182,11 @@ impl Vm {
             ptr::drop_in_place(vm);
             alloc::dealloc(vm.cast(), Layout::new::<Vm>());
         }
+    }
+
+    /// How what lies outside is saved and loaded.
+    pub fn types(&mut self) -> &mut Types {
+        &mut self.types
     }
 
     /// The main thread.

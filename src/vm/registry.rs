@@ -62,26 +62,25 @@ pub fn find(thread: *mut lua_State) -> Owner {
     if address % sys::REGION_ALIGNMENT < reserved_bytes { owner } else { Owner::Foreign }
 }
 
-/// Enters a VM, which has to be closed from then on.
+/// Enters a VM, which has to be closed from then on; where that fails, it is freed.
 ///
 /// # Safety
 /// `vm` is from [`Vm::open`].
 pub unsafe fn enter(vm: *mut Vm) -> Result<*mut lua_State> {
     // SAFETY: live, by the contract above.
-    unsafe {
-        let main = (*vm).main;
-        match slot(main as usize) {
-            Some(slot) => {
-                slot.store(vm, Ordering::Release);
-                Ok(main)
-            }
-            None => {
-                let wanted_bytes = (*vm).arena.reserved_bytes();
-                Vm::free(vm);
-                Err(Error::NoAddressSpace { wanted_bytes })
-            }
-        }
-    }
+    unsafe { lend(vm).inspect_err(|_| Vm::free(vm)) }
+}
+
+/// Enters a VM until it leaves again.
+///
+/// # Safety
+/// As for [`enter`].
+pub(super) unsafe fn lend(vm: *mut Vm) -> Result<*mut lua_State> {
+    // SAFETY: live, by the contract above.
+    let (main, wanted_bytes) = unsafe { ((*vm).main, (*vm).arena.reserved_bytes()) };
+    let slot = slot(main as usize).ok_or(Error::NoAddressSpace { wanted_bytes })?;
+    slot.store(vm, Ordering::Release);
+    Ok(main)
 }
 
 /// Takes a VM out, to be freed.

@@ -32,8 +32,13 @@ pub struct Outside {
 }
 
 impl Outside {
+    /// What a type is called; `None` for what has none, as files.
+    pub(super) fn name_of(&self, kind: u32) -> Option<&[u8]> {
+        self.kinds.get(kind as usize).map(|kind| &kind.name[..kind.name.len() - 1])
+    }
+
     /// The number of a type; a type of that name is entered when there is none.
-    fn kind(&mut self, name: &CStr, release: Release, ud: *mut c_void) -> Result<u32> {
+    pub(super) fn kind(&mut self, name: &CStr, release: Release, ud: *mut c_void) -> Result<u32> {
         let bytes = name.to_bytes_with_nul();
         if let Some(at) = self.kinds.iter().position(|kind| kind.name == bytes) {
             let known = &self.kinds[at];

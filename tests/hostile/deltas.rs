@@ -143,7 +143,12 @@ impl Pairs {
             }
         }
         delta.extend([0; 8]);
-        delta.extend(&mutant.bytes[(HEADER_BYTES + body.len()).min(mutant.bytes.len())..]);
+        // A delta has no objects: of an image, their end is four bytes before the hash.
+        let mut rest = mutant.bytes[(HEADER_BYTES + body.len()).min(mutant.bytes.len())..].to_vec();
+        if let Some(end) = rest.len().checked_sub(HASH_BYTES + 4) {
+            rest.drain(end..end + 4);
+        }
+        delta.extend(rest);
         delta
     }
 

@@ -38,6 +38,8 @@ pub struct Sample {
     body: usize,
     /// None where it is compressed.
     pub blocks: Vec<Block>,
+    /// Where what lies outside begins, one after the other, and, last, where it ends.
+    pub objects: Vec<usize>,
 }
 
 /// How the bytes come.
@@ -100,12 +102,11 @@ impl Mutant {
     /// Each name comes twice.
     pub fn double_names(&mut self) {
         let first = HEADER_BYTES + self.body;
-        let end = self.bytes.len() - HASH_BYTES;
-        let names = self.bytes[first + 8..end].to_vec();
         let [count, bytes] = [first, first + 4].map(|at| read(&self.bytes, at) as u32);
+        let rest = self.bytes.split_off(first + 8 + bytes as usize);
+        let names = self.bytes.split_off(first + 8);
         self.claim_names(2 * count, 2 * bytes);
-        self.bytes.extend([&names[..], &names].concat());
-        self.bytes.extend([0; HASH_BYTES]);
+        self.bytes.extend([&names[..], &names, &rest].concat());
         self.seal(None);
     }
 
@@ -159,7 +160,7 @@ impl Sample {
     pub fn of(bytes: Vec<u8>, keyed: bool) -> Sample {
         let (body, limit) = (read(&bytes, 24) as usize, read(&bytes, 32) as usize);
         if read(&bytes, 8) >> 32 & 4 != 0 {
-            return Sample { bytes, keyed, body: 0, blocks: Vec::new() };
+            return Sample { bytes, keyed, body: 0, blocks: Vec::new(), objects: Vec::new() };
         }
         let mut arena = Arena::new(limit).unwrap();
         let mut rest = &bytes[HEADER_BYTES..];
@@ -176,7 +177,8 @@ impl Sample {
             ControlFlow::<()>::Continue(())
         });
         assert!(blocks.len() > 100, "{} blocks were found", blocks.len());
-        Sample { bytes, keyed, body, blocks }
+        let objects = objects_of(&bytes, body);
+        Sample { bytes, keyed, body, blocks, objects }
     }
 
     /// Where the state has its white; its phase and its mode are the next bytes. They lie before
@@ -206,6 +208,18 @@ impl Sample {
         });
         found.copied().unwrap_or(self.blocks[first])
     }
+}
+
+fn objects_of(bytes: &[u8], body: usize) -> Vec<usize> {
+    let half = |at| read(bytes, at) as u32 as usize;
+    let mut at = HEADER_BYTES + body + 8 + half(HEADER_BYTES + body + 4);
+    let mut objects = vec![at];
+    while half(at) != 0 {
+        at += 10 + usize::from(bytes[at + 5]) + half(at + 6);
+        objects.push(at);
+    }
+    assert_eq!(at + 4 + HASH_BYTES, bytes.len());
+    objects
 }
 
 pub const WORLD: &str = "
@@ -246,6 +260,7 @@ pub fn samples() -> Vec<Sample> {
     samples.push(image(&young, 2));
     samples.push(image(&stock, 128));
     samples.push(image(WORLD, 64));
+    samples.push(image(WORLD, 512 + 3)); // what lies outside
     samples.push(image(WORLD, 256)); // the last one: see `make`
     samples
 }
@@ -282,7 +297,7 @@ const fn class(name: &'static str, expect: Expect, seal: Seal, change: Change) -
     Class { name, expect, seal, change }
 }
 
-pub static CLASSES: [Class; 31] = [
+pub static CLASSES: [Class; 32] = [
     class("words", Expect::Either, Seal::Insider, words),
     class("words of objects", Expect::Either, Seal::Insider, words_of_objects),
     class("tags and marks", Expect::Either, Seal::Insider, tags),
@@ -304,6 +319,7 @@ pub static CLASSES: [Class; 31] = [
     class("spliced", Expect::Either, Seal::Insider, splice),
     class("header", Expect::Either, Seal::Insider, header),
     class("names", Expect::Either, Seal::Insider, names),
+    class("objects", Expect::Either, Seal::Insider, objects),
     class("cut or grown, sizes right", Expect::Either, Seal::Insider, resize),
     class("compressed", Expect::Either, Seal::Insider, compressed),
     class("bits, hash as it was", Expect::Refused, Seal::None, bits),
@@ -325,6 +341,9 @@ pub fn make(samples: &[Sample], seed: u64) -> Mutant {
     let mut which = random.below(last);
     if class.name == "compressed" {
         which = last;
+    }
+    if class.name == "objects" {
+        which = samples.iter().position(|sample| sample.objects.len() > 1).unwrap_or(which);
     }
     if class.seal == Seal::Outsider {
         which = samples.iter().position(|sample| sample.keyed).unwrap();
@@ -639,6 +658,49 @@ fn names(mutant: &mut Mutant, sample: &Sample, _: &[Sample], random: &mut Random
     }
     if random.below(4) == 0 {
         change_byte(mutant, sample.body + random.below(8), random);
+    }
+}
+
+/// Behind the names: what lies outside, and the userdata that stand for it.
+fn objects(mutant: &mut Mutant, sample: &Sample, _: &[Sample], random: &mut Random) {
+    let objects = &sample.objects;
+    for _ in 0..1 + random.below(2) {
+        let (first, end) = (objects[0], mutant.bytes.len() - HASH_BYTES);
+        let any = random.below(objects.len());
+        let (at, next) = (objects[any], *objects.get(any + 1).unwrap_or(&(objects[any] + 4)));
+        if next > end {
+            return;
+        }
+        let place = read(&mutant.bytes, at) as u32 as usize;
+        match random.below(9) {
+            0 => {
+                let at = first + random.below(end - first);
+                mutant.bytes[at] = random.of(&[0, 1, 2, 255, mutant.bytes[at] ^ 1]);
+            }
+            1 => {
+                let other = sample.object(random, Some(USERDATA)).offset as u32;
+                let places = [other, place as u32 + 8, place as u32 ^ 16, u32::MAX];
+                mutant.bytes[at..at + 4].copy_from_slice(&random.of(&places).to_le_bytes());
+            }
+            2 if at + 4 < end => mutant.bytes[at + 4] = random.of(&[0, 1, 2, 3, 4, 5]),
+            3 => drop(mutant.bytes.drain(at..next)),
+            4 => {
+                let copy = mutant.bytes[at..next].to_vec();
+                let into = objects[random.below(objects.len())].min(end);
+                mutant.bytes.splice(into..into, copy);
+            }
+            5 if at + 10 <= end => {
+                let length =
+                    random.of(&[0, 1, u32::MAX, 1 << 24, read(&mutant.bytes, at + 6) as u32 + 1]);
+                mutant.bytes[at + 6..at + 10].copy_from_slice(&length.to_le_bytes());
+            }
+            6 if place != 0 => change_byte(mutant, place + 8 + random.below(4), random),
+            7 if place != 0 => change_word(mutant, place + 8 * random.below(8), random),
+            _ => {
+                let block = sample.object(random, Some(USERDATA));
+                change_word(mutant, place_in(block, random), random);
+            }
+        }
     }
 }
 

@@ -1,15 +1,19 @@
 //! What this test does with VMs. Not here: what is loaded.
 
 use super::mutants::{KEY, Mutant, Reading};
+use rlua::ffi::determinism::rlua_register;
 use rlua::ffi::images::{
-    rlua_Checksum, rlua_Name, rlua_checksum, rlua_clone, rlua_load, rlua_load_buffer,
-    rlua_save_buffer, rlua_save_delta,
+    lua_CFunction, rlua_Checksum, rlua_Writer, rlua_checksum, rlua_clone, rlua_load,
+    rlua_load_buffer, rlua_save_buffer, rlua_save_delta,
 };
 use rlua::ffi::life::{lua_close, rlua_Config, rlua_Trust, rlua_check, rlua_open};
+use rlua::ffi::objects::{rlua_Name, rlua_ObjectType};
+use rlua::ffi::resources::{rlua_Method, rlua_ResourceType, rlua_pushresource};
 use rlua::ffi::snapshots::rlua_snap_frame;
 use rlua::ffi::status::rlua_last_error;
 use rlua::lua::lua_State;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{mem, ptr};
 
 unsafe extern "C" {
@@ -34,6 +38,13 @@ unsafe extern "C" {
     fn lua_settop(L: *mut lua_State, index: c_int);
     fn lua_gettop(L: *mut lua_State) -> c_int;
     fn lua_checkstack(L: *mut lua_State, slots: c_int) -> c_int;
+    fn lua_newuserdatauv(L: *mut lua_State, size: usize, values: c_int) -> *mut c_void;
+    fn luaL_newmetatable(L: *mut lua_State, name: *const c_char) -> c_int;
+    fn luaL_checkudata(L: *mut lua_State, index: c_int, name: *const c_char) -> *mut c_void;
+    fn lua_pushcclosure(L: *mut lua_State, function: lua_CFunction, upvalues: c_int);
+    fn lua_setfield(L: *mut lua_State, index: c_int, name: *const c_char);
+    fn lua_setmetatable(L: *mut lua_State, index: c_int) -> c_int;
+    fn lua_setglobal(L: *mut lua_State, name: *const c_char);
     fn lua_tothread(L: *mut lua_State, index: c_int) -> *mut lua_State;
 }
 const LUA_REGISTRYINDEX: c_int = -1_001_000;
@@ -43,6 +54,133 @@ const LUA_GCGEN: c_int = 10;
 const LUA_GCINC: c_int = 11;
 const LUA_GCCOLLECT: c_int = 2;
 const LUA_GCSTEP: c_int = 5;
+
+/// What lies outside: how many were made, and have ended.
+static MADE: AtomicUsize = AtomicUsize::new(0);
+static ENDED: AtomicUsize = AtomicUsize::new(0);
+
+fn count(of: &AtomicUsize) {
+    of.fetch_add(1, Ordering::Relaxed);
+}
+
+unsafe extern "C" fn release(_: *mut lua_State, _: *mut c_void, _: *mut c_void) {
+    count(&ENDED);
+}
+
+unsafe extern "C" fn width(_: *mut lua_State, _: *mut c_void) -> c_int {
+    0
+}
+
+static METHODS: Lists<[rlua_Method; 2]> = Lists([
+    rlua_Method { name: c"width".as_ptr(), function: Some(width) },
+    rlua_Method { name: ptr::null(), function: None },
+]);
+const TEXTURE: rlua_ResourceType = rlua_ResourceType {
+    size: size_of::<rlua_ResourceType>(),
+    name: c"Texture".as_ptr(),
+    release: Some(release),
+    ud: ptr::null_mut(),
+    methods: &raw const METHODS.0[0],
+};
+
+/// What it wrote is gone with the object.
+unsafe extern "C" fn meter_gc(main: *mut lua_State) -> c_int {
+    // SAFETY: an argument of Lua's.
+    let meter = unsafe { luaL_checkudata(main, 1, c"Meter".as_ptr()) };
+    // SAFETY: the block of a meter, of 16 bytes.
+    if unsafe { meter.cast::<u64>().read_unaligned() } == 7 {
+        count(&ENDED);
+    }
+    0
+}
+
+unsafe extern "C" fn save_object(
+    _: *const c_void,
+    _: usize,
+    writer: rlua_Writer,
+    to: *mut c_void,
+    _: *mut c_void,
+) -> c_int {
+    // SAFETY: the writer of the save that runs.
+    unsafe { writer.unwrap()(to, c"seven".as_ptr().cast(), 5) }
+}
+
+unsafe extern "C" fn load_object(
+    bytes: *const c_void,
+    length: usize,
+    object: *mut c_void,
+    size: usize,
+    _: *mut c_void,
+) -> c_int {
+    // SAFETY: so many bytes; the place has so many.
+    unsafe {
+        if std::slice::from_raw_parts(bytes.cast::<u8>(), length) != b"seven" || size < 8 {
+            return 1;
+        }
+        assert!(size == 8 || std::slice::from_raw_parts(object.cast::<u8>(), size) == [0; 16]);
+        object.cast::<u64>().write_unaligned(7);
+    }
+    count(&MADE);
+    0
+}
+
+const fn kind(name: &'static CStr, resource: *const rlua_ResourceType) -> rlua_ObjectType {
+    let (size, ud) = (size_of::<rlua_ObjectType>(), ptr::null_mut());
+    let (save, load) = (Some(save_object as _), Some(load_object as _));
+    rlua_ObjectType { size, name: name.as_ptr(), resource, save, load, ud }
+}
+
+/// Pointers that no thread changes.
+struct Lists<T>(T);
+// SAFETY: as said.
+unsafe impl<T> Sync for Lists<T> {}
+
+static RESOURCE: Lists<rlua_ResourceType> = Lists(TEXTURE);
+static KINDS: Lists<[rlua_ObjectType; 2]> =
+    Lists([kind(c"Texture", &raw const RESOURCE.0), kind(c"Meter", ptr::null())]);
+static TYPES: Lists<[*const rlua_ObjectType; 3]> =
+    Lists([&raw const KINDS.0[0], &raw const KINDS.0[1], ptr::null()]);
+static NAMES: Lists<[rlua_Name; 2]> = Lists([
+    rlua_Name {
+        name: c"meter_gc".as_ptr(),
+        function: Some(meter_gc),
+        host: None,
+        pointer: ptr::null_mut(),
+    },
+    rlua_Name { name: ptr::null(), function: None, host: None, pointer: ptr::null_mut() },
+]);
+
+/// Puts some of what lies outside into globals.
+///
+/// # Safety
+/// A VM of this test's own.
+unsafe fn push_objects(main: *mut lua_State) {
+    // SAFETY: the contract above; seven is an object that nobody reads.
+    unsafe {
+        assert_eq!(rlua_register(main, c"meter_gc".as_ptr(), Some(meter_gc)), 0);
+        for name in [c"t", c"u", c"v"] {
+            count(&MADE);
+            assert_eq!(rlua_pushresource(main, 7 as *mut c_void, &RESOURCE.0), 0);
+            lua_setglobal(main, name.as_ptr());
+        }
+        for name in [c"m", c"n", c"o"] {
+            count(&MADE);
+            lua_newuserdatauv(main, 16, 1).cast::<u64>().write(7);
+            if luaL_newmetatable(main, c"Meter".as_ptr()) != 0 {
+                lua_pushcclosure(main, Some(meter_gc), 0);
+                lua_setfield(main, -2, c"__gc".as_ptr());
+            }
+            lua_setmetatable(main, -2);
+            lua_setglobal(main, name.as_ptr());
+        }
+    }
+}
+
+/// Whatever came of a load: what was made for it has ended.
+fn all_has_ended() {
+    let (made, ended) = (MADE.load(Ordering::Relaxed), ENDED.load(Ordering::Relaxed));
+    assert_eq!(made, ended, "objects outside that were made, and have ended");
+}
 
 /// How a load ended. The numbers are places in the counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,13 +201,13 @@ fn config(memory_size: usize, keyed: bool) -> rlua_Config {
     if keyed {
         config.image_key = KEY.as_ptr();
     }
-    config.names = ptr::null::<rlua_Name>();
+    (config.names, config.types) = (&raw const NAMES.0[0], &raw const TYPES.0[0]);
     config.trust = rlua_Trust::Proved as i32;
     config
 }
 
 /// A VM that has run `code`, and some small steps of its collector. 64: keyed. 128: stock.
-/// 256: its images are compressed.
+/// 256: its images are compressed. 512: it has what lies outside.
 pub fn open(code: &str, memory_size: usize, steps: usize) -> *mut lua_State {
     let mut config = config(memory_size, steps & 64 != 0);
     config.profile = i32::from(steps & 128 != 0);
@@ -82,6 +220,9 @@ pub fn open(code: &str, memory_size: usize, steps: usize) -> *mut lua_State {
         luaL_openlibs(main);
         assert_eq!(luaL_loadstring(main, code.as_ptr()), 0);
         assert_eq!(lua_pcallk(main, 0, 0, 0, 0, ptr::null()), 0);
+        if steps & 512 != 0 {
+            push_objects(main);
+        }
         for _ in 0..steps & 63 {
             lua_gc(main, LUA_GCSTEP, 1);
         }
@@ -188,6 +329,7 @@ pub unsafe extern "C" fn feed(ud: *mut c_void, into: *mut c_void, length: usize)
 pub fn load(mutant: &Mutant) -> Loaded {
     let main = attempt(mutant);
     if main.is_null() {
+        all_has_ended();
         return Loaded::Refused;
     }
     // SAFETY: a VM of this test's own.
@@ -195,6 +337,7 @@ pub fn load(mutant: &Mutant) -> Loaded {
         use_vm(main);
         lua_close(main);
     }
+    all_has_ended();
     Loaded::Sound
 }
 

@@ -6,8 +6,9 @@
 use crate::vm::last_error;
 use crate::{End, Outcome};
 use rlua::ffi::hooks::rlua_HostFunction;
-use rlua::ffi::images::{lua_CFunction, rlua_Name, rlua_load_buffer};
+use rlua::ffi::images::{load_unrun, lua_CFunction};
 use rlua::ffi::life::{rlua_Config, rlua_Trust};
+use rlua::ffi::objects::rlua_Name;
 use rlua::image::{Form, HEADER_BYTES, Header, PART_BYTES, next_name};
 use rlua::lua::lua_State;
 use rlua::vm::diff::close_unrun;
@@ -147,7 +148,7 @@ impl Names {
             config.trust = rlua_Trust::Proved as i32;
             config.image_key = self.key.as_ref().map_or(ptr::null(), |key| key.as_ptr());
             let (start, length) = (image.bytes.as_ptr().cast(), image.bytes.len());
-            rlua_load_buffer(&config, start, length, &mut main)
+            load_unrun(&config, start, length, &mut main)
         };
         if status != 0 {
             let sentence = last_error(ptr::null_mut());

@@ -1,0 +1,503 @@
+/* objects.c: what lies outside a VM goes with its state, by functions of the host.
+ * Method: textures are resources, meters userdata with a finalizer in C. Each object outside is
+ * counted: how often it is made, and that it ends once. A state that has some is saved, loaded,
+ * cloned, at each stage of their lives, with functions that fail at each object in turn, and from
+ * images that are wrong in each place. */
+#include "harness.h"
+
+enum { MOST = 64 };
+
+/* What lies outside. */
+typedef struct Thing {
+    int width, ended;
+} Thing;
+
+static Thing things[MOST];
+static int made, saves, loads, fail_at = -1;
+
+static Thing *new_thing(int width) {
+    if (made == MOST) FAIL("there is no room for a thing");
+    things[made] = (Thing){width, 0};
+    return &things[made++];
+}
+
+static void begin(void) {
+    made = saves = loads = 0;
+    fail_at = -1;
+}
+
+static int living(void) {
+    int count = 0;
+    for (int i = 0; i < made; i++) {
+        if (things[i].ended > 1) FAIL("thing %d has ended %d times", i, things[i].ended);
+        count += things[i].ended == 0;
+    }
+    return count;
+}
+
+/* -- textures ---------------------------------------------------------------------------------- */
+
+static void release(lua_State *L, void *object, void *count) {
+    (void)L;
+    ((Thing *)object)->ended++;
+    ++*(int *)count;
+}
+
+static int width(lua_State *L, void *count);
+
+static int releases;
+static const rlua_Method methods[] = {{"width", width}, {NULL, NULL}};
+static const rlua_ResourceType texture = {sizeof texture, "Texture", release, &releases, methods};
+
+static int width(lua_State *L, void *count) {
+    void *object;
+    CHECK(count == &releases);
+    if (rlua_toresource(L, 1, &texture, &object) != RLUA_OK) return luaL_error(L, "gone");
+    lua_pushinteger(L, ((Thing *)object)->width);
+    return 1;
+}
+
+static int new_texture(lua_State *L) {
+    Thing *thing = new_thing((int)luaL_checkinteger(L, 1));
+    CHECK_OK(rlua_pushresource(L, thing, &texture));
+    return 1;
+}
+
+/* In two parts, as a stream may come. */
+static int put(int value, rlua_Writer writer, void *to) {
+    if (saves++ == fail_at) return 7;
+    return writer(to, &value, 2) != 0 || writer(to, (char *)&value + 2, 2) != 0 ||
+           writer(to, NULL, 0) != 0;
+}
+
+static int take(const void *bytes, size_t length, int *value) {
+    if (loads++ == fail_at || length != sizeof *value) return 8;
+    memcpy(value, bytes, length);
+    return 0;
+}
+
+static int save_texture(const void *object, size_t size, rlua_Writer writer, void *to, void *ud) {
+    const Thing *thing = object;
+    CHECK(size == 0 && ud == &loads);
+    return put(thing->width, writer, to);
+}
+
+static int load_texture(const void *bytes, size_t length, void *object, size_t size, void *ud) {
+    int value = 0, answer = take(bytes, length, &value);
+    CHECK(size == sizeof(void *) && ud == &loads);
+    if (answer == 0) *(Thing **)object = new_thing(value);
+    return answer;
+}
+
+/* -- meters ------------------------------------------------------------------------------------ */
+
+/* A C module that knows nothing of snapshots. */
+static int meter_read(lua_State *L) {
+    Thing *const *block = luaL_checkudata(L, 1, "Meter");
+    if (*block == NULL) return luaL_error(L, "closed");
+    lua_pushinteger(L, ++(*block)->width);
+    return 1;
+}
+
+static int meter_gc(lua_State *L) {
+    Thing **block = luaL_checkudata(L, 1, "Meter");
+    if (*block != NULL) (*block)->ended++;
+    *block = NULL;
+    return 0;
+}
+
+static int new_meter(lua_State *L) {
+    Thing **block = lua_newuserdatauv(L, sizeof *block, 1);
+    *block = NULL;
+    if (luaL_newmetatable(L, "Meter")) {
+        lua_pushcfunction(L, meter_gc);
+        lua_setfield(L, -2, "__gc");
+        lua_pushcfunction(L, meter_read);
+        lua_setfield(L, -2, "__call");
+    }
+    lua_setmetatable(L, -2);
+    *block = new_thing((int)luaL_checkinteger(L, 1));
+    return 1;
+}
+
+static int save_meter(const void *block, size_t size, rlua_Writer writer, void *to, void *ud) {
+    const Thing *thing = *(Thing *const *)block;
+    CHECK(size == sizeof thing && ud == NULL);
+    return put(thing == NULL ? -1 : thing->width, writer, to);
+}
+
+static int load_meter(const void *bytes, size_t length, void *block, size_t size, void *ud) {
+    int value = 0, answer = take(bytes, length, &value);
+    CHECK(size == sizeof(Thing *) && ud == NULL && *(Thing **)block == NULL);
+    if (answer == 0 && value != -1) *(Thing **)block = new_thing(value);
+    return answer;
+}
+
+/* -- VMs --------------------------------------------------------------------------------------- */
+
+static const rlua_ObjectType textures = {sizeof textures, "Texture", &texture, save_texture,
+                                         load_texture, &loads};
+static const rlua_ObjectType meters = {sizeof meters, "Meter", NULL, save_meter, load_meter, NULL};
+static const rlua_ObjectType *const types[] = {&textures, &meters, NULL};
+static const rlua_Name names[] = {{"new_texture", new_texture, NULL, NULL},
+                                  {"new_meter", new_meter, NULL, NULL},
+                                  {"meter_read", meter_read, NULL, NULL},
+                                  {"meter_gc", meter_gc, NULL, NULL},
+                                  {NULL, NULL, NULL, NULL}};
+
+static rlua_Config config_of(size_t max_snapshots) {
+    rlua_Config config;
+    memset(&config, 0, sizeof config);
+    config.size = sizeof config;
+    config.memory_size = 4 * MIB;
+    config.max_snapshots = max_snapshots;
+    config.names = names;
+    config.types = types;
+    config.trust = RLUA_TRUST_PROVED;
+    return config;
+}
+
+static lua_State *open_world(const rlua_Config *config) {
+    lua_State *L;
+    CHECK_OK(rlua_open(config, &L));
+    luaL_openlibs(L);
+    for (const rlua_Name *name = names; name->name != NULL; name++) {
+        CHECK_OK(rlua_register(L, name->name, name->function));
+        if (strncmp(name->name, "new_", 4) == 0) lua_register(L, name->name, name->function);
+    }
+    return L;
+}
+
+typedef struct Bytes {
+    unsigned char *start;
+    size_t length;
+} Bytes;
+
+static int append(void *ud, const void *bytes, size_t length) {
+    Bytes *image = ud;
+    unsigned char *grown = realloc(image->start, image->length + length + 1);
+    CHECK(grown != NULL);
+    memcpy(grown + image->length, bytes, length);
+    image->start = grown;
+    image->length += length;
+    return 0;
+}
+
+static Bytes save(lua_State *L) {
+    Bytes image = {NULL, 0};
+    CHECK_OK(rlua_save(L, append, &image));
+    return image;
+}
+
+static lua_State *load(Bytes image, const rlua_Config *config) {
+    lua_State *L;
+    CHECK_OK(rlua_load_buffer(config, image.start, image.length, &L));
+    CHECK_OK(rlua_check(L));
+    return L;
+}
+
+static void same_sums(lua_State *a, lua_State *b) {
+    rlua_Checksum of_a, of_b;
+    CHECK_OK(rlua_checksum(a, &of_a));
+    CHECK_OK(rlua_checksum(b, &of_b));
+    CHECK(memcmp(&of_a, &of_b, sizeof of_a) == 0);
+}
+
+/* -- where it works ---------------------------------------------------------------------------- */
+
+TEST(a_state_goes_to_another_vm_with_what_lies_outside) {
+    for (int compress = 0; compress < 2; compress++) {
+        for (size_t snapshots = 0; snapshots < 4; snapshots += 3) {
+            rlua_Config config = config_of(snapshots);
+            begin();
+            config.compress = compress;
+            lua_State *a = open_world(&config), *b;
+            run(a, "t, u, m, n = new_texture(3), new_texture(4), new_meter(5), new_meter(6) "
+                   "debug.setuservalue(m, t) both = {m, n, t, u, t}");
+            if (snapshots > 0) CHECK_OK(rlua_snap(a));
+            CHECK_EVAL(a, "m()", "6"); /* the block is outside, so this does not go back */
+            Bytes image = save(a);
+            CHECK_EQ(living(), 4);
+            b = load(image, &config);
+            CHECK_EQ(living(), 8);
+            same_sums(a, b);
+            CHECK_EVAL(b, "t:width() .. u:width() .. m() .. n()", "3477");
+            CHECK_EVAL(a, "t:width() .. u:width() .. m() .. n()", "3477");
+            CHECK_EVAL(a, "tostring(debug.getuservalue(m) == t and both[5] == t)", "true");
+            CHECK_EVAL(b, "tostring(debug.getuservalue(m) == t and both[5] == t)", "true");
+            same_sums(a, b);
+            Bytes of_a = save(a), of_b = save(b);
+            CHECK(of_a.length == of_b.length &&
+                  memcmp(of_a.start, of_b.start, of_a.length) == 0);
+            free(of_a.start);
+            free(of_b.start);
+            lua_close(a);
+            CHECK_EQ(living(), 4);
+            run(b, "t, both, u = nil collectgarbage() collectgarbage()");
+            CHECK_EQ(living(), 3); /* t is m's */
+            lua_close(b);
+            CHECK_EQ(living(), 0);
+            free(image.start);
+        }
+    }
+}
+
+TEST(what_was_loaded_rolls_back_as_what_was_made) {
+    rlua_Config config = config_of(3);
+    begin();
+    lua_State *a = open_world(&config);
+    run(a, "t, m = new_texture(1), new_meter(2)");
+    Bytes image = save(a);
+    lua_close(a);
+    CHECK_EQ(living(), 0);
+    lua_State *b = load(image, &config);
+    CHECK_OK(rlua_snap(b));
+    run(b, "t, m = nil collectgarbage()");
+    CHECK_EQ(living(), 2);
+    CHECK_OK(rlua_rollback(b, 1));
+    CHECK_EVAL(b, "t:width() .. m()", "13");
+    run(b, "t, m = nil collectgarbage()");
+    for (int i = 0; i < 4; i++) CHECK_OK(rlua_snap(b));
+    CHECK_EQ(living(), 0);
+    CHECK_OK(rlua_check(b));
+    lua_close(b);
+    free(image.start);
+}
+
+TEST(a_clone_has_objects_of_its_own) {
+    rlua_Config config = config_of(2);
+    begin();
+    lua_State *a = open_world(&config), *b, *c;
+    run(a, "t, m = new_texture(1), new_meter(2)");
+    CHECK_OK(rlua_clone(a, &b));
+    CHECK_EQ(living(), 4);
+    same_sums(a, b);
+    CHECK_OK(rlua_clone(b, &c)); /* it knows the types, too */
+    lua_close(a);
+    CHECK_EVAL(b, "t:width() .. m()", "13");
+    lua_close(b);
+    CHECK_EVAL(c, "t:width() .. m()", "13");
+    CHECK_OK(rlua_check(c));
+    lua_close(c);
+    CHECK_EQ(living(), 0);
+}
+
+/* Of each object's life: before it, in it, given up, ended. */
+TEST(each_snapshot_is_saved_with_what_it_had) {
+    rlua_Config config = config_of(4);
+    begin();
+    lua_State *a = open_world(&config), *b;
+    static const char *const shown[] = {"nil nil", "1 3", "1 closed", "nil nil", "nil nil"};
+    for (int frame = 0; frame < 5; frame++) {
+        if (frame == 1) run(a, "t, m = new_texture(1), new_meter(2)");
+        if (frame == 2) run(a, "debug.getmetatable(m).__gc(m) n = new_meter(9)");
+        if (frame == 3) run(a, "t, m, n = nil collectgarbage()");
+        CHECK_OK(rlua_snap_frame(a, frame));
+        if (frame == 1) CHECK_EVAL(a, "m()", "3");
+        for (int of = frame < 3 ? 0 : frame - 3; of <= frame; of++) {
+            Bytes image = {NULL, 0};
+            int before = living();
+            CHECK_OK(rlua_save_snapshot(a, of, append, &image));
+            b = load(image, &config);
+            CHECK_OK(rlua_check(b));
+            run(b, "shown = (t and t:width() or 'nil') .. ' ' .. "
+                   "(m and tostring(select(2, pcall(m))):match('%w+$') or 'nil')");
+            /* The block of a meter is outside, as it is now. */
+            int is_later = of == 1 && frame > 1;
+            CHECK_EVAL(b, "shown", is_later ? "1 closed" : of == 1 ? "1 4" : shown[of]);
+            lua_close(b);
+            CHECK_EQ(living(), before);
+            free(image.start);
+        }
+        CHECK_OK(rlua_check(a));
+    }
+    lua_close(a);
+    CHECK_EQ(living(), 0);
+}
+
+/* Only a snapshot has it: in a VM without that snapshot its finalizer is due. */
+TEST(what_only_a_snapshot_has_ends_where_it_is_loaded) {
+    rlua_Config config = config_of(3);
+    begin();
+    lua_State *a = open_world(&config), *b;
+    run(a, "m = new_meter(2)");
+    CHECK_OK(rlua_snap(a));
+    run(a, "m = nil collectgarbage()");
+    CHECK_EQ(living(), 1);
+    Bytes image = save(a);
+    b = load(image, &config);
+    CHECK_EQ(made, 2);
+    CHECK_EQ(living(), 1);
+    run(b, "collectgarbage()");
+    CHECK_OK(rlua_check(b));
+    lua_close(b);
+    CHECK_OK(rlua_rollback(a, 1));
+    CHECK_EVAL(a, "m()", "3");
+    lua_close(a);
+    CHECK_EQ(living(), 0);
+    free(image.start);
+}
+
+TEST(a_difference_of_images_makes_nothing) {
+    rlua_Config config = config_of(0);
+    begin();
+    lua_State *a = open_world(&config);
+    run(a, "t, m, x = new_texture(1), new_meter(2), 1");
+    Bytes first = save(a), second;
+    run(a, "x = 2");
+    second = save(a);
+    config.types = NULL; /* nor do the types have to be known */
+    loads = 0;
+    static const rlua_Name more[] = {{"new_texture", new_texture, NULL, NULL},
+                                     {"new_meter", new_meter, NULL, NULL},
+                                     {"meter_read", meter_read, NULL, NULL},
+                                     {"meter_gc", meter_gc, NULL, NULL},
+                                     {"Texture.width", NULL, width, &releases},
+                                     {NULL, NULL, NULL, NULL}};
+    config.names = more;
+    CHECK_OK(rlua_diff(&config, first.start, first.length, second.start, second.length, 0, NULL,
+                       NULL));
+    CHECK_EQ(loads, 0);
+    CHECK_EQ(made, 2);
+    lua_close(a);
+    CHECK_EQ(living(), 0);
+    free(first.start);
+    free(second.start);
+}
+
+/* -- where it does not ------------------------------------------------------------------------- */
+
+TEST(a_function_that_fails_ends_what_was_made) {
+    rlua_Config config = config_of(2);
+    begin();
+    lua_State *a = open_world(&config), *b;
+    run(a, "t, m, u, n = new_texture(1), new_meter(2), new_texture(3), new_meter(4)");
+    Bytes image = save(a);
+    for (fail_at = 0; fail_at < 4; fail_at++) {
+        Bytes none = {NULL, 0};
+        saves = loads = 0;
+        CHECK_REFUSED(rlua_save(a, append, &none), RLUA_STREAM);
+        CHECK(strstr(rlua_last_error(a), "save function answered 7") != NULL);
+        free(none.start);
+        saves = 0;
+        CHECK_STATUS(rlua_clone(a, &b), RLUA_STREAM);
+        saves = -1000; /* the clone's loads fail */
+        loads = 0;
+        CHECK_STATUS(rlua_clone(a, &b), RLUA_STREAM);
+        CHECK(b == NULL);
+        loads = 0;
+        CHECK_STATUS(rlua_load_buffer(&config, image.start, image.length, &b), RLUA_STREAM);
+        CHECK(b == NULL && strstr(rlua_last_error(NULL), "load function answered 8") != NULL);
+        CHECK_EQ(living(), 4);
+    }
+    fail_at = -1;
+    CHECK_OK(rlua_check(a));
+    lua_close(a);
+    CHECK_EQ(living(), 0);
+    free(image.start);
+}
+
+static int makes_none(const void *bytes, size_t length, void *object, size_t size, void *ud) {
+    (void)bytes, (void)length, (void)object, (void)size, (void)ud;
+    return 0;
+}
+
+TEST(types_that_are_wrong_are_refused) {
+    rlua_Config config = config_of(0);
+    rlua_ObjectType type = textures;
+    rlua_ResourceType other = texture;
+    const rlua_ObjectType *list[] = {&meters, &type, NULL};
+    char name[300];
+    begin();
+    lua_State *L = open_world(&config), *b;
+    CHECK_OK(rlua_register_type(L, &textures));
+    CHECK_REFUSED(rlua_register_type(L, NULL), RLUA_NULL_ARG);
+    CHECK_STATUS(rlua_register_type(NULL, &textures), RLUA_NULL_ARG);
+    type.ud = NULL;
+    CHECK_REFUSED(rlua_register_type(L, &type), RLUA_BAD_ARG);
+    type = textures, type.load = NULL;
+    CHECK_REFUSED(rlua_register_type(L, &type), RLUA_NULL_ARG);
+    type = textures, type.save = NULL;
+    CHECK_REFUSED(rlua_register_type(L, &type), RLUA_NULL_ARG);
+    type = textures, type.name = NULL;
+    CHECK_REFUSED(rlua_register_type(L, &type), RLUA_NULL_ARG);
+    type = textures, type.size = 8;
+    CHECK_REFUSED(rlua_register_type(L, &type), RLUA_NULL_ARG);
+    type = textures, type.size = 0;
+    CHECK_REFUSED(rlua_register_type(L, &type), RLUA_BAD_CONFIG);
+    memset(name, 'n', sizeof name);
+    name[256] = 0;
+    type = meters, type.name = name;
+    CHECK_REFUSED(rlua_register_type(L, &type), RLUA_BAD_ARG);
+    name[255] = 0;
+    CHECK_OK(rlua_register_type(L, &type));
+    type.name = "";
+    CHECK_REFUSED(rlua_register_type(L, &type), RLUA_BAD_ARG);
+    type = textures, other.release = NULL, type.resource = &other;
+    CHECK_REFUSED(rlua_register_type(L, &type), RLUA_NULL_ARG);
+    type = meters, type.name = "Texture"; /* a type of userdata may have the name, too */
+    CHECK_OK(rlua_register_type(L, &type));
+    run(L, "t = new_texture(1)");
+    Bytes image = save(L);
+    config.types = NULL;
+    CHECK_STATUS(rlua_load_buffer(&config, image.start, image.length, &b), RLUA_UNSAVABLE);
+    type = textures, config.types = list, type.load = makes_none;
+    CHECK_STATUS(rlua_load_buffer(&config, image.start, image.length, &b), RLUA_STREAM);
+    type.save = NULL;
+    CHECK_STATUS(rlua_load_buffer(&config, image.start, image.length, &b), RLUA_NULL_ARG);
+    CHECK_STATUS(rlua_open(&config, &b), RLUA_NULL_ARG);
+    type = meters; /* twice in a list */
+    config.types = list;
+    CHECK_STATUS(rlua_load_buffer(&config, image.start, image.length, &b), RLUA_UNSAVABLE);
+    lua_close(L);
+    CHECK_EQ(living(), 0);
+    free(image.start);
+}
+
+/* A type that nobody told is refused with the way to the object; a delta has no objects. */
+TEST(what_no_function_saves_is_refused_with_its_way) {
+    rlua_Config config = config_of(2);
+    size_t length;
+    begin();
+    config.types = NULL;
+    lua_State *L = open_world(&config);
+    run(L, "world = {sky = new_texture(1)}");
+    CHECK_REFUSED(rlua_save_bound(L, &length), RLUA_UNSAVABLE);
+    CHECK(strstr(rlua_last_error(L), "_G.world.sky") != NULL);
+    CHECK_OK(rlua_register_type(L, &textures));
+    CHECK_OK(rlua_save_bound(L, &length));
+    run(L, "world.gauge = new_meter(1)");
+    CHECK_REFUSED(rlua_save_bound(L, &length), RLUA_UNSAVABLE);
+    CHECK(strstr(rlua_last_error(L), "_G.world.gauge") != NULL);
+    CHECK(strstr(rlua_last_error(L), "rlua_register_type") != NULL);
+    CHECK_OK(rlua_register_type(L, &meters));
+    CHECK_OK(rlua_save_bound(L, &length));
+    lua_close(L);
+    CHECK_EQ(living(), 0);
+}
+
+/* A function that comes back to the VM is told that it is busy. */
+static lua_State *busy_vm;
+static int calls_back(const void *object, size_t size, rlua_Writer writer, void *to, void *ud) {
+    size_t length;
+    (void)object, (void)size, (void)ud;
+    CHECK_STATUS(rlua_snap(busy_vm), RLUA_BUSY);
+    CHECK_STATUS(rlua_save_bound(busy_vm, &length), RLUA_BUSY);
+    return writer(to, "", 1);
+}
+
+TEST(a_save_function_finds_the_vm_busy) {
+    rlua_Config config = config_of(2);
+    rlua_ObjectType type = meters;
+    size_t length;
+    begin();
+    config.types = NULL;
+    busy_vm = open_world(&config);
+    type.save = calls_back;
+    CHECK_OK(rlua_register_type(busy_vm, &type));
+    run(busy_vm, "m = new_meter(1)");
+    CHECK_OK(rlua_save_bound(busy_vm, &length));
+    CHECK_OK(rlua_snap(busy_vm));
+    lua_close(busy_vm);
+    CHECK_EQ(living(), 0);
+}
