@@ -184,6 +184,7 @@ typedef struct rlua_Outward {
 } rlua_Outward;
 
 RLUA_INTERNAL uint64_t rlua_c_name_word(uint32_t kind, const char *name, size_t length);
+RLUA_INTERNAL const void *rlua_c_library_function(uint64_t word);
 RLUA_INTERNAL void *rlua_c_canon_begin(const void *from, uint64_t base, size_t used, size_t main,
                                        int mode, uint64_t to);
 RLUA_INTERNAL const char *rlua_c_canon_run(void *canon, size_t offset, size_t bytes, uint32_t kind,
@@ -231,7 +232,6 @@ RLUA_INTERNAL lua_State *rlua_c_adopt(void *block, void *arena, uint64_t region_
                                       const void *before);
 RLUA_INTERNAL void rlua_c_set_cards(const void *base, void *cards, size_t count, size_t used);
 RLUA_INTERNAL void rlua_c_set_thread_cards(void *block, void *cards, int is_main);
-RLUA_INTERNAL const void *rlua_c_library_function(uint64_t word);
 
 /* -- load_objects.c -------------------------------------------------------------------------- */
 

@@ -457,11 +457,3 @@ void rlua_c_set_cards(const void *base, void *cards, size_t count, size_t used) 
 void rlua_c_set_thread_cards(void *block, void *cards, int is_main) {
   card_thread(&((LX *)block)->l, cards, is_main);
 }
-
-/* A function of the libraries by its name's word, or NULL. */
-const void *rlua_c_library_function(uint64_t word) {
-  for (unsigned int i = 0; i < LIBRARY_SLOTS; i++)
-    if (library_words[i] == word && library_slots[i].number != 0)
-      return (const char *)&luaB_print + library_slots[i].offset;
-  return NULL;
-}

@@ -50,6 +50,8 @@ typedef struct LibraryName {
 static LibrarySlot library_slots[LIBRARY_SLOTS];
 static LibraryName library_names[LIBRARY_SLOTS];
 static uint64_t library_words[LIBRARY_SLOTS]; /* in images: canon.c */
+/* The slot of a word, and one more: open-addressed by words. */
+static uint16_t slots_by_words[LIBRARY_SLOTS];
 
 /* The function's slot, or the empty one where it would stand. */
 static inline unsigned int library_slot(const void *function) {
@@ -72,6 +74,20 @@ static unsigned int hash_name(unsigned int hash, const char *name) {
 }
 #define NAME_HASH_START 2166136261u
 
+/* Where the slot of a word is noted, or would be. */
+static uint16_t *slot_of_word(uint64_t word) {
+  unsigned int i = (unsigned int)word % LIBRARY_SLOTS;
+  while (slots_by_words[i] != 0 && library_words[slots_by_words[i] - 1] != word)
+    i = (i + 1) % LIBRARY_SLOTS;
+  return &slots_by_words[i];
+}
+
+/* A function of the libraries by its name's word, or NULL. */
+const void *rlua_c_library_function(uint64_t word) {
+  uint16_t slot = *slot_of_word(word);
+  return slot == 0 ? NULL : (const char *)&luaB_print + library_slots[slot - 1].offset;
+}
+
 /* Of two names for one function the first counts. */
 static void name_functions(const char *library, const luaL_Reg *functions) {
   for (; functions->name != NULL; functions++) {
@@ -83,6 +99,7 @@ static void name_functions(const char *library, const luaL_Reg *functions) {
     library_names[i] = (LibraryName){library, functions->name};
     library_words[i] = name_word(NAME_FUNCTION, library, strlen(library), functions->name,
                                  strlen(functions->name));
+    *slot_of_word(library_words[i]) = (uint16_t)(i + 1);
   }
 }
 
