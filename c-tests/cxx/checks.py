@@ -25,7 +25,7 @@ INCLUDE = ROOT / "include"
 COMPILER = [*os.environ.get("CXX", "c++").split(), "-std=c++17", f"-I{INCLUDE}"]
 
 LEFT_OUT = {
-    "rlua_save_buffer": "rlua_save", "rlua_save_bound": "bytes know their size",
+    "rlua_save_buffer": "rlua_save",
     "rlua_load": "rlua_load_buffer",
     "rlua_clone": "its functions of C++ would belong to the first state; from_image has names",
     "rlua_version": "it is one call, and needs no VM",

@@ -294,6 +294,9 @@ TEST(a_state_goes_on_from_its_image_and_follows_deltas) {
     CHECK(lua.run("n, t = 0, {} function step() n = n + 1 t[n % 9] = {n} return n end"));
     CHECK(lua.snap(0));
     const rlua::bytes image = lua.save().value();
+    CHECK(lua.save_bound().value() == image.size());
+    CHECK(is_error(rlua::state::from_image({}, trusting(2)), RLUA_BAD_IMAGE, "ends early"));
+    CHECK(is_error(rlua::state::diff(image, {}, trusting(2)), RLUA_BAD_IMAGE, "ends early"));
     CHECK(image == lua.save(0).value());
     auto other = rlua::state::from_image(image, trusting(8)).value();
     CHECK(same(other.checksum().value(), lua.checksum().value()));

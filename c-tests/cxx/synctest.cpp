@@ -36,4 +36,11 @@ TEST(sync_test_names_the_frame_and_the_value) {
     CHECK(is_error(lua.synctest(frame, 1000, 9), RLUA_BAD_ARG, ""));
 }
 
+TEST(state_cannot_be_closed_by_a_frame_of_its_own_sync_test) {
+    auto lua = open();
+    CHECK(is_error(lua.synctest([&](unsigned, bool) { return lua.close(); }, 1, 3), RLUA_BUSY,
+                   "under way"));
+    CHECK(lua.is_open() && lua.run("n = 1") && lua.close());
+}
+
 } // namespace

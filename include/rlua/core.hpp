@@ -250,6 +250,8 @@ public:
     lua_State *state() const noexcept { return L_; }
     core *vm() const noexcept { return core_; }
     int top() const noexcept { return top_; }
+    // Whether no other visit of this thread is under way, in which a callable is running.
+    bool is_outermost() const noexcept { return locked_; }
 
     // The VM ends in this visit: there is no stack to put back.
     void forget() noexcept {

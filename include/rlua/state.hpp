@@ -445,7 +445,7 @@ public:
         if (!in)
             return is_open() ? result<void>(in.refused()) : result<void>();
         if (is_busy(in))
-            return error{RLUA_BUSY, "close: Lua is running in this VM"};
+            return error{RLUA_BUSY, "close: a call on this VM is under way"};
         shut(in);
         return {};
     }
@@ -577,6 +577,8 @@ public:
             return rlua_save_snapshot(L, frame, writer, ud);
         });
     }
+    // How many bytes save() would give now, for who needs a size ahead.
+    result<std::size_t> save_bound() const { return asked<std::size_t>(rlua_save_bound); }
     result<bytes> save_delta(std::int64_t from, std::int64_t to) {
         return bytes_by([from, to](lua_State *L, rlua_Writer writer, void *ud) {
             return rlua_save_delta(L, from, to, writer, ud);
@@ -589,7 +591,7 @@ public:
         const auto all = functions.list(config.names);
         config.names = all.data();
         lua_State *L = nullptr;
-        const int status = rlua_load_buffer(&config, image.data(), image.size(), &L);
+        const int status = rlua_load_buffer(&config, start(image), image.size(), &L);
         if (status != RLUA_OK)
             return detail::sentence(nullptr, status);
         state made(L);
@@ -617,7 +619,7 @@ public:
     static result<std::vector<difference>> diff(const bytes &a, const bytes &b,
                                                 const rlua_Config &config, std::size_t most = 0) {
         found_differences found;
-        return found.after(nullptr, rlua_diff(&config, a.data(), a.size(), b.data(), b.size(), most,
+        return found.after(nullptr, rlua_diff(&config, start(a), a.size(), start(b), b.size(), most,
                                               found_differences::add, &found));
     }
 
@@ -722,6 +724,11 @@ private:
         }
     };
 
+    // Never NULL, which a vector without bytes may have.
+    static const void *start(const bytes &image) noexcept {
+        return image.empty() ? static_cast<const void *>("") : image.data();
+    }
+
     // Some bytes that are read or written, from the first on.
     struct part {
         std::byte *at;
@@ -784,10 +791,11 @@ private:
         return in ? done(in, function(in.state(), argument)) : in.refused();
     }
 
-    // Dropping what is older than the oldest possible frame drops nothing, but asks.
+    // Dropping what is older than the oldest possible frame drops nothing, but asks. A frame of
+    // synctest() runs while the VM is idle.
     static bool is_busy(const detail::visit &in) noexcept {
         const auto least = std::numeric_limits<std::int64_t>::min();
-        return rlua_discard_before(in.state(), least) == RLUA_BUSY;
+        return !in.is_outermost() || rlua_discard_before(in.state(), least) == RLUA_BUSY;
     }
 
     // A busy VM cannot be closed; it and its functions are left as they are rather than pulled from
