@@ -40,19 +40,19 @@ from ._declarations import (
     Config, DiffKind, Guard, Info, Libs, Profile, Status, Tracker, Trust,
 )
 from ._errors import (
-    ArgumentError, BadArgument, BadFrame, BadImage, BudgetError, Busy, Closed, Corrupt,
-    Disabled, Error, LuaError, LuaFileError, LuaSyntaxError, NoSnapshot, OutOfMemory,
+    ArgumentError, BadArgument, BadFrame, BadImage, BudgetError, Busy, Closed, Corrupt, Desync,
+    Difference, Disabled, Error, LuaError, LuaFileError, LuaSyntaxError, NoSnapshot, OutOfMemory,
     ParticipantError, Poisoned, Stale, Unsavable, Unsupported, Untrusted,
 )
-from ._state import Difference, History, Participant, ResourceType, State
+from ._state import History, Participant, ResourceType, State, diff
 
 __all__ = [
     "ArgumentError", "BadArgument", "BadFrame", "BadImage", "BudgetError", "Busy", "Closed",
-    "Config", "Coroutine", "Corrupt", "DiffKind", "Difference", "Disabled", "Error", "Function",
-    "Guard", "History", "Info", "Libs", "LuaError", "LuaFileError", "LuaSyntaxError", "NoSnapshot",
-    "OutOfMemory", "Participant", "ParticipantError", "Poisoned", "Profile", "Proxy",
+    "Config", "Coroutine", "Corrupt", "Desync", "DiffKind", "Difference", "Disabled", "Error",
+    "Function", "Guard", "History", "Info", "Libs", "LuaError", "LuaFileError", "LuaSyntaxError",
+    "NoSnapshot", "OutOfMemory", "Participant", "ParticipantError", "Poisoned", "Profile", "Proxy",
     "Resource", "ResourceType", "Stale", "State", "Status", "Table", "Tracker", "Trust",
-    "Unsavable", "Unsupported", "Untrusted", "Userdata", "enable_c_modules", "version",
+    "Unsavable", "Unsupported", "Untrusted", "Userdata", "diff", "enable_c_modules", "version",
 ]
 
 

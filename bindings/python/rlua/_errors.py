@@ -1,10 +1,19 @@
-"""Errors: one class for each thing that a caller can act on."""
+"""Errors: one class for each thing that a caller can act on, and what they tell."""
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
-from ._declarations import Status
+from ._declarations import DiffKind, Status
+
+
+class Difference(NamedTuple):
+    """One place where two states differ: the way to it, and what each has there, as texts."""
+
+    kind: DiffKind
+    path: str
+    a: str
+    b: str
 
 
 class Error(Exception):
@@ -111,6 +120,23 @@ class Untrusted(Error):
     """An image without a key, where Config.trust allows none."""
 
 
+class Desync(Error):
+    """A frame of State.synctest that was run again came to another state: str() says where."""
+
+    frame: int
+    """The first frame after which the states differ."""
+    rolled_back: bool
+    """Whether they differed already at once after the rollback to before it: something runs in the
+    State when it is rolled back, as a participant does."""
+    difference: Optional[Difference]
+    """The first value that differs, `a` after the first run. None where no script could see one,
+    or where the state has what save() refuses, so that nothing could be kept to compare with."""
+    first: bytes
+    """The checksum after the first run."""
+    second: bytes
+    """The checksum after the other run."""
+
+
 class ParticipantError(Error):
     """A participant could not capture its state: __cause__ tells. Nothing has changed."""
 
@@ -125,7 +151,7 @@ FAILURES: dict[int, type[Error]] = {
     Status.BAD_FRAME: BadFrame, Status.NO_MEMORY: OutOfMemory, Status.BAD_CONFIG: BadArgument,
     Status.UNSUPPORTED: Unsupported, Status.CORRUPT: Corrupt, Status.BAD_ARG: BadArgument,
     Status.BAD_IMAGE: BadImage, Status.UNSAVABLE: Unsavable, Status.STREAM: OutOfMemory,
-    Status.UNTRUSTED: Untrusted, Status.DESYNC: Error,
+    Status.UNTRUSTED: Untrusted, Status.DESYNC: Desync,
     Status.STALE: Stale, Status.PARTICIPANT: ParticipantError, Status.ERR_RUN: LuaError,
     Status.ERR_SYNTAX: LuaSyntaxError, Status.ERR_MEM: OutOfMemory, Status.ERR_ERR: LuaError,
     Status.ERR_FILE: LuaFileError, Status.BUDGET: BudgetError,

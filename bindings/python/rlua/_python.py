@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Optional, Tuple
 
 from . import _core
-from ._errors import FAILURES, ArgumentError, Error, LuaError
+from ._declarations import DiffKind
+from ._errors import FAILURES, ArgumentError, Desync, Difference, Error, LuaError
 
-__all__ = ["Mapping", "LuaError", "failure", "error", "describe", "not_a_resource", "discard",
-           "copy"]
+__all__ = ["Mapping", "LuaError", "failure", "error", "tell_report", "describe",
+           "not_a_resource", "discard", "copy"]
 
 MAX_DEPTH = 100
 """Tables nested deeper than this are not copied."""
@@ -18,6 +19,14 @@ MAX_DEPTH = 100
 def failure(status: int, message: str) -> Error:
     """The exception for a status that is not Lua's."""
     return FAILURES.get(status, Error)(message, status)
+
+
+def tell_report(desync: Desync, frame: int, rolled_back: int, kind: int, path: str, a: str, b: str,
+                first: bytes, second: bytes) -> None:
+    """What a sync test found: an rlua_SyncReport."""
+    desync.frame, desync.rolled_back = frame, bool(rolled_back)
+    desync.difference = Difference(DiffKind(kind), path, a, b) if kind else None
+    desync.first, desync.second = first, second
 
 
 def error(status: int, text: str, value: Any, trace: Optional[str],

@@ -5,27 +5,47 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, List, NamedTuple, Optional, Protocol, Tuple, Type, TypeVar, Union
+from typing import Any, List, Optional, Protocol, Tuple, Type, TypeVar, Union
 
 from . import _core
-from ._core import Function, Resource, Table
+from ._core import Function, Resource, Table, Userdata
 from ._declarations import NO_BUDGET, Config, DiffKind, Info, Libs
-from ._errors import BadArgument
+from ._errors import BadArgument, Difference
 
 Value = Any
 """What goes in and out of Lua; the package's documentation has the table."""
 
-Source = Union[str, bytes, bytearray, memoryview]
+Bytes = Union[bytes, bytearray, memoryview]
+Source = Union[str, Bytes]
 _Self = TypeVar("_Self", bound="State")
 
 
-class Difference(NamedTuple):
-    """One place where two states differ: the way to it, and what each has there, as texts."""
+def _names(path: str) -> List[str]:
+    if not isinstance(path, str):
+        raise TypeError(f"a path is a str, not {type(path).__name__}")
+    return path.split(".")
 
-    kind: DiffKind
-    path: str
-    a: str
-    b: str
+
+def _inside(path: str, names: List[str], value: Any) -> Any:
+    if not isinstance(value, (Table, Userdata)):
+        what = "nil" if value is None else f"of type {type(value).__name__}"
+        raise BadArgument(f"{path}: {'.'.join(names)} is {what}")
+    return value
+
+
+def _check_callable(what: str, given: object) -> None:
+    if not callable(given):
+        raise TypeError(f"{what}: {type(given).__name__} is not callable")
+
+
+def _check_config(config: Config) -> None:
+    if not isinstance(config, Config):
+        raise TypeError(f"config is an rlua.Config, not {type(config).__name__}")
+
+
+def _check_libs(libs: Libs) -> None:
+    if not 0 <= libs < 1 << 32:
+        raise BadArgument(f"libs {libs} has bits that name no library")
 
 
 class Participant(Protocol):
@@ -55,8 +75,8 @@ class ResourceType:
 
     def __init__(self, name: str, release: Optional[Callable[[Any], object]] = None,
                  methods: Optional[Mapping[str, Callable[..., Any]]] = None) -> None:
-        if "\0" in name:
-            raise ValueError("the name of a type has no NUL")
+        if not isinstance(name, str) or "\0" in name:
+            raise TypeError("the name of a type is a str without NUL")
         self._name, self._release_function = name, release
         self._methods = dict(methods or {})
 
@@ -156,6 +176,10 @@ class History:
 
     def follow(self, participant: Participant) -> None:
         """Makes state outside the VM take part in every snapshot from the next on."""
+        for name in ("capture", "restore"):
+            if not callable(getattr(participant, name, None)):
+                raise TypeError(f"a participant has {name}(), "
+                                f"and {type(participant).__name__} has not")
         self._state._add_participant(participant)
 
     def unfollow(self, participant: Participant) -> None:
@@ -176,6 +200,7 @@ class State(_core.Vm):
                config the limit, the snapshots, trust and image_key count. A VM takes images of
                others only by a key, or where Config.trust says so. Raises BadImage, Untrusted,
                Unsavable for a name that this process does not have
+    functions  what the names of set_function() in an image stand for: {"game.spawn": spawn}
 
     One thread at a time may use it; a second one gets Busy. It cannot be copied or pickled.
     Raises OutOfMemory, BadArgument, Unsupported.
@@ -185,14 +210,19 @@ class State(_core.Vm):
 
     def __init__(self, memory: int = 0, snapshots: int = 0, *, config: Optional[Config] = None,
                  libs: Libs = Libs.ALL, strings: str = "str",
-                 image: Union[bytes, bytearray, memoryview, None] = None) -> None:
+                 image: Optional[Bytes] = None,
+                 functions: Optional[Mapping[str, Callable[..., Any]]] = None) -> None:
         if config is None:
             config = Config(memory_size=memory, max_snapshots=snapshots)
         elif memory or snapshots:
             raise TypeError("memory and snapshots are in the config")
+        _check_config(config)
+        _check_libs(libs)
         if strings not in ("str", "bytes"):
             raise BadArgument(f"strings {strings!r} is neither 'str' nor 'bytes'")
-        super().__init__(config, libs, strings == "bytes", image)
+        if functions and image is None:
+            raise TypeError("functions are for the names in an image; here, set_function()")
+        super().__init__(config, libs, strings == "bytes", image, dict(functions or {}))
         self.config = config
 
     def __enter__(self: _Self) -> _Self:
@@ -236,8 +266,11 @@ class State(_core.Vm):
     def call(self, path: str, *args: Value) -> Value:
         """Calls a function by its name, a global or a path through tables as "game.player.move"."""
         target: Any = self._globals()
-        for name in path.split("."):
-            target = target[name]
+        names = _names(path)
+        for at, name in enumerate(names):
+            target = _inside(path, names[:at], target)[name]
+        if target is None:
+            raise BadArgument(f"{path} is nil")
         return target(*args)
 
     # Values
@@ -255,22 +288,44 @@ class State(_core.Vm):
     def function(self, callable: Callable[..., Any]) -> Function:
         """A function of Lua that calls a callable. To be given to Lua more than once as one value:
         a bare callable is a new function each time."""
+        _check_callable("function", callable)
         function: Function = self._value(callable)
         return function
 
+    def set_function(self, path: str, callable: Callable[..., Any]) -> None:
+        """Gives scripts a callable by a name, a global or a path through tables as "game.spawn";
+        tables that are missing are made.
+
+        With a name it can be in images: `State(image=..., functions={"game.spawn": spawn})`, and
+        synctest() can tell what differs. A name stands for one callable, as long as the State
+        lives: given anew, all functions that have it call the new one, also after a rollback. Give
+        names before the first snapshot: what scripts find under them rolls back."""
+        _check_callable(path, callable)
+        *way, last = _names(path)
+        table: Any = self._globals()
+        for at, name in enumerate(way, 1):
+            if table[name] is None:
+                table[name] = self.table()
+            table = _inside(path, way[:at], table[name])
+        table[last] = self._named(path, callable)
+
     def resource(self, kind: ResourceType, value: Any) -> Resource:
         """A new handle of an object, which Lua owns from then on."""
+        if not isinstance(kind, ResourceType):
+            raise TypeError(f"kind is a ResourceType, not {type(kind).__name__}")
         return self._resource(kind, value)
 
     # Sandboxes and budgets
 
     def open_libs(self, libs: Libs) -> None:
         """Opens standard libraries in the globals."""
+        _check_libs(libs)
         self._openlibs(libs)
 
     def environment(self, libs: Libs = Libs.SANDBOX) -> Table:
         """A table of globals of its own, with libraries that it may change: `execute(..., env=)`.
         docs/SANDBOX.md tells how."""
+        _check_libs(libs)
         return self._newenv(libs)
 
     @property
@@ -305,21 +360,39 @@ class State(_core.Vm):
         """As history.rollback_to()."""
         self._rollback_to(frame)
 
+    def synctest(self, frame: Callable[[int, bool], object], check_distance: int = 8,
+                 frames: int = 600) -> None:
+        """Runs frames, and after each one rolls back check_distance frames and runs them again.
+
+        `frame(number, again)` runs one: sets its inputs, the same for the same number, and calls
+        the script. It may do what a callable of Lua's may, so no snaps, rollbacks and images. The
+        snapshots of the State are used: it has to keep more than check_distance. Raises Desync for
+        the first frame that comes to another state than in its first run: it depends on something
+        that does not roll back. What frame() or a participant raises comes out as it is."""
+        _check_callable("synctest", frame)
+        for name, count in (("check_distance", check_distance), ("frames", frames)):
+            if not 0 <= count < 1 << 32:
+                raise BadArgument(f"synctest: {name} {count} is outside 0 .. 2^32 - 1")
+        self._synctest(frame, check_distance, frames)
+
     # Images
 
     def save(self, frame: Optional[int] = None) -> bytes:
         """The whole state as bytes, or that of a held snapshot: State(image=...) goes on with it,
-        in any process. Raises Unsavable where Python owns a part of it: a callable, a Resource."""
+        in any process. Raises Unsavable where Python owns a part of it: a Resource, or a callable
+        without a name of set_function()."""
         return self._save(frame)
 
     def save_delta(self, from_frame: int, to_frame: int) -> bytes:
         """What leads from one held snapshot to another. Raises NoSnapshot, Unsavable."""
         return self._save_delta(from_frame, to_frame)
 
-    def apply_delta(self, delta: Union[bytes, bytearray, memoryview]) -> None:
-        """Makes the state what a delta leads to; its snapshots stay. Raises BadImage where the
-        state is not the one that the delta leads from; nothing has changed then."""
-        self._apply_delta(delta)
+    def apply_delta(self, delta: Bytes, *,
+                    functions: Optional[Mapping[str, Callable[..., Any]]] = None) -> None:
+        """Makes the state what a delta leads to; its snapshots stay. `functions` has the names that
+        the state does not have yet. Raises BadImage where the state is not the one that the delta
+        leads from; nothing has changed then."""
+        self._apply_delta(delta, dict(functions or {}))
 
     def checksum(self) -> bytes:
         """16 bytes that are equal where the states are, on any machine."""
@@ -327,8 +400,7 @@ class State(_core.Vm):
 
     def diff(self, other: "State", most: int = 0) -> List[Difference]:
         """Where this state and another's differ, by the shortest way to each place; at most
-        `most` of them (0: 1000). Nothing changes in either. For images: State(image=...) of
-        both."""
+        `most` of them (0: 1000). Nothing changes in either. For images: rlua.diff()."""
         return [Difference(DiffKind(kind), path, a, b)
                 for kind, path, a, b in self._diff(other, most)]
 
@@ -353,3 +425,18 @@ class State(_core.Vm):
     def collect_garbage(self) -> None:
         """A full cycle of Lua's collector."""
         self._gc(2, 0)
+
+
+def diff(a: Bytes, b: Bytes, *, config: Optional[Config] = None, functions: Iterable[str] = (),
+         most: int = 0) -> List[Difference]:
+    """Where the states of two images differ, as State.diff() tells it. No code in them is run.
+
+    config     its image_key, where they have one, and its memory_size, where they may be hostile
+    functions  the names of set_function() that are in them
+    Raises BadImage, Unsavable for a name that is missing.
+    """
+    if config is None:
+        config = Config()
+    _check_config(config)
+    return [Difference(DiffKind(kind), path, one, other) for kind, path, one, other in
+            _core.diff(a, b, config, dict.fromkeys(functions), most)]

@@ -208,8 +208,8 @@ static PyObject *first_argument(Vm *vm, lua_State *L, Kind *kind) {
                                lua_typename(L, lua_type(L, 1)));
 }
 
-static int dispatch(Vm *vm, lua_State *L) {
-    Slot *slot = slot_find(vm, (uint64_t)lua_tointegerx(L, lua_upvalueindex(2), NULL));
+static int dispatch(Vm *vm, lua_State *L, uint64_t key) {
+    Slot *slot = slot_find(vm, key);
     int count = lua_gettop(L), read = 0, returned = -1;
     PyObject *few[FEW + 1], **args = few, *callable, *result = NULL;
     if (slot == NULL) {
@@ -238,11 +238,13 @@ static int dispatch(Vm *vm, lua_State *L) {
     return returned;
 }
 
-static int python_call(Vm *vm, lua_State *L) {
+static int python_call(lua_State *L, uint64_t key) {
+    Vm *vm;
+    memcpy(&vm, lua_getextraspace(L), sizeof vm);
     Back back = vm_back(vm, L);
     int results = -1;
     if (!Py_EnterRecursiveCall(" in a callable that Lua called")) {
-        results = dispatch(vm, L);
+        results = dispatch(vm, L, key);
         Py_LeaveRecursiveCall();
     }
     if (results < 0) push_exception(vm, L);
@@ -251,10 +253,14 @@ static int python_call(Vm *vm, lua_State *L) {
 }
 
 int python_function(lua_State *L) {
-    Vm *vm;
-    memcpy(&vm, lua_getextraspace(L), sizeof vm);
-    int results = python_call(vm, L);
+    int results = python_call(L, (uint64_t)lua_tointegerx(L, lua_upvalueindex(2), NULL));
     return results >= 0 ? results : lua_error(L);
+}
+
+/* The same for a function that has a name, and so may be in images: its key is the `ud`. */
+int named_function(lua_State *L, void *key) {
+    int results = python_call(L, (uintptr_t)key);
+    return results >= 0 ? results : RLUA_RAISE;
 }
 
 /* A closure of the handle that keeps the callable, and of its key. */
@@ -269,6 +275,20 @@ int vm_push_callable(Vm *vm, lua_State *L, PyObject *callable, Kind *kind) {
     }
     lua_pushinteger(L, (lua_Integer)key);
     status = rlua_pushcclosure(L, python_function, 2);
+    if (status == RLUA_OK) return 0;
+    vm_raise(vm, L, status);
+    return -1;
+}
+
+/* A function that lives as long as the VM. */
+int vm_push_named(Vm *vm, lua_State *L, PyObject *name, PyObject *callable) {
+    Py_ssize_t length;
+    const char *text = PyUnicode_AsUTF8AndSize(name, &length);
+    if (text != NULL && strlen(text) != (size_t)length)
+        PyErr_SetString(PyExc_ValueError, "the name of a function has no NUL");
+    size_t key = PyErr_Occurred() ? 0 : slot_named(vm, name, callable);
+    if (key == 0) return -1;
+    int status = rlua_pushfunction(L, named_function, (void *)key, text);
     if (status == RLUA_OK) return 0;
     vm_raise(vm, L, status);
     return -1;

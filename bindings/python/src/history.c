@@ -1,4 +1,5 @@
-/* history.c: snapshots, as the library holds them, and the references that are in them.
+/* history.c: snapshots, as the library holds them, and the references that are in them; the sync
+ * test, which takes its own.
  *
  * `held` follows the library's history: which labels, in which order of taking. With it a reference
  * that was dropped is known to be in a held snapshot or not.
@@ -156,12 +157,92 @@ static PyObject *vm_held_count(PyObject *object, PyObject *Py_UNUSED(ignored)) {
     return PyLong_FromSize_t(((Vm *)object)->held_count);
 }
 
+/* The sync test. The library takes snapshots and restores them; a participant of ours follows, so
+ * that `held` is right in each frame. */
+
+static int sync_capture(void *ud, int64_t frame, void **token) {
+    Vm *vm = ud;
+    if (reserve_held(vm) < 0) return -1;
+    vm->held[vm->held_count++] = (Held){frame, ++vm->clock};
+    *token = (void *)(uintptr_t)vm->clock;
+    return 0;
+}
+
+static void sync_restore(void *ud, void *token) {
+    Vm *vm = ud;
+    while (vm->held[vm->held_count - 1].serial > (uintptr_t)token) vm->held_count--;
+    release_again(vm);
+}
+
+static const rlua_Participant sync_follower = {sizeof sync_follower, sync_capture, sync_restore,
+                                               NULL};
+
+typedef struct SyncTest {
+    Vm *vm;
+    PyObject *frame;
+} SyncTest;
+
+/* An exception stays set until the test has returned, which calls nobody any more. */
+static int sync_frame(lua_State *Py_UNUSED(L), void *ud, unsigned int number, int again) {
+    SyncTest *test = ud;
+    Vm *vm = test->vm;
+    follow_history(vm, 0);
+    forget_graves(vm);
+    if (vm->failure != NULL) { /* of a restore */
+        PyErr_SetObject((PyObject *)Py_TYPE(vm->failure), vm->failure);
+        Py_CLEAR(vm->failure);
+        return RLUA_ERR_RUN;
+    }
+    vm->history_busy = 0;
+    if (vm->waiting.count > 0) vm_settle(vm);
+    PyObject *result = PyObject_CallFunction(test->frame, "IO", number,
+                                             again ? Py_True : Py_False);
+    int failed = result == NULL;
+    Py_XDECREF(result);
+    vm->history_busy = 1;
+    return failed ? RLUA_ERR_RUN : RLUA_OK;
+}
+
+/* Gives the Desync that is set what the report has. */
+static void tell_report(const rlua_SyncReport *report) {
+    PyObject *type, *error, *trace;
+    PyErr_Fetch(&type, &error, &trace);
+    PyErr_NormalizeException(&type, &error, &trace);
+    PyObject *told = PyObject_CallMethod(
+        python, "tell_report", "OIiisssy#y#", error, report->frame, report->rolled_back,
+        report->kind, report->path, report->a, report->b,
+        (const char *)&report->first, (Py_ssize_t)sizeof report->first,
+        (const char *)&report->second, (Py_ssize_t)sizeof report->second);
+    if (told == NULL) PyErr_WriteUnraisable(error);
+    Py_XDECREF(told);
+    PyErr_Restore(type, error, trace);
+}
+
+static PyObject *vm_synctest(PyObject *object, PyObject *args) {
+    Vm *vm = (Vm *)object;
+    SyncTest test = {vm, NULL};
+    unsigned int distance, frames;
+    if (!PyArg_ParseTuple(args, "OII:synctest", &test.frame, &distance, &frames)) return NULL;
+    if (history_enter(vm, "synctest") < 0) return NULL;
+    rlua_SyncReport report = {.size = sizeof report};
+    int status = rlua_add_participant(vm->main, &sync_follower, vm);
+    if (status == RLUA_OK) {
+        status = rlua_synctest(vm->main, sync_frame, &test, distance, frames, &report);
+        rlua_remove_participant(vm->main, &sync_follower, vm);
+        follow_history(vm, 0);
+    }
+    PyObject *result = history_leave(vm, status, 0, 0);
+    if (status == RLUA_DESYNC) tell_report(&report);
+    return result;
+}
+
 PyMethodDef history_methods[] = {
     {"_snap", vm_snap, METH_VARARGS, NULL},
     {"_rollback", vm_rollback, METH_VARARGS, NULL},
     {"_rollback_to", vm_rollback_to, METH_O, NULL},
     {"_discard_before", vm_discard_before, METH_O, NULL},
     {"_set_limit", vm_set_limit, METH_O, NULL},
+    {"_synctest", vm_synctest, METH_VARARGS, NULL},
     {"_frames", vm_frames, METH_NOARGS, NULL},
     {"_held_count", vm_held_count, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL}};

@@ -1,4 +1,5 @@
-/* images.c: the state as bytes, what changed between two, what stands for it, where two differ.
+/* images.c: the state as bytes, what changed between two, what stands for it, where two differ;
+ * what names in images stand for.
  *
  * The bytes are collected while nobody else is in the VM; Python is asked for memory behind that.
  *
@@ -52,6 +53,16 @@ static PyObject *vm_save(PyObject *object, PyObject *frame) {
                  &bytes);
 }
 
+static PyObject *vm_save_bound(PyObject *object, PyObject *Py_UNUSED(ignored)) {
+    Vm *vm = (Vm *)object;
+    size_t length = 0;
+    if (enter(vm, "save_bound") < 0) return NULL;
+    int status = rlua_save_bound(vm->main, &length);
+    PyObject *none = leave(vm, status, NULL);
+    Py_XDECREF(none);
+    return none == NULL ? NULL : PyLong_FromSize_t(length);
+}
+
 static PyObject *vm_save_delta(PyObject *object, PyObject *args) {
     Vm *vm = (Vm *)object;
     Bytes bytes = {NULL, 0, 0};
@@ -59,6 +70,30 @@ static PyObject *vm_save_delta(PyObject *object, PyObject *args) {
     if (!PyArg_ParseTuple(args, "LL:save_delta", &from, &to)) return NULL;
     if (enter(vm, "save_delta") < 0) return NULL;
     return leave(vm, rlua_save_delta(vm->main, from, to, take_bytes, &bytes), &bytes);
+}
+
+rlua_Name *image_names(Vm *vm, PyObject *functions) {
+    PyObject *name, *callable;
+    Py_ssize_t at = 0;
+    rlua_Name *names = PyMem_Calloc((size_t)PyDict_GET_SIZE(functions) + 2, sizeof *names);
+    if (names == NULL) return (rlua_Name *)PyErr_NoMemory();
+    rlua_Name *next = names;
+    *next++ = (rlua_Name){OWNER, NULL, NULL, vm != NULL ? (void *)vm : &python};
+    while (PyDict_Next(functions, &at, &name, &callable)) {
+        const char *text = PyUnicode_AsUTF8(name);
+        size_t key = (size_t)at; /* told apart, and never called */
+        if (text == NULL || vm == NULL) ; /* names alone, or an exception */
+        else if (PyCallable_Check(callable)) key = slot_named(vm, name, callable);
+        else
+            PyErr_Format(PyExc_TypeError, "functions[%R]: %.100s is not callable", name,
+                         Py_TYPE(callable)->tp_name);
+        if (PyErr_Occurred()) {
+            PyMem_Free(names);
+            return NULL;
+        }
+        *next++ = (rlua_Name){text, NULL, named_function, (void *)key};
+    }
+    return names;
 }
 
 static size_t give_bytes(void *ud, void *start, size_t length) {
@@ -70,14 +105,17 @@ static size_t give_bytes(void *ud, void *start, size_t length) {
     return length;
 }
 
-static PyObject *vm_apply_delta(PyObject *object, PyObject *delta) {
+static PyObject *vm_apply_delta(PyObject *object, PyObject *args) {
     Vm *vm = (Vm *)object;
+    PyObject *functions, *result = NULL;
     Py_buffer view;
-    if (PyObject_GetBuffer(delta, &view, PyBUF_SIMPLE) < 0) return NULL;
-    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*O!:apply_delta", &view, &PyDict_Type, &functions)) return NULL;
     if (enter(vm, "apply_delta") == 0) {
         Bytes rest = {view.buf, (size_t)view.len, 0};
-        result = leave(vm, rlua_apply_delta(vm->main, NULL, give_bytes, &rest), NULL);
+        rlua_Name *names = image_names(vm, functions);
+        result = leave(vm, names == NULL ? RLUA_BAD_ARG
+                           : rlua_apply_delta(vm->main, names, give_bytes, &rest), NULL);
+        PyMem_Free(names);
     }
     PyBuffer_Release(&view);
     return result;
@@ -126,10 +164,37 @@ static PyObject *vm_diff(PyObject *object, PyObject *args) {
     return found;
 }
 
+/* Of two images, without a State. */
+PyObject *image_diff(PyObject *Py_UNUSED(module), PyObject *args) {
+    PyObject *config, *functions, *found = NULL;
+    Py_buffer a, b;
+    Py_ssize_t most;
+    Settings settings;
+    if (!PyArg_ParseTuple(args, "y*y*OO!n:diff", &a, &b, &config, &PyDict_Type, &functions, &most))
+        return NULL;
+    if (most < 0) vm_refuse(RLUA_BAD_ARG, "diff: most is below 0");
+    else if (vm_settings(config, &settings) == 0) {
+        rlua_Name *names = image_names(NULL, functions);
+        settings.raw.names = names;
+        found = names == NULL ? NULL : PyList_New(0);
+        int status = found == NULL ? RLUA_OK
+            : rlua_diff(&settings.raw, a.buf, (size_t)a.len, b.buf, (size_t)b.len, (size_t)most,
+                        add_difference, found);
+        if (status != RLUA_OK) vm_fail(NULL, status);
+        PyMem_Free(names);
+    }
+    PyBuffer_Release(&a);
+    PyBuffer_Release(&b);
+    if (PyErr_Occurred()) Py_CLEAR(found);
+    return found;
+}
+
 PyMethodDef image_methods[] = {
     {"_save", vm_save, METH_O, NULL},
     {"_save_delta", vm_save_delta, METH_VARARGS, NULL},
-    {"_apply_delta", vm_apply_delta, METH_O, NULL},
+    {"save_bound", vm_save_bound, METH_NOARGS,
+     "How many bytes save() would give now, for whoever needs a size ahead."},
+    {"_apply_delta", vm_apply_delta, METH_VARARGS, NULL},
     {"_checksum", vm_checksum, METH_NOARGS, NULL},
     {"_diff", vm_diff, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL}};

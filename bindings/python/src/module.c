@@ -35,6 +35,7 @@ static PyMethodDef core_methods[] = {
     {"strerror", core_strerror, METH_VARARGS, NULL},
     {"export", core_export, METH_NOARGS, NULL},
     {"use", core_use, METH_O, NULL},
+    {"diff", image_diff, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL}};
 
 static struct PyModuleDef core_module = {

@@ -39,6 +39,37 @@ Slot *slot_find(Vm *vm, uint64_t key) {
     return slot->value != NULL && slot->serial == key >> 32 ? slot : NULL;
 }
 
+void slot_give(Vm *vm, uint64_t key) {
+    uint32_t index = (uint32_t)key;
+    PyObject *value = vm->slots[index].value;
+    vm->slots[index] = (Slot){NULL, NULL, 0, vm->free_slot};
+    vm->free_slot = index;
+    Py_DECREF(value);
+}
+
+/* A name stands for one callable: given anew, the functions that have it call the new one. It lives
+ * as long as the VM, since a name may be in any image. */
+size_t slot_named(Vm *vm, PyObject *name, PyObject *callable) {
+    if (vm->names == NULL && (vm->names = PyDict_New()) == NULL) return 0;
+    PyObject *known = PyDict_GetItemWithError(vm->names, name);
+    if (known != NULL) {
+        size_t key = PyLong_AsSize_t(known);
+        Py_SETREF(slot_find(vm, key)->value, Py_NewRef(callable));
+        return key;
+    }
+    size_t key = PyErr_Occurred() ? 0 : slot_take(vm, callable, &vm->callables);
+    PyObject *number = key == 0 ? NULL : PyLong_FromSize_t(key);
+    int failed = number == NULL || PyDict_SetItem(vm->names, name, number) < 0;
+    Py_XDECREF(number);
+    if (failed && key != 0) slot_give(vm, key);
+    return failed ? 0 : key;
+}
+
+/* Those that lived as long as the VM, when it is gone. */
+void slots_clear(Vm *vm) {
+    for (uint32_t i = 1; i < vm->slot_count; i++) Py_CLEAR(vm->slots[i].value);
+}
+
 /* Called by the library, with or without the GIL; never raises. */
 static void release(lua_State *L, void *object, void *ud) {
     Vm *vm = ((Kind *)ud)->vm;
@@ -47,11 +78,9 @@ static void release(lua_State *L, void *object, void *ud) {
     PyErr_Fetch(&type, &error, &trace);
     Slot *slot = slot_find(vm, (uintptr_t)object);
     if (slot != NULL) {
-        PyObject *value = slot->value;
+        PyObject *value = Py_NewRef(slot->value);
         Kind *kind = slot->kind;
-        uint32_t index = (uint32_t)(uintptr_t)object;
-        *slot = (Slot){NULL, NULL, 0, vm->free_slot};
-        vm->free_slot = index;
+        slot_give(vm, (uintptr_t)object);
         if (kind->type != NULL && ud != &vm->callables) {
             PyObject *result = PyObject_CallMethod(kind->type, "_release", "(O)", value);
             if (result == NULL) PyErr_WriteUnraisable(kind->type);
@@ -148,10 +177,7 @@ int vm_push_new_resource(Vm *vm, lua_State *L, PyObject *type, PyObject *value) 
     if (key == 0) return -1;
     int status = rlua_pushresource(L, (void *)key, &kind->c);
     if (status == RLUA_OK) return 0;
-    uint32_t index = (uint32_t)key;
-    vm->slots[index] = (Slot){NULL, NULL, 0, vm->free_slot};
-    vm->free_slot = index;
-    Py_DECREF(value);
+    slot_give(vm, key);
     vm_raise(vm, L, status);
     return -1;
 }

@@ -15,6 +15,10 @@ static int load(Vm *vm, lua_State *L, PyObject *source, const char *name, PyObje
         if (text == NULL) return -1;
         status = file ? rlua_loadfile(L, text, "t")
                       : rlua_loadbuffer(L, text, (size_t)length, name, "t");
+    } else if (!PyObject_CheckBuffer(source)) {
+        PyErr_Format(PyExc_TypeError, "a chunk is a str or bytes, not %.100s",
+                     Py_TYPE(source)->tp_name);
+        return -1;
     } else {
         if (PyObject_GetBuffer(source, &view, PyBUF_SIMPLE) < 0) return -1;
         status = rlua_loadbuffer(L, view.buf, (size_t)view.len, name, "t");
@@ -27,6 +31,11 @@ static int load(Vm *vm, lua_State *L, PyObject *source, const char *name, PyObje
     if (environment == Py_None) return 0;
     int function = lua_gettop(L);
     if (vm_push(vm, L, environment) < 0) return -1;
+    if (lua_type(L, -1) != LUA_TTABLE) {
+        PyErr_Format(PyExc_TypeError, "env is a Table, not %.100s",
+                     Py_TYPE(environment)->tp_name);
+        return -1;
+    }
     if (lua_setupvalue(L, function, 1) == NULL) lua_settop(L, function);
     return 0;
 }
@@ -81,6 +90,22 @@ static PyObject *vm_value(PyObject *object, PyObject *value) {
         result = lua_type(L, base + 1) == LUA_TFUNCTION
             ? proxy_new(vm, L, base + 1, &Function_Type) : vm_read(vm, L, base + 1);
     }
+    lua_settop(L, base);
+    vm_leave(vm);
+    return result;
+}
+
+/* A function with a name. */
+static PyObject *vm_named(PyObject *object, PyObject *args) {
+    Vm *vm = (Vm *)object;
+    PyObject *name, *callable, *result = NULL;
+    if (!PyArg_ParseTuple(args, "UO", &name, &callable)) return NULL;
+    if (vm_enter(vm) < 0) return NULL;
+    lua_State *L = vm->current;
+    int base = lua_gettop(L);
+    if (!lua_checkstack(L, 8)) vm_full();
+    else if (vm_push_named(vm, L, name, callable) == 0)
+        result = proxy_new(vm, L, base + 1, &Function_Type);
     lua_settop(L, base);
     vm_leave(vm);
     return result;
@@ -228,6 +253,7 @@ PyMethodDef script_methods[] = {
     {"_load", vm_load, METH_VARARGS, NULL},
     {"_execute", vm_execute, METH_VARARGS, NULL},
     {"_value", vm_value, METH_O, NULL},
+    {"_named", vm_named, METH_VARARGS, NULL},
     {"_resource", vm_resource, METH_VARARGS, NULL},
     {"_globals", vm_globals, METH_NOARGS, NULL},
     {"_newenv", vm_newenv, METH_VARARGS, NULL},

@@ -121,7 +121,8 @@ static int push_other(Vm *vm, lua_State *L, PyObject *value) {
     int is_mapping = mapping == NULL ? -1 : PyObject_IsInstance(value, mapping);
     Py_XDECREF(mapping);
     if (is_mapping != 0) return is_mapping < 0 ? -1 : push_container(vm, L, value, 1);
-    PyErr_Format(PyExc_TypeError, "a %.100s has no counterpart in Lua; wrap it by State.resource",
+    PyErr_Format(PyExc_TypeError,
+                 "a value of type %.100s has no counterpart in Lua; State.resource wraps it",
                  Py_TYPE(value)->tp_name);
     return -1;
 }

@@ -128,56 +128,62 @@ static int take_field(PyObject *config, const char *name, void *field, size_t si
     return vm_refuse(RLUA_BAD_CONFIG, message);
 }
 
-/* What each thread's extra space has in images: the Vm. */
-#define OWNER "python.State"
-
-/* A new VM, or one from an image. A status, or -1 where Python has raised. */
-static int open_vm(Vm *vm, PyObject *config, PyObject *image, rlua_Config *raw,
-                   lua_State **L) {
-    unsigned char key[32];
-    PyObject *given = PyObject_GetAttrString(config, "image_key");
+int vm_settings(PyObject *config, Settings *settings) {
+    rlua_Config *raw = &settings->raw;
     char *start;
     Py_ssize_t length;
-    if (given == NULL || PyBytes_AsStringAndSize(given, &start, &length) < 0) {
+    *raw = (rlua_Config){.size = sizeof *raw};
+#define TAKE(name) if (take_field(config, #name, &raw->name, sizeof raw->name) < 0) return -1;
+    RLUA_PY_CONFIG_FIELDS(TAKE)
+    PyObject *given = PyObject_GetAttrString(config, "image_key");
+    if (given != NULL && !PyBytes_Check(given))
+        PyErr_Format(PyExc_TypeError, "Config.image_key is bytes, not %.100s",
+                     Py_TYPE(given)->tp_name);
+    if (PyErr_Occurred() || PyBytes_AsStringAndSize(given, &start, &length) < 0) {
         Py_XDECREF(given);
         return -1;
     }
-    if (length == sizeof key) raw->image_key = memcpy(key, start, sizeof key);
+    if (length == sizeof settings->key) raw->image_key = memcpy(settings->key, start, length);
     Py_DECREF(given);
-    if (length != 0 && length != sizeof key)
-        return vm_refuse(RLUA_BAD_CONFIG, "Config.image_key has neither 32 bytes nor none");
+    if (length == 0 || length == sizeof settings->key) return 0;
+    return vm_refuse(RLUA_BAD_CONFIG, "Config.image_key has neither 32 bytes nor none");
+}
+
+/* A new VM, or one from an image. A status, or -1 where Python has raised. */
+static int open_vm(Vm *vm, rlua_Config *raw, PyObject *image, PyObject *functions,
+                   lua_State **L) {
     if (image == Py_None) {
         int status = rlua_open(raw, L);
         return status != RLUA_OK ? status : rlua_register_pointer(*L, OWNER, vm);
     }
-    const rlua_Name names[] = {{OWNER, NULL, NULL, vm}, {NULL, NULL, NULL, NULL}};
-    raw->names = names;
     Py_buffer view;
     if (PyObject_GetBuffer(image, &view, PyBUF_SIMPLE) < 0) return -1;
-    int status = rlua_load_buffer(raw, view.buf, (size_t)view.len, L);
+    rlua_Name *names = image_names(vm, functions);
+    raw->names = names;
+    int status = names == NULL ? -1 : rlua_load_buffer(raw, view.buf, (size_t)view.len, L);
+    PyMem_Free(names);
     PyBuffer_Release(&view);
     return status;
 }
 
 static int vm_init(PyObject *object, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"config", "libs", "bytes_only", "image", NULL};
+    static char *names[] = {"config", "libs", "bytes_only", "image", "functions", NULL};
     Vm *vm = (Vm *)object;
-    PyObject *config, *image;
+    PyObject *config, *image, *functions;
+    Settings settings;
     unsigned int libs;
     int bytes_only;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OIpO", names, &config, &libs, &bytes_only,
-                                     &image))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OIpOO!", names, &config, &libs, &bytes_only,
+                                     &image, &PyDict_Type, &functions))
         return -1;
     if (vm->callables.vm != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "a State is opened once");
         return -1;
     }
-    rlua_Config raw = {.size = sizeof raw};
-#define TAKE(name) if (take_field(config, #name, &raw.name, sizeof raw.name) < 0) return -1;
-    RLUA_PY_CONFIG_FIELDS(TAKE)
+    if (vm_settings(config, &settings) < 0) return -1;
     lua_State *L = NULL;
     vm_kind_init(vm, &vm->callables, NULL, "python callable");
-    int status = open_vm(vm, config, image, &raw, &L);
+    int status = open_vm(vm, &settings.raw, image, functions, &L);
     if (status != RLUA_OK) {
         if (status > 0) vm_fail(NULL, status);
         return -1;
@@ -200,6 +206,8 @@ static void close_vm(Vm *vm) {
     vm->history_busy = 0;
     vm->held_count = vm->waiting.count = vm->graves.count = 0;
     Py_CLEAR(vm->methods);
+    Py_CLEAR(vm->names);
+    slots_clear(vm);
     vm_leave(vm);
 }
 
@@ -235,6 +243,7 @@ static int vm_traverse(PyObject *object, visitproc visit, void *arg) {
     Py_VISIT(vm->noted);
     Py_VISIT(vm->failure);
     Py_VISIT(vm->methods);
+    Py_VISIT(vm->names);
     return 0;
 }
 
@@ -246,7 +255,9 @@ static int vm_clear(PyObject *object) {
     Py_CLEAR(vm->noted);
     Py_CLEAR(vm->failure);
     Py_CLEAR(vm->methods);
+    Py_CLEAR(vm->names);
     if (vm->main != NULL) return 0;
+    slots_clear(vm);
     for (Follower *each = vm->followers; each != NULL; each = each->next) {
         Py_CLEAR(each->object);
         Py_CLEAR(each->tokens);

@@ -88,6 +88,7 @@ typedef struct Vm {
     PyObject *noted;            /* the exception on its way out that has its traceback */
     PyObject *failure;          /* of a participant, until its snap or rollback is done */
     PyObject *methods;          /* (type, name) -> rlua_Ref of its function */
+    PyObject *names;            /* name -> key of the callable that it stands for */
     char *traceback;            /* Lua's, of the error on its way out; malloc */
 } Vm;
 
@@ -104,6 +105,9 @@ extern PyTypeObject Vm_Type, Proxy_Type, Table_Type, Function_Type, Coroutine_Ty
     Resource_Type, TableIter_Type;
 extern PyObject *python; /* rlua._python: what C asks Python for */
 
+/* What each thread's extra space has in images: the Vm. */
+#define OWNER "python.State"
+
 /* vm.c */
 int vm_enter(Vm *vm);           /* 0, or -1 with Closed or Busy set */
 void vm_leave(Vm *vm);
@@ -114,6 +118,13 @@ void vm_settle(Vm *vm);
 void vm_bury(Vm *vm, Dropped dropped);
 void vm_forget(Vm *vm, rlua_Ref ref, uint64_t born);
 PyObject *vm_fail(Vm *vm, int status); /* raises what a status below RLUA_ERR_RUN says */
+
+/* An rlua.Config as C has it; `raw` has the address of `key`. */
+typedef struct Settings {
+    rlua_Config raw;
+    unsigned char key[32];
+} Settings;
+int vm_settings(PyObject *config, Settings *settings); /* 0, or -1 with an exception set */
 
 /* Runs Lua with the GIL given away. Host functions take it back for themselves (BACK). */
 #define OUTSIDE(vm, call) do { \
@@ -148,8 +159,13 @@ static inline void vm_away(Vm *vm, Back back) {
     if (back.state != NULL) vm->outside = PyEval_SaveThread();
 }
 
-/* history.c, scripts.c */
+/* history.c, images.c, scripts.c */
 extern PyMethodDef history_methods[], image_methods[], script_methods[];
+/* What names in an image stand for: functions is a dict, whose texts the list borrows. With a VM
+ * its values become the VM's; without one, names alone count. To be freed by PyMem_Free; NULL with
+ * an exception set. */
+rlua_Name *image_names(Vm *vm, PyObject *functions);
+PyObject *image_diff(PyObject *module, PyObject *args);
 
 /* values.c */
 int vm_push(Vm *vm, lua_State *L, PyObject *value); /* 0, or -1 with an exception set */
@@ -171,13 +187,18 @@ PyObject *vm_raise(Vm *vm, lua_State *L, int status); /* NULL; the error value i
 PyObject *vm_call(Vm *vm, lua_State *L, int nargs);   /* function and arguments are on top */
 int vm_push_handler(lua_State *L);
 int vm_push_callable(Vm *vm, lua_State *L, PyObject *callable, Kind *kind);
+int vm_push_named(Vm *vm, lua_State *L, PyObject *name, PyObject *callable);
 int python_function(lua_State *L);
+int named_function(lua_State *L, void *key);
 PyObject *vm_resume(Vm *vm, lua_State *L, lua_State *thread, PyObject *const *args, Py_ssize_t n,
                     int *finished);
 
 /* objects.c */
 size_t slot_take(Vm *vm, PyObject *value, Kind *kind); /* a key, or 0 with MemoryError set */
 Slot *slot_find(Vm *vm, uint64_t key);
+void slot_give(Vm *vm, uint64_t key);
+size_t slot_named(Vm *vm, PyObject *name, PyObject *callable); /* as slot_take */
+void slots_clear(Vm *vm);
 void vm_kind_init(Vm *vm, Kind *kind, PyObject *type, const char *name);
 int vm_push_new_resource(Vm *vm, lua_State *L, PyObject *type, PyObject *value);
 int vm_is_resource(lua_State *L, int index, Vm *vm);

@@ -10,6 +10,7 @@ import random
 import subprocess
 import sys
 import threading
+import types
 import unittest
 import weakref
 
@@ -30,6 +31,7 @@ def silent(test):
 class AfterClose(OneState):
     def test_everything_is_closed(self):
         lua, kind = self.lua, rlua.ResourceType("r", None)
+        nobody = types.SimpleNamespace(capture=print, restore=print)
         lua.snap()
         table, function = lua.table([1, 2]), lua.load("return 1")
         coroutine, resource = function.coroutine(), lua.resource(kind, 1)
@@ -41,9 +43,12 @@ class AfterClose(OneState):
             lambda: lua.execute("x = 1"), lua.snap, lua.rollback, lua.info, lambda: lua.globals,
             lua.check, lambda: lua.budget, lua.table, lambda: lua.load("x = 1"),
             lambda: lua.environment(), lambda: lua.resource(kind, 2), lua.collect_garbage,
-            lambda: lua.function(print), lambda: lua.set_time(1), lambda: lua.config_digest,
+            lambda: lua.function(print), lambda: lua.set_function("f", print), lua.save,
+            lua.save_bound, lua.checksum, lambda: lua.apply_delta(b""),
+            lambda: lua.synctest(print), lambda: lua.call("f"), lambda: lua.set_time(1),
+            lambda: lua.config_digest,
             lambda: lua.open_libs(rlua.Libs.BASE), lambda: lua.rollback_to(0),
-            lambda: history.discard_before(1), lambda: history.follow(self),
+            lambda: history.discard_before(1), lambda: history.follow(nobody),
             lambda: table[1], lambda: table.rawset(1, 2), lambda: len(table), lambda: iter(table),
             lambda: next(iterator), table.copy, lambda: 1 in table, lambda: str(table),
             lambda: table.metatable, function, function.coroutine, lambda: next(coroutine),

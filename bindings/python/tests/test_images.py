@@ -1,6 +1,7 @@
 """images: states that leave a State, deltas between them, and what is refused."""
 
 import unittest
+import weakref
 
 import rlua
 
@@ -86,6 +87,135 @@ class Images(unittest.TestCase):
             lua.globals["save"] = lua.save
             with self.assertRaises(rlua.Busy):
                 lua.execute("save()")
+
+    def test_functions_with_a_name_are_in_images(self):
+        calls = []
+        with world(trust=rlua.Trust.OWN) as lua:
+            lua.set_function("game.deep.note", lambda *args: (calls.append(args), len(args)))
+            self.assertEqual(lua.eval("game.deep.note(1, 'two')"), (None, 2))
+            lua.execute("kept = {game.deep.note}")
+            image = lua.save()
+            self.assertEqual(len(image), lua.save_bound())
+            with self.assertRaisesRegex(rlua.Unsavable, "game.deep.note"):
+                rlua.State(config=lua.config, image=image)
+            elsewhere = []
+            with rlua.State(config=lua.config, image=image, functions={
+                    "game.deep.note": elsewhere.append, "other": print}) as other:
+                self.assertEqual(other.checksum(), lua.checksum())
+                other.execute("kept[1]('here')")
+                self.assertEqual(elsewhere, ["here"])
+            with self.assertRaises(TypeError):
+                rlua.State(config=lua.config, image=image, functions={"game.deep.note": 1})
+            with self.assertRaises(TypeError):
+                rlua.State(config=lua.config, image=image, functions={1: print})
+            with self.assertRaises(TypeError):
+                rlua.State(functions={"game.deep.note": print})
+        self.assertEqual(calls, [(1, "two")])
+
+    def test_function_with_a_name_raises_as_any(self):
+        mistake = KeyError("x")
+
+        def wrong(*args):
+            raise mistake
+
+        with world() as lua:
+            lua.set_function("wrong", wrong)
+            lua.set_function("check", lambda n: self.refuse())
+            with self.assertRaises(KeyError) as caught:
+                lua.execute("function f() wrong() end f()")
+            self.assertIs(caught.exception, mistake)
+            self.assertIn("in function 'f'", caught.exception.traceback)
+            self.assertEqual(lua.eval("select(2, pcall(wrong))"), "KeyError: 'x'")
+            with self.assertRaisesRegex(rlua.ArgumentError, "bad argument #1"):
+                lua.execute("check(1)")
+            self.assertIn("bad argument #1 to 'check' (number",
+                          lua.eval("select(2, pcall(function() check(1) end))"))
+            for path, callable in (("x", None), (None, print), (b"x", print)):
+                with self.assertRaises(TypeError):
+                    lua.set_function(path, callable)
+            with self.assertRaisesRegex(rlua.BadArgument, "n.x: n is of type int"):
+                lua.set_function("n.x", print)
+            with self.assertRaises(ValueError):
+                lua.set_function("a\0b", print)
+
+    def refuse(self):
+        raise rlua.ArgumentError(1, "number expected")
+
+    def test_named_callable_lives_as_long_as_the_state(self):
+        class Thing:
+            def __call__(self):
+                return 1
+
+        thing = Thing()
+        gone = weakref.ref(thing)
+        with world() as lua:
+            lua.snap()
+            lua.set_function("thing", thing)
+            del thing
+            self.assertEqual(lua.eval("thing()"), 1)
+            lua.rollback()
+            lua.collect_garbage()
+            self.assertIsNotNone(gone())
+        self.assertIsNone(gone())
+
+    def test_name_given_anew_stands_for_the_new_callable(self):
+        with world(trust=rlua.Trust.OWN) as lua:
+            lua.set_function("pick", lambda: 1)
+            lua.execute("old = pick")
+            lua.snap()
+            lua.set_function("pick", lambda: 2)
+            self.assertEqual(lua.eval("pick(), old()"), (2, 2))
+            image = lua.save()
+            lua.rollback()
+            self.assertEqual(lua.eval("pick(), old()"), (2, 2))
+            with rlua.State(config=lua.config, image=image, functions={"pick": lambda: 3}) as other:
+                self.assertEqual(other.eval("pick(), old()"), (3, 3))
+                other.set_function("pick", lambda: 4)
+                self.assertEqual(other.eval("pick(), old()"), (4, 4))
+                other.save()
+
+    def test_deltas_take_names(self):
+        calls = []
+        with world(trust=rlua.Trust.OWN) as lua:
+            lua.snap(0)
+            with rlua.State(config=lua.config, image=lua.save(0)) as follower:
+                lua.set_function("late", print)
+                lua.snap(1)
+                delta = lua.save_delta(0, 1)
+                with self.assertRaises(rlua.Unsavable):
+                    follower.apply_delta(delta)
+                follower.apply_delta(delta, functions={"late": calls.append})
+                follower.execute("late(1)")
+                self.assertEqual(calls, [1])
+
+    def test_images_are_compared_without_a_state(self):
+        key = {"image_key": bytes(range(32))}
+        for options, config in (({}, None), (key, rlua.Config(**key))):
+            with world(**options) as lua:
+                lua.set_function("note", print)
+                lua.set_function("other", print)
+                a = lua.save()
+                lua.execute("n = 7; t['\xff'] = '\xfe'")
+                b = lua.save()
+            self.assertEqual(rlua.diff(a, a, config=config, functions=["note", "other"]), [])
+            found = rlua.diff(a, b, config=config, functions={"note": 1, "other": 2})
+            self.assertEqual(found[0],
+                             rlua.Difference(rlua.DiffKind.VALUE, "_G.n", "0", "7"))
+            self.assertEqual(len(found), 2)
+            self.assertEqual(len(rlua.diff(bytearray(a), memoryview(b), config=config,
+                                           functions=["note", "other"], most=1)), 1)
+            with self.assertRaisesRegex(rlua.Unsavable, "other"):
+                rlua.diff(a, b, config=config)
+            for damaged in (b"", a[:-1], b"text"):
+                with self.assertRaises(rlua.BadImage):
+                    rlua.diff(a, damaged, config=config, functions=["note", "other"])
+            with self.assertRaises(rlua.BadArgument):
+                rlua.diff(a, b, config=config, functions=["note", "other"], most=-1)
+            for wrong in ("text", None, 1):
+                with self.assertRaises(TypeError):
+                    rlua.diff(a, wrong)
+            with self.assertRaises(TypeError):
+                rlua.diff(a, b, functions=[1])
 
     def test_differences_have_their_way(self):
         with world() as lua:

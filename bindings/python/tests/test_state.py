@@ -1,5 +1,6 @@
 """state: snapshots, resources, participants, errors, budgets, the life of a State."""
 
+import re
 import subprocess
 import sys
 import traceback
@@ -392,6 +393,36 @@ class Options(OneState):
         self.assertIn("print", two)
         with self.assertRaises(rlua.BadArgument):
             self.lua.environment(rlua.Libs.IO)
+
+    def test_wrong_arguments_are_errors_that_say_what_is_asked_for(self):
+        lua = self.lua
+        lua.execute("n = 5")
+        for said, action in (
+                ("a chunk is a str", lambda: lua.execute(None)),
+                ("a chunk is a str", lambda: lua.load(5)),
+                ("env is a Table, not int", lambda: lua.execute("x = 1", env=1)),
+                ("a path is a str", lambda: lua.call(None)),
+                ("function: NoneType is not callable", lambda: lua.function(None)),
+                ("kind is a ResourceType", lambda: lua.resource("texture", 1)),
+                ("name of a type is a str", lambda: rlua.ResourceType(None)),
+                ("config is an rlua.Config", lambda: rlua.State(config={"memory_size": 1})),
+                ("config is an rlua.Config", lambda: rlua.diff(b"", b"", config={})),
+                ("image_key is bytes", lambda: rlua.State(config=rlua.Config(image_key="k" * 32))),
+                ("has capture()", lambda: lua.history.follow(5)),
+                ("functions['f']: int", lambda: rlua.State(image=b"", functions={"f": 1})),
+                ("Lua; State.resource", lambda: lua.table([object()]))):
+            with self.subTest(said), self.assertRaisesRegex(TypeError, re.escape(said)):
+                action()
+        for said, action in (
+                ("game.step: game is nil", lambda: lua.call("game.step")),
+                ("step is nil", lambda: lua.call("step")),
+                ("n.step: n is of type int", lambda: lua.call("n.step")),
+                ("name no library", lambda: rlua.State(libs=1 << 40)),
+                ("name no library", lambda: lua.open_libs(1 << 33)),
+                ("name no library", lambda: lua.environment(-1))):
+            with self.subTest(said), self.assertRaisesRegex(rlua.BadArgument, re.escape(said)):
+                action()
+        lua.snap()
 
     def test_config_is_a_dataclass_and_decides(self):
         config = rlua.Config(memory_size=2 * MIB, max_snapshots=3, seed=7,
