@@ -7,6 +7,7 @@
 // it.
 
 using System;
+using System.Collections.Generic;
 using System.Runtime.InteropServices;
 
 namespace Rlua
@@ -18,6 +19,7 @@ namespace Rlua
             Marshal.GetFunctionPointerForDelegate(OnCall);
 
         private Slots slots;
+        private readonly Dictionary<string, IntPtr> named = new Dictionary<string, IntPtr>();
         private ulong keepers;          // a reference to function -> resource, weak keys
 
         private void MakeKeepersWeak(IntPtr L)
@@ -56,28 +58,39 @@ namespace Rlua
             }
         }
 
-        private void PushHost(IntPtr L, IntPtr number, string name)
+        private static Status PushHost(IntPtr L, IntPtr number, string name)
         {
-            Status status;
             fixed (byte* text = Text.Terminated(name))
-                status = Native.rlua_pushfunction(L, CallPointer, number, text);
-            if (status == Status.Ok)
-                return;
-            slots.Give(number);
-            throw Error(L, status);
+                return Native.rlua_pushfunction(L, CallPointer, number, text);
         }
 
-        /// <summary>Pushes a function that lives as long as the VM.</summary>
+        /// <summary>The slot of a name, which lives as long as the VM. Given anew, the name stands
+        /// for the new function, in all functions of Lua that have it: an image can have it once.
+        /// </summary>
+        private IntPtr Named(string name, HostFunction function)
+        {
+            if (named.TryGetValue(name, out IntPtr number))
+                slots.Find(number).Value = function;
+            else
+                named[name] = number = slots.Take(new Slot { Value = function });
+            return number;
+        }
+
         private void PushNamed(IntPtr L, HostFunction function, string name)
         {
-            PushHost(L, slots.Take(new Slot { Value = function }), name);
+            Check(L, PushHost(L, Named(name, function), name));
         }
 
         private void PushAnonymous(IntPtr L, HostFunction function)
         {
             Reserve(L, Room);
             IntPtr number = slots.Take(new Slot { Value = function });
-            PushHost(L, number, function.Name);
+            Status status = PushHost(L, number, function.Name);
+            if (status != Status.Ok)
+            {
+                slots.Give(number);
+                throw Error(L, status);
+            }
             PushReference(L, keepers);
             Native.lua_pushvalue(L, -2);
             PushResource(L, number, Kinds.Functions.Raw);     // gives the slot back if it fails

@@ -112,6 +112,21 @@ namespace Rlua
             });
         }
 
+        /// <summary>How many bytes Save would write now, for who needs a size ahead.</summary>
+        /// <exception cref="RluaException">As Save.</exception>
+        public long SaveBound()
+        {
+            UIntPtr length;
+            IntPtr L = EnterIdle("SaveBound");
+            try
+            {
+                ForgetSlots(L);
+                Plain(L, Native.rlua_save_bound(L, &length));
+            }
+            finally { Leave(); }
+            return (long)length;
+        }
+
         /// <summary>Writes the state of a snapshot that is held.</summary>
         /// <exception cref="RluaException">As Save; NoSnapshot.</exception>
         public void SaveSnapshot(long frame, Stream target)
@@ -194,9 +209,15 @@ namespace Rlua
                 Plain(L, Native.rlua_checksum(L, &sum));
             }
             finally { Leave(); }
+            return Digits(ref sum);
+        }
+
+        internal static string Digits(ref RawChecksum sum)
+        {
             var digits = new char[2 * sizeof(RawChecksum)];
-            for (int i = 0; i < digits.Length; i++)
-                digits[i] = "0123456789abcdef"[sum.Bytes[i / 2] >> (i % 2 == 0 ? 4 : 0) & 15];
+            fixed (byte* bytes = sum.Bytes)
+                for (int i = 0; i < digits.Length; i++)
+                    digits[i] = "0123456789abcdef"[bytes[i / 2] >> (i % 2 == 0 ? 4 : 0) & 15];
             return new string(digits);
         }
 
@@ -211,7 +232,7 @@ namespace Rlua
         [ThreadStatic] private static List<Difference> differences;
 
         /// <summary>Where this state and another's differ, by the shortest way to each place.
-        /// Nothing changes in either. For images: Load of both.</summary>
+        /// Nothing changes in either.</summary>
         /// <param name="other">Another Lua of this thread.</param>
         /// <param name="most">How many are looked for; 0 for 1000.</param>
         public IList<Difference> Diff(Lua other, int most = 0)
@@ -238,6 +259,67 @@ namespace Rlua
                 }
             }
             finally { Leave(); }
+            return found;
+        }
+
+        /// <summary>Where the states of two images differ. No code in them is run.</summary>
+        /// <param name="a">What Save has written.</param>
+        /// <param name="b">The same.</param>
+        /// <param name="config">Its ImageKey counts, where the images have one; its MemorySize,
+        /// where they may be hostile.</param>
+        /// <param name="functions">The names of SetFunction in them.</param>
+        /// <param name="pointers">The names of NamePointer in them.</param>
+        /// <param name="most">How many are looked for; 0 for 1000.</param>
+        /// <exception cref="RluaException">BadImage; Unsavable: a name is missing.</exception>
+        public static IList<Difference> Diff(byte[] a, byte[] b, Config config = null,
+                                             IEnumerable<string> functions = null,
+                                             IEnumerable<string> pointers = null, int most = 0)
+        {
+            Required(a);
+            Required(b);
+            if (most < 0)
+                throw new ArgumentOutOfRangeException("most");
+            Library.Load();
+            return DiffLoaded(a, b, config ?? new Config(), functions ?? new string[0],
+                              pointers ?? new string[0], most);
+        }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static IList<Difference> DiffLoaded(byte[] a, byte[] b, Config config,
+                                                    IEnumerable<string> functions,
+                                                    IEnumerable<string> pointers, int most)
+        {
+            long each = 1L << 32;           // pointers that are told apart, and never used
+            var empty = new byte[1];        // `fixed` makes a null of an array without bytes
+            var names = new NameList();
+            var found = new List<Difference>();
+            try
+            {
+                names.Add(CellName, IntPtr.Zero, (IntPtr)each++);
+                names.Add(HandlerName, HandlerPointer, IntPtr.Zero);
+                foreach (string name in functions)
+                    names.Add(name, CallPointer, (IntPtr)each++);
+                foreach (string name in pointers)
+                    names.Add(name, IntPtr.Zero, (IntPtr)each++);
+                RawConfig raw = config.Raw();
+                differences = found;
+                fixed (RawName* list = names.Terminated())
+                fixed (byte* key = config.CheckedKey(), first = a.Length > 0 ? a : empty,
+                       second = b.Length > 0 ? b : empty)
+                {
+                    raw.ImageKey = key;
+                    raw.Names = list;
+                    Plain(IntPtr.Zero, Native.rlua_diff(
+                        &raw, (IntPtr)first, (UIntPtr)(uint)a.Length, (IntPtr)second,
+                        (UIntPtr)(uint)b.Length, (UIntPtr)(uint)most, DifferencePointer,
+                        IntPtr.Zero));
+                }
+            }
+            finally
+            {
+                differences = null;
+                names.Free();
+            }
             return found;
         }
 
@@ -356,8 +438,8 @@ namespace Rlua
                 names.Add(CellName, IntPtr.Zero, cell.Place);
                 names.Add(HandlerName, HandlerPointer, IntPtr.Zero);
                 foreach (KeyValuePair<string, Delegate> each in functions)
-                    names.Add(each.Key, CallPointer, slots.Take(
-                        new Slot { Value = Shapes.Make(Required(each.Value)) }));
+                    names.Add(each.Key, CallPointer,
+                              Named(each.Key, Shapes.Make(Required(each.Value))));
                 foreach (KeyValuePair<string, IntPtr> each in pointers)
                     names.Add(each.Key, IntPtr.Zero, each.Value);
                 Status status;

@@ -186,6 +186,7 @@ namespace Rlua
             main = current = IntPtr.Zero;
             depth = 0;
             slots.Clear();
+            named.Clear();
             followers.Clear();
             GiveCell();
         }

@@ -32,12 +32,10 @@ UNDECLARED = {
     "RLUA_TRACEBACK": "its own handler leaves the error value as it is",
     "RLUA_VERSION_MAJOR": "Library.Version tells", "RLUA_VERSION_MINOR": "the same",
     "RLUA_VERSION_PATCH": "the same",
-    "RLUA_SYNC_PATH": "it goes with rlua_synctest", "RLUA_SYNC_VALUE": "the same",
+    "RLUA_SYNC_PATH": "a length that RawSyncReport has", "RLUA_SYNC_VALUE": "the same",
     "RLUA_ERRBUDGET": "what lua_pcall answers, which it does not call",
 }
 LEFT_OUT = {
-    "rlua_diff": "Lua.Diff of two that Lua.Load made",
-    "rlua_synctest": "Lua.History knows of Lua.Snap and Lua.Rollback alone",
     "rlua_new_rollback": "rlua_open does the same with every option",
     "rlua_snapshot_count": "rlua_info tells", "rlua_newest_frame": "rlua_info tells",
     "rlua_dostring": "Lua.Execute loads and calls", "rlua_dofile": "Lua.LoadFile, and a call",
@@ -54,7 +52,7 @@ LEFT_OUT = {
     "rlua_setmetatable": "Table.Metatable", "rlua_testudata": "Userdata is opaque",
     "rlua_settop": "nothing on the stack is to be closed", "rlua_toclose": "the same",
     "rlua_closeslot": "the same",
-    "rlua_save_buffer": "Lua.Save: rlua_save", "rlua_save_bound": "a stream has room",
+    "rlua_save_buffer": "Lua.Save: rlua_save",
     "rlua_load_buffer": "Lua.Load: rlua_load",
     "rlua_clone": "its threads would lead to the Lua that was cloned; Lua.Load of a Save",
     "rlua_register": "functions of the host are named by rlua_pushfunction",
