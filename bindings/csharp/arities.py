@@ -103,7 +103,7 @@ SET = """\
 @DOC@
 public void SetFunction@ANGLED@(string path, @KIND@ function)
 {
-    SetHost(path, new @SHAPE@(Required(function)));
+    SetHost(path, new @SHAPE@(Required(function, "function")));
 }
 """
 

@@ -605,89 +605,93 @@ namespace Rlua
         /// <summary>Makes the global, or the field at a path, a function of the host.</summary>
         public void SetFunction<R>(string path, Func<R> function)
         {
-            SetHost(path, new Shape<R>.OfFunc(Required(function)));
+            SetHost(path, new Shape<R>.OfFunc(Required(function, "function")));
         }
 
         /// <summary>Makes the global, or the field at a path, a function of the host.</summary>
         public void SetFunction(string path, Action function)
         {
-            SetHost(path, new Shape<Nothing>.OfAction(Required(function)));
+            SetHost(path, new Shape<Nothing>.OfAction(Required(function, "function")));
         }
 
         /// <summary>Makes the global, or the field at a path, a function of the host.</summary>
         public void SetFunction<T1, R>(string path, Func<T1, R> function)
         {
-            SetHost(path, new Shape<T1, R>.OfFunc(Required(function)));
+            SetHost(path, new Shape<T1, R>.OfFunc(Required(function, "function")));
         }
 
         /// <summary>Makes the global, or the field at a path, a function of the host.</summary>
         public void SetFunction<T1>(string path, Action<T1> function)
         {
-            SetHost(path, new Shape<T1, Nothing>.OfAction(Required(function)));
+            SetHost(path, new Shape<T1, Nothing>.OfAction(Required(function, "function")));
         }
 
         /// <summary>Makes the global, or the field at a path, a function of the host.</summary>
         public void SetFunction<T1, T2, R>(string path, Func<T1, T2, R> function)
         {
-            SetHost(path, new Shape<T1, T2, R>.OfFunc(Required(function)));
+            SetHost(path, new Shape<T1, T2, R>.OfFunc(Required(function, "function")));
         }
 
         /// <summary>Makes the global, or the field at a path, a function of the host.</summary>
         public void SetFunction<T1, T2>(string path, Action<T1, T2> function)
         {
-            SetHost(path, new Shape<T1, T2, Nothing>.OfAction(Required(function)));
+            SetHost(path, new Shape<T1, T2, Nothing>.OfAction(Required(function, "function")));
         }
 
         /// <summary>Makes the global, or the field at a path, a function of the host.</summary>
         public void SetFunction<T1, T2, T3, R>(string path, Func<T1, T2, T3, R> function)
         {
-            SetHost(path, new Shape<T1, T2, T3, R>.OfFunc(Required(function)));
+            SetHost(path, new Shape<T1, T2, T3, R>.OfFunc(Required(function, "function")));
         }
 
         /// <summary>Makes the global, or the field at a path, a function of the host.</summary>
         public void SetFunction<T1, T2, T3>(string path, Action<T1, T2, T3> function)
         {
-            SetHost(path, new Shape<T1, T2, T3, Nothing>.OfAction(Required(function)));
+            SetHost(path, new Shape<T1, T2, T3, Nothing>.OfAction(Required(function, "function")));
         }
 
         /// <summary>Makes the global, or the field at a path, a function of the host.</summary>
         public void SetFunction<T1, T2, T3, T4, R>(string path, Func<T1, T2, T3, T4, R> function)
         {
-            SetHost(path, new Shape<T1, T2, T3, T4, R>.OfFunc(Required(function)));
+            SetHost(path, new Shape<T1, T2, T3, T4, R>.OfFunc(Required(function, "function")));
         }
 
         /// <summary>Makes the global, or the field at a path, a function of the host.</summary>
         public void SetFunction<T1, T2, T3, T4>(string path, Action<T1, T2, T3, T4> function)
         {
-            SetHost(path, new Shape<T1, T2, T3, T4, Nothing>.OfAction(Required(function)));
+            SetHost(path, new Shape<T1, T2, T3, T4, Nothing>.OfAction(Required(function,
+                "function")));
         }
 
         /// <summary>Makes the global, or the field at a path, a function of the host.</summary>
         public void SetFunction<T1, T2, T3, T4, T5, R>(string path, Func<T1, T2, T3, T4, T5, R>
             function)
         {
-            SetHost(path, new Shape<T1, T2, T3, T4, T5, R>.OfFunc(Required(function)));
+            SetHost(path, new Shape<T1, T2, T3, T4, T5, R>.OfFunc(Required(function, "function")));
         }
 
         /// <summary>Makes the global, or the field at a path, a function of the host.</summary>
         public void SetFunction<T1, T2, T3, T4, T5>(string path, Action<T1, T2, T3, T4, T5>
             function)
         {
-            SetHost(path, new Shape<T1, T2, T3, T4, T5, Nothing>.OfAction(Required(function)));
+            SetHost(path, new Shape<T1, T2, T3, T4, T5, Nothing>.OfAction(Required(function,
+                "function")));
         }
 
         /// <summary>Makes the global, or the field at a path, a function of the host.</summary>
         public void SetFunction<T1, T2, T3, T4, T5, T6, R>(string path, Func<T1, T2, T3, T4, T5, T6,
             R> function)
         {
-            SetHost(path, new Shape<T1, T2, T3, T4, T5, T6, R>.OfFunc(Required(function)));
+            SetHost(path, new Shape<T1, T2, T3, T4, T5, T6, R>.OfFunc(Required(function,
+                "function")));
         }
 
         /// <summary>Makes the global, or the field at a path, a function of the host.</summary>
         public void SetFunction<T1, T2, T3, T4, T5, T6>(string path, Action<T1, T2, T3, T4, T5, T6>
             function)
         {
-            SetHost(path, new Shape<T1, T2, T3, T4, T5, T6, Nothing>.OfAction(Required(function)));
+            SetHost(path, new Shape<T1, T2, T3, T4, T5, T6, Nothing>.OfAction(Required(function,
+                "function")));
         }
     }
 

@@ -86,6 +86,10 @@ namespace Rlua
             {
                 Push(frame.L);
                 IntPtr thread = Native.lua_tothread(frame.L, -1);
+                string state = Lua.StateOf(frame.L, thread);
+                if (state != "suspended")
+                    throw new RluaException(Status.BadArg, "cannot resume a " + state
+                                            + " coroutine");
                 bool yielded = Lua.Resume(frame.L, thread, arguments ?? new object[] { null },
                                           out object[] values);
                 if (!yielded)

@@ -303,7 +303,7 @@ namespace Rlua
 
         internal void Follow(IParticipant participant)
         {
-            Required(participant);
+            Required(participant, "participant");
             IntPtr L = Enter();
             try
             {

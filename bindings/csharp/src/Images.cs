@@ -146,7 +146,7 @@ namespace Rlua
 
         private void Write(string what, Stream target, Func<Lua, IntPtr, Status> save)
         {
-            Required(target);
+            Required(target, "target");
             IntPtr L = EnterIdle(what);
             Transfer outer = Transfer.Current, transfer = new Transfer(target);
             Transfer.Current = transfer;
@@ -237,7 +237,7 @@ namespace Rlua
         /// <param name="most">How many are looked for; 0 for 1000.</param>
         public IList<Difference> Diff(Lua other, int most = 0)
         {
-            if (ReferenceEquals(Required(other), this))
+            if (ReferenceEquals(Required(other, "other"), this))
                 throw new ArgumentException("both are one Lua");
             if (most < 0)
                 throw new ArgumentOutOfRangeException("most");
@@ -275,8 +275,8 @@ namespace Rlua
                                              IEnumerable<string> functions = null,
                                              IEnumerable<string> pointers = null, int most = 0)
         {
-            Required(a);
-            Required(b);
+            Required(a, "a");
+            Required(b, "b");
             if (most < 0)
                 throw new ArgumentOutOfRangeException("most");
             Library.Load();
@@ -346,7 +346,7 @@ namespace Rlua
                                IDictionary<string, Delegate> functions = null,
                                IDictionary<string, IntPtr> pointers = null)
         {
-            using (var stream = new MemoryStream(Required(image), false))
+            using (var stream = new MemoryStream(Required(image, "image"), false))
                 return Load(stream, config, functions, pointers);
         }
 
@@ -355,7 +355,7 @@ namespace Rlua
                                IDictionary<string, Delegate> functions = null,
                                IDictionary<string, IntPtr> pointers = null)
         {
-            Required(image);
+            Required(image, "image");
             Library.Load();
             CloseForgotten();
             return new Lua().Loaded(image, config ?? new Config(),
@@ -413,7 +413,7 @@ namespace Rlua
         public void ApplyDelta(Stream delta, IDictionary<string, Delegate> functions = null,
                                IDictionary<string, IntPtr> pointers = null)
         {
-            Required(delta);
+            Required(delta, "delta");
             IntPtr L = EnterIdle("ApplyDelta");
             try
             {
@@ -439,7 +439,7 @@ namespace Rlua
                 names.Add(HandlerName, HandlerPointer, IntPtr.Zero);
                 foreach (KeyValuePair<string, Delegate> each in functions)
                     names.Add(each.Key, CallPointer,
-                              Named(each.Key, Shapes.Make(Required(each.Value))));
+                              Named(each.Key, Shapes.Make(Required(each.Value, "functions"))));
                 foreach (KeyValuePair<string, IntPtr> each in pointers)
                     names.Add(each.Key, IntPtr.Zero, each.Value);
                 Status status;

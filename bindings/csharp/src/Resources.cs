@@ -188,7 +188,7 @@ namespace Rlua
         /// <summary>A new handle of an object, which Lua owns from then on.</summary>
         public Resource NewResource<T>(ResourceType<T> type, T value) where T : class
         {
-            var owned = new Owned(Required(type), value);
+            var owned = new Owned(Required(type, "type"), value);
             using (var frame = new Frame(this))
             {
                 PushOwned(frame.L, owned);

@@ -2,6 +2,7 @@
 
 using System;
 using System.Collections.Generic;
+using System.Linq;
 
 namespace Rlua
 {
@@ -31,7 +32,7 @@ namespace Rlua
             using (var frame = new Frame(this))
             {
                 int handler = PushHandler(frame);
-                byte[] code = Text.Bytes("return " + Required(expression));
+                byte[] code = Text.Bytes("return " + Required(expression, "expression"));
                 LoadChunk(frame.L, code, "=eval", false, environment);
                 return EndCall<T>(frame, 0, handler);
             }
@@ -73,7 +74,7 @@ namespace Rlua
 
         private void LoadChunk(IntPtr L, byte[] chunk, string name, bool binary, Table environment)
         {
-            Required(chunk);
+            Required(chunk, "chunk");
             byte nothing = 0;
             fixed (byte* code = chunk, label = Text.Terminated(name), mode = TextMode)
                 Check(L, Native.rlua_loadbuffer(L, code == null ? &nothing : code,
@@ -137,7 +138,7 @@ namespace Rlua
         /// <returns>Its length in bytes; what did not fit was not copied.</returns>
         public int CopyBytes(string path, byte[] target, int offset = 0)
         {
-            Required(target);
+            Required(target, "target");
             if (offset < 0 || offset > target.Length)
                 throw new ArgumentOutOfRangeException("offset");
             using (var frame = new Frame(this))
@@ -180,10 +181,10 @@ namespace Rlua
             }
         }
 
-        private static T Required<T>(T argument) where T : class
+        private static T Required<T>(T argument, string name) where T : class
         {
             if (argument == null)
-                throw new ArgumentNullException(typeof(T).Name);
+                throw new ArgumentNullException(name);
             return argument;
         }
 
@@ -194,7 +195,7 @@ namespace Rlua
             using (var frame = new Frame(this))
             {
                 int handler = PushHandler(frame);
-                PushPath(frame.L, path);
+                PushCallee(frame.L, path);
                 return CallPushed(frame.L, handler, arguments ?? new object[] { null });
             }
         }
@@ -206,7 +207,7 @@ namespace Rlua
             using (var frame = new Frame(this))
             {
                 int handler = PushHandler(frame);
-                PushPath(frame.L, path);
+                PushCallee(frame.L, path);
                 arguments = arguments ?? new object[] { null };
                 PushAll(frame.L, arguments);
                 return EndCall<T>(frame, arguments.Length, handler);
@@ -220,11 +221,45 @@ namespace Rlua
                 Check(L, Native.rlua_getglobal(L, name));
             for (int i = 1; i < names.Length; i++)
             {
-                fixed (byte* name = names[i])
-                    Check(L, Native.rlua_getfield(L, -1, name));
+                PushField(L, names, i);
                 Native.lua_rotate(L, -2, 1);
                 Native.lua_settop(L, -2);
             }
+        }
+
+        private void PushCallee(IntPtr L, string path)
+        {
+            PushPath(L, path);
+            if (Native.lua_type(L, -1) == Native.Nil)
+                throw Nameless(path + " is nil");
+        }
+
+        /// <summary>Pushes the field of what is on top that has the i-th name of a path.</summary>
+        private void PushField(IntPtr L, byte[][] names, int i)
+        {
+            int owner = Native.lua_type(L, -1);
+            fixed (byte* name = names[i])
+                CheckField(L, Native.rlua_getfield(L, -1, name), names, i, owner);
+        }
+
+        /// <summary>What Lua says of a value without fields does not tell which.</summary>
+        private void CheckField(IntPtr L, Status status, byte[][] names, int i, int owner)
+        {
+            if (status == Status.ErrRun && owner != Native.Table && owner != Native.UserData)
+                throw Nameless(Way(names, names.Length) + ": " + Way(names, i) + " is a "
+                               + Text.FromC(Native.lua_typename(L, owner)) + " value");
+            Check(L, status);
+        }
+
+        private static string Way(byte[][] names, int count)
+        {
+            return string.Join(".", names.Take(count).Select(
+                name => System.Text.Encoding.UTF8.GetString(name, 0, name.Length - 1)));
+        }
+
+        private static ScriptException Nameless(string text)
+        {
+            return new ScriptException(Status.ErrRun, text, text, null, null);
         }
 
         /// <summary>Pushes what has the last name of a path; nothing where that is a global.
@@ -235,8 +270,10 @@ namespace Rlua
             {
                 fixed (byte* name = names[i])
                 {
-                    Check(L, i == 0 ? Native.rlua_getglobal(L, name)
-                                    : Native.rlua_getfield(L, -1, name));
+                    if (i == 0)
+                        Check(L, Native.rlua_getglobal(L, name));
+                    else
+                        PushField(L, names, i);
                     if (Native.lua_type(L, -1) != Native.Nil)
                         continue;
                     Native.lua_settop(L, -2);
@@ -250,9 +287,13 @@ namespace Rlua
 
         private void SetLast(IntPtr L, byte[][] names)
         {
-            fixed (byte* name = names[names.Length - 1])
-                Check(L, names.Length == 1 ? Native.rlua_setglobal(L, name)
-                                           : Native.rlua_setfield(L, -2, name));
+            int last = names.Length - 1;
+            fixed (byte* name = names[last])
+                if (last == 0)
+                    Check(L, Native.rlua_setglobal(L, name));
+                else
+                    CheckField(L, Native.rlua_setfield(L, -2, name), names, last,
+                               Native.lua_type(L, -2));
         }
 
         // Values
@@ -275,7 +316,7 @@ namespace Rlua
         /// reached, from Lua, a snapshot, or here.</summary>
         public Function NewFunction(Delegate function)
         {
-            Required(function);
+            Required(function, "function");
             using (var frame = new Frame(this))
             {
                 PushAnonymous(frame.L, Shapes.Make(function));

@@ -75,7 +75,7 @@ namespace Rlua
         /// <exception cref="DesyncException">A frame came to another state.</exception>
         public void SyncTest(Action<int, bool> frame, int checkDistance = 8, int frames = 600)
         {
-            Required(frame);
+            Required(frame, "frame");
             if (checkDistance < 1)
                 throw new ArgumentOutOfRangeException("checkDistance", checkDistance,
                                                       "checkDistance is below 1");

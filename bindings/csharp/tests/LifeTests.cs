@@ -267,6 +267,10 @@ internal static class LifeTests
                 () => lua.NewResource<Version>(null, new Version(1, 0)),
                 () => new ResourceType<Version>(null), () => lua.NamePointer(null, (IntPtr)99999) })
                 Throws<ArgumentNullException>(action);
+            Equal("image", Throws<ArgumentNullException>(() => Lua.Load((byte[])null)).ParamName);
+            Action none = null;
+            Equal("function", Throws<ArgumentNullException>(
+                () => lua.SetFunction("f", none)).ParamName);
         }
     }
 

@@ -231,10 +231,15 @@ internal static class ValueTests
             Equal(3L, lua.Call<long>("math.max", 1, 3, 2));
             Equal(null, lua["game.absent"]);
             lua["number"] = 1;
-            Throws<ScriptException>(() => lua["number.x"] = 1);
-            Throws<ScriptException>(() => lua["absent.deeper.x"].ToString());
-            Throws<ScriptException>(() => lua.Call("absent.deeper"));
-            Throws<ScriptException>(() => lua.Call("absent"));
+            foreach (var wrong in new Dictionary<string, Action> {
+                { "number.x: number is a number value", () => lua["number.x"] = 1 },
+                { "number.x.y: number is a number value", () => lua["number.x.y"] = 1 },
+                { "number.a.b: number is a number value", () => lua["number.a.b"].ToString() },
+                { "absent.a.b: absent is a nil value", () => lua["absent.a.b"].ToString() },
+                { "absent.deeper: absent is a nil value", () => lua.Call("absent.deeper") },
+                { "game.absent is nil", () => lua.Call("game.absent") },
+                { "absent is nil", () => lua.Call<int>("absent") } })
+                Equal(wrong.Key, Throws<ScriptException>(wrong.Value).Message);
             Equal(1L, lua["number"]);
             lua.Check();
         }
@@ -258,7 +263,7 @@ internal static class ValueTests
             Equal("[String:end,Boolean:True]", Show(co.Resume(true)));
             Equal("[String:end,Boolean:True]", Show(co.Returned));
             True(co.IsDead);
-            Throws<RluaException>(() => co.Resume());
+            Contains("resume a dead", Throws<RluaException>(() => co.Resume()).Message);
             var count = lua.Get<Function>("count");
             Equal("1 2 3", string.Join(" ", count.Start(3)));
             Equal(14, count.Start(3).As<(int, int)>().Sum(pair => pair.Item2));
