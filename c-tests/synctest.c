@@ -208,6 +208,32 @@ static int busy(lua_State *L) {
     return 0;
 }
 
+static int does_the_test_s_work(lua_State *L, void *ud, unsigned frame, int again) {
+    (void)again;
+    if (frame < 3) return RLUA_OK;
+    switch (*(char *)ud) {
+        case 's': return rlua_snap(L);
+        case 'r': return rlua_rollback(L, 2);
+        case 'd': return rlua_set_max_snapshots(L, 0);
+        default: lua_close(L); return RLUA_OK;
+    }
+}
+
+TEST(a_frame_that_snaps_rolls_back_or_closes_ends_the_test) {
+    static const int expected[] = {RLUA_BAD_ARG, RLUA_BAD_ARG, RLUA_NO_SNAPSHOT};
+    char what[] = "srd";
+    for (int i = 0; what[i] != 0; i++) {
+        lua_State *L = game_of(3);
+        CHECK_EQ(rlua_synctest(L, does_the_test_s_work, what + i, 2, 9, NULL), expected[i]);
+        if (i < 2) CHECK(strstr(rlua_last_error(L), "a frame took snapshots") != NULL);
+        CHECK_OK(rlua_check(L));
+        lua_close(L);
+    }
+    what[0] = 'c';
+    lua_State *L = game_of(3);
+    CHECK_EQ(rlua_synctest(L, does_the_test_s_work, what, 2, 9, NULL), RLUA_NOT_ROLLBACK);
+}
+
 TEST(wrong_arguments_are_refused) {
     lua_State *L = game_of(3);
     rlua_SyncReport report = empty_report();

@@ -2065,8 +2065,9 @@ int rlua_diff(const struct rlua_Config *config,
  * @param frames          Frames to run.
  * @param report          The caller's, or NULL.
  * @return                RLUA_OK, or DESYNC with a sentence that says what differs, or NULL_ARG,
- *                        NOT_ROLLBACK, BUSY, POISONED, BAD_ARG (too few snapshots), BAD_CONFIG
- *                        (`report->size`), NO_MEMORY, or what `frame` returned.
+ *                        NOT_ROLLBACK, BUSY, POISONED, BAD_ARG (too few snapshots, or `frame`
+ *                        took or dropped some), BAD_CONFIG (`report->size`), NO_MEMORY, or what
+ *                        `frame` returned.
  */
 int rlua_synctest(lua_State *L,
                   rlua_FrameFn frame,

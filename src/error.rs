@@ -153,12 +153,12 @@ impl fmt::Display for Error {
                 )
             }
             Error::NoSuchFrame { wanted, range: None } => {
-                write!(f, "rollback_to(frame {wanted}): no snapshot is held")
+                write!(f, "frame {wanted}: no snapshot is held")
             }
             Error::NoSuchFrame { wanted, range: Some((oldest, newest)) } => write!(
                 f,
-                "rollback_to(frame {wanted}): no snapshot has that label; the held ones go from \
-                 {oldest} to {newest}"
+                "frame {wanted}: no snapshot has that label; the held ones go from {oldest} to \
+                 {newest}"
             ),
             Error::NoSnapshot => f.write_str("no snapshot is held"),
             Error::BadFrame { wanted, newest } => write!(

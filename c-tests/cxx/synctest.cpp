@@ -40,6 +40,11 @@ TEST(state_cannot_be_closed_by_a_frame_of_its_own_sync_test) {
     auto lua = open();
     CHECK(is_error(lua.synctest([&](unsigned, bool) { return lua.close(); }, 1, 3), RLUA_BUSY,
                    "under way"));
+    const auto snap = [&](unsigned, bool) -> rlua::result<void> {
+        const auto taken = lua.snap();
+        return taken ? rlua::result<void>() : taken.error();
+    };
+    CHECK(is_error(lua.synctest(snap, 1, 3), RLUA_BAD_ARG, "a frame took snapshots"));
     CHECK(lua.is_open() && lua.run("n = 1") && lua.close());
 }
 

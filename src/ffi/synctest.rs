@@ -7,7 +7,7 @@ use crate::error::{Error, HostError, Status, Text};
 use crate::ffi::diff::compare;
 use crate::ffi::images::{rlua_Checksum, rlua_checksum, rlua_clone};
 use crate::ffi::sized::{self, Sized};
-use crate::ffi::snapshots::{rlua_rollback, rlua_snap};
+use crate::ffi::snapshots::{rlua_newest_frame, rlua_rollback, rlua_snap};
 use crate::lua::lua_State;
 use crate::vm::diff::close_unrun;
 use crate::vm::guard;
@@ -178,9 +178,28 @@ impl Test {
         Err(unsafe { guard::look(self.main, |_| Err(error.into())) })
     }
 
+    /// The label of the newest snapshot, which the host's function has to leave as it is.
+    unsafe fn newest(&self) -> Outcome<i64> {
+        let mut label = 0;
+        // SAFETY: the contract above.
+        ok(unsafe { rlua_newest_frame(self.main, &mut label) })?;
+        Ok(label)
+    }
+
     unsafe fn run(&mut self, frame: c_uint, again: c_int) -> Outcome {
-        // SAFETY: the host's function.
-        ok(unsafe { (self.frame)(self.main, self.ud, frame, again) })
+        // SAFETY: the contract above, and the host's function.
+        let (before, after) = unsafe {
+            let before = self.newest()?;
+            ok((self.frame)(self.main, self.ud, frame, again))?;
+            (before, self.newest()?)
+        };
+        if before == after {
+            return Ok(());
+        }
+        let why = "a frame took snapshots or rolled back, which the test does";
+        let error = Error::BadArg { function: "rlua_synctest", why };
+        // SAFETY: the contract above.
+        Err(unsafe { guard::look(self.main, |_| Err(error)) })
     }
 
     /// Rolls back as far as it goes, and runs all again.
@@ -239,8 +258,9 @@ impl Test {
 /// @param frames          Frames to run.
 /// @param report          The caller's, or NULL.
 /// @return                RLUA_OK, or DESYNC with a sentence that says what differs, or NULL_ARG,
-///                        NOT_ROLLBACK, BUSY, POISONED, BAD_ARG (too few snapshots), BAD_CONFIG
-///                        (`report->size`), NO_MEMORY, or what `frame` returned.
+///                        NOT_ROLLBACK, BUSY, POISONED, BAD_ARG (too few snapshots, or `frame`
+///                        took or dropped some), BAD_CONFIG (`report->size`), NO_MEMORY, or what
+///                        `frame` returned.
 ///
 /// # Safety
 /// `L` is NULL, foreign, or a thread of a VM that no other thread uses during the call; `report` is
