@@ -76,21 +76,21 @@ namespace Rlua
             return number;
         }
 
-        private void PushNamed(IntPtr L, HostFunction function, string name)
+        /// <summary>Pushes a function with a slot of its own. Returns the slot.</summary>
+        private IntPtr PushNew(IntPtr L, HostFunction function, string name)
         {
-            Check(L, PushHost(L, Named(name, function), name));
+            IntPtr number = slots.Take(new Slot { Value = function });
+            Status status = PushHost(L, number, name);
+            if (status == Status.Ok)
+                return number;
+            slots.Give(number);
+            throw Error(L, status);
         }
 
         private void PushAnonymous(IntPtr L, HostFunction function)
         {
             Reserve(L, Room);
-            IntPtr number = slots.Take(new Slot { Value = function });
-            Status status = PushHost(L, number, function.Name);
-            if (status != Status.Ok)
-            {
-                slots.Give(number);
-                throw Error(L, status);
-            }
+            IntPtr number = PushNew(L, function, function.Name);
             PushReference(L, keepers);
             Native.lua_pushvalue(L, -2);
             PushResource(L, number, Kinds.Functions.Raw);     // gives the slot back if it fails

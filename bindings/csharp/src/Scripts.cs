@@ -158,7 +158,7 @@ namespace Rlua
             Delegate function = Converter<T>.Instance.AsDelegate(value);
             if (function != null)
             {
-                SetHost(path, Shapes.Make(function));
+                SetHost(path, Shapes.Make(function), false);
                 return;
             }
             using (var frame = new Frame(this))
@@ -170,13 +170,22 @@ namespace Rlua
             }
         }
 
+        /// <summary>What SetFunction does: the path is the function's name for good.</summary>
         private void SetHost(string path, HostFunction function)
+        {
+            SetHost(path, function, true);
+        }
+
+        private void SetHost(string path, HostFunction function, bool forGood)
         {
             using (var frame = new Frame(this))
             {
                 byte[][] names = Names.Path(path);
                 PushParent(frame.L, names);
-                PushNamed(frame.L, function, path);
+                if (forGood)
+                    Check(frame.L, PushHost(frame.L, Named(path, function), path));
+                else
+                    PushNew(frame.L, function, path);
                 SetLast(frame.L, names);
             }
         }

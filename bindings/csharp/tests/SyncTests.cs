@@ -190,6 +190,10 @@ internal static class SyncTests
                 Equal(8L, other.Eval<long>("pick() + old()"));
                 other.Save();
             }
+            lua["value"] = (Func<int>)(() => 5);        // a value: another function each time
+            lua.Execute("old = value");
+            lua["value"] = (Func<int>)(() => 6);
+            Equal(11L, lua.Eval<long>("value() + old()"));
         }
     }
 
