@@ -1269,7 +1269,9 @@ int rlua_gc(lua_State *L, int what, int data);
  * @param L         A thread of a VM of ours.
  * @param function  Called by Lua; must stay callable as long as the VM lives.
  * @param ud        Handed to each call; the host's.
- * @param name      Names the function in error messages and, later, in images.
+ * @param name      Names the function in error messages, and in images, which can have a name once:
+ *                  push it with one `ud`. A second function of the name, also as garbage, makes the
+ *                  state one that cannot be saved (UNSAVABLE).
  * @return          RLUA_OK, or as every protected call.
  */
 int rlua_pushfunction(lua_State *L, rlua_HostFunction function, void *ud, const char *name);
