@@ -78,9 +78,9 @@ def know_functions(header):
 def type_of(declared):
     text = re.sub(r"\b(const|struct)\b", "", declared)
     text = re.sub(r"\s*(\*+)\s*", r" \1", re.sub(r"\s+", " ", text)).strip()
-    struct = re.fullmatch(r"rlua_(\w+) \*", text)
+    struct = re.fullmatch(r"rlua_(\w+) \*( \*)?", text)
     if struct:
-        return f"Raw{struct.group(1)}*"
+        return f"Raw{struct.group(1)}*" + ("*" if struct.group(2) else "")
     if text not in TYPES and re.fullmatch(r"rlua_\w+", text):
         return f"Raw{text.removeprefix('rlua_')}"
     return TYPES[text]

@@ -345,6 +345,37 @@ namespace Rlua
         internal IntPtr Pointer;
     }
 
+    /// <summary>The C struct rlua_Method.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal unsafe struct RawMethod
+    {
+        internal byte* Name;
+        internal IntPtr Function;
+    }
+
+    /// <summary>The C struct rlua_ResourceType.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal unsafe struct RawResourceType
+    {
+        internal UIntPtr Size;
+        internal byte* Name;
+        internal IntPtr Release;
+        internal IntPtr Ud;
+        internal RawMethod* Methods;
+    }
+
+    /// <summary>The C struct rlua_ObjectType.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal unsafe struct RawObjectType
+    {
+        internal UIntPtr Size;
+        internal byte* Name;
+        internal RawResourceType* Resource;
+        internal IntPtr Save;
+        internal IntPtr Load;
+        internal IntPtr Ud;
+    }
+
     /// <summary>The C struct rlua_Config.</summary>
     [StructLayout(LayoutKind.Sequential)]
     internal unsafe struct RawConfig
@@ -367,6 +398,7 @@ namespace Rlua
         internal int Reserved;
         internal byte* ImageKey;
         internal RawName* Names;
+        internal RawObjectType** Types;
     }
 
     /// <summary>The C struct rlua_Info.</summary>
@@ -388,25 +420,6 @@ namespace Rlua
         internal int Reserved;
         internal long HighestFrame;
         internal UIntPtr GuardedCount;
-    }
-
-    /// <summary>The C struct rlua_Method.</summary>
-    [StructLayout(LayoutKind.Sequential)]
-    internal unsafe struct RawMethod
-    {
-        internal byte* Name;
-        internal IntPtr Function;
-    }
-
-    /// <summary>The C struct rlua_ResourceType.</summary>
-    [StructLayout(LayoutKind.Sequential)]
-    internal unsafe struct RawResourceType
-    {
-        internal UIntPtr Size;
-        internal byte* Name;
-        internal IntPtr Release;
-        internal IntPtr Ud;
-        internal RawMethod* Methods;
     }
 
     /// <summary>The C struct rlua_Participant.</summary>
@@ -685,6 +698,8 @@ namespace Rlua
         internal static extern Status rlua_checksum(IntPtr l, RawChecksum* @out);
         [DllImport(Name, CallingConvention = C)]
         internal static extern Status rlua_clone(IntPtr l, IntPtr* @out);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern Status rlua_register_type(IntPtr l, RawObjectType* type);
         [DllImport(Name, CallingConvention = C)]
         internal static extern Status rlua_diff_vms(IntPtr a, IntPtr b, UIntPtr most, IntPtr fn,
             IntPtr ud);

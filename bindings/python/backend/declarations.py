@@ -17,14 +17,14 @@ from header import body_of, field_name, plain  # noqa: E402 pylint: disable=wron
 
 ENUMS = ("Status", "Tracker", "Guard", "Profile", "Trust", "DiffKind")
 STRUCTS = ("Config", "Info")
-# The library's own business: sizes of structs, and room for later; and names for pointers, of
-# which a state of Python's has none.
-HIDDEN = ("size", "reserved", "names")
+# The library's own business: sizes of structs, and room for later; names, which are given as
+# `functions`; types of objects outside, since Python's are not saved.
+HIDDEN = ("size", "reserved", "names", "types")
 # Bytes, of which C takes the address.
 KEYS = ("image_key",)
 # Structs whose layout C alone knows; the tests compare all of them with the header.
 LAID_OUT = ("Name", "Config", "Info", "Method", "ResourceType", "Participant", "Checksum",
-            "Difference", "SyncReport")
+            "Difference", "SyncReport", "ObjectType")
 
 
 def documented(text, name, indent):
