@@ -126,3 +126,29 @@ TEST(a_checksum_tells_whether_a_resource_has_ended) {
     CHECK(memcmp(&alive, &again, sizeof alive) == 0);
     lua_close(L);
 }
+
+/* Of three blocks one comes and one goes, and nothing tells it but the free list: the header of
+ * their slab is what it was, and so is what lies in them behind the first line. */
+TEST(a_checksum_tells_which_blocks_are_free) {
+    lua_State *L = rlua_new_rollback(1 << 20, 4);
+    char *blocks[48], *last, *first;
+    size_t i;
+    for (i = 0; i < COUNT_OF(blocks); i++) {
+        blocks[i] = rlua_alloc(L, 300);
+        CHECK(blocks[i] != NULL);
+        memset(blocks[i], 7, 300);
+    }
+    rlua_free(L, blocks[40]);
+    rlua_free(L, blocks[41]);
+    CHECK_OK(rlua_snap(L));
+    CHECK(same(L));
+    last = rlua_alloc(L, 300);
+    first = rlua_alloc(L, 300);
+    CHECK(last == blocks[41] && first == blocks[40]);
+    memset(first, 7, 300);
+    rlua_free(L, blocks[42]);
+    rlua_free(L, last);
+    CHECK_OK(rlua_snap(L));
+    CHECK(same(L));
+    lua_close(L);
+}

@@ -45,7 +45,7 @@ use runs::stride_for;
 use std::ffi::c_void;
 use std::mem::{ManuallyDrop, offset_of};
 use std::ptr;
-pub use view::{Run, View};
+pub use view::{Blocks, Run, View};
 
 /// Units that the first slab map covers: 256 KiB.
 const FIRST_MAP_UNITS: usize = 256;

@@ -1,9 +1,9 @@
 //! View: runs and slabs of an arena, or of a copy of its used part.
 
-use super::classes::{list_of_shape, shape};
-use super::kinds::{Block, FREE, KIND_MASK, MAP, OBJECT, SLAB, THREAD, kind_in};
+use super::classes::{Shape, list_of_shape, shape};
+use super::kinds::{Block, FREE, KIND_MASK, MAP, SLAB, kind_in};
 use super::layout::*;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 /// What lies between two heads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,9 @@ pub enum Run {
 
 /// Bits for the blocks of one slab.
 type Bits = [u64; 2];
+
+/// The most blocks that a slab has, of 8 bytes: those of the shortest one.
+const MAX_BLOCKS: usize = 128;
 
 /// An arena's own state, read only.
 #[derive(Clone, Copy)]
@@ -63,16 +66,20 @@ impl View {
 
     /// What the run at `at` is, and how many bytes it is from there to the next. `at` is a run.
     pub fn run(self, at: usize) -> (Run, usize) {
-        // SAFETY: runs tile the used part (A2).
-        let head = unsafe { self.base.add(at - HEAD).cast::<Head>().read() };
-        let stride = (head.stride_kind & !KIND_MASK) as usize;
-        let run = match head.stride_kind & KIND_MASK {
+        let head = self.head(at);
+        let run = match head & KIND_MASK {
             FREE => Run::Free,
             SLAB => Run::Slab,
             MAP => Run::Map,
             kind => Run::Block(kind),
         };
-        (run, stride)
+        (run, (head & !KIND_MASK) as usize)
+    }
+
+    /// The same in one number.
+    pub fn head(self, at: usize) -> u32 {
+        // SAFETY: runs tile the used part (A2).
+        unsafe { (*self.base.add(at - HEAD).cast::<Head>()).stride_kind }
     }
 
     /// Bytes of the map that mean something.
@@ -81,8 +88,24 @@ impl View {
         unsafe { (*self.header()).map_units as usize }
     }
 
-    fn slab(self, at: usize) -> *const Slab {
-        self.base.wrapping_add(at).cast()
+    /// The blocks of the slab at `at`.
+    ///
+    /// # Safety
+    /// It is one.
+    pub unsafe fn slab(self, at: usize) -> Blocks {
+        let start = self.base.wrapping_add(at);
+        let mut free = [0; 2];
+        // SAFETY: the contract above.
+        unsafe {
+            let Slab { fresh, shape: number, free: mut next, .. } = start.cast::<Slab>().read();
+            let shape = shape(number);
+            while next != 0 {
+                let index = shape.index(next as usize);
+                free[index / 64] |= 1 << (index % 64);
+                next = start.add(next as usize).cast::<u16>().read();
+            }
+            Blocks { start, at, shape, number, fresh, free }
+        }
     }
 
     /// Hands on every live block of the slab at `at`, by rising offset; ends early where `found`
@@ -96,55 +119,69 @@ impl View {
         found: &mut impl FnMut(Block) -> ControlFlow<T>,
     ) -> ControlFlow<T> {
         // SAFETY: the contract above.
-        unsafe {
-            let slab = self.slab(at).read();
-            let shape = shape(slab.shape);
-            let (size, first) = (shape.size as usize, shape.first as usize);
-            let opaque = list_of_shape(slab.shape) >= CLASSES;
-            let free = self.free_in(at);
-            for index in 0..(slab.fresh as usize - first) / size {
-                if free[index / 64] >> (index % 64) & 1 == 1 {
-                    continue;
-                }
-                let place = first + index * size;
-                let kind = kind_in(self.slab(at), place);
-                found(Block { offset: at + place, bytes: size, kind, opaque })?;
-            }
-        }
-        ControlFlow::Continue(())
+        let blocks = unsafe { self.slab(at) };
+        blocks.within(at..usize::MAX).try_for_each(found)
+    }
+}
+
+/// The blocks of one slab, while its view lives.
+pub struct Blocks {
+    start: *const u8,
+    at: usize,
+    shape: Shape,
+    number: u16,
+    fresh: u16,
+    free: Bits,
+}
+
+impl Blocks {
+    /// Other bytes for a slab that has others: which are live, and of what kinds.
+    pub fn signature(&self) -> [u8; 20 + MAX_BLOCKS / 2] {
+        let mut bytes = [0; 20 + MAX_BLOCKS / 2];
+        bytes[..2].copy_from_slice(&self.number.to_le_bytes());
+        bytes[2..4].copy_from_slice(&self.fresh.to_le_bytes());
+        bytes[4..12].copy_from_slice(&self.free[0].to_le_bytes());
+        bytes[12..20].copy_from_slice(&self.free[1].to_le_bytes());
+        let kinds = self.shape.blocks().div_ceil(2);
+        // SAFETY: the kinds lie behind the slab's header.
+        let from = unsafe { std::slice::from_raw_parts(self.start.add(SLAB_KINDS), kinds) };
+        bytes[20..20 + kinds].copy_from_slice(from);
+        bytes
     }
 
-    /// Whether an object of the slab at `at` lies on both sides of a place behind its first unit.
-    ///
-    /// # Safety
-    /// As for [`View::each_in_slab`].
-    pub unsafe fn object_at(self, at: usize, place: usize) -> bool {
-        // SAFETY: the contract above.
-        unsafe {
-            let slab = self.slab(at).read();
-            let shape = shape(slab.shape);
-            let (size, first) = (shape.size as usize, shape.first as usize);
-            let start = first + (place - at - first) / size * size;
-            start < place - at
-                && start < slab.fresh as usize
-                && matches!(kind_in(self.slab(at), start), OBJECT | THREAD)
+    /// Whether hosts write to them, and threads may be among them.
+    pub fn are_opaque(&self) -> bool {
+        list_of_shape(self.number) >= CLASSES
+    }
+
+    /// Where those lie that have some of these bytes and were ever handed out.
+    fn places(&self, bytes: Range<usize>) -> Range<usize> {
+        let (first, size) = (self.shape.first as usize, self.shape.size as usize);
+        let from = bytes.start.saturating_sub(self.at).max(first);
+        let to = bytes.end.saturating_sub(self.at).min(self.fresh as usize);
+        match from < to {
+            true => (from - first) / size..(to - 1 - first) / size + 1,
+            false => 0..0,
         }
     }
 
-    /// Which blocks of a slab are in its free list.
-    unsafe fn free_in(self, at: usize) -> Bits {
-        let mut bits = [0; 2];
-        // SAFETY: the contract above.
-        unsafe {
-            let slab = self.slab(at).read();
-            let shape = shape(slab.shape);
-            let mut free = slab.free as usize;
-            while free != 0 {
-                let index = shape.index(free);
-                bits[index / 64] |= 1 << (index % 64);
-                free = self.base.add(at + free).cast::<u16>().read() as usize;
-            }
-        }
-        bits
+    /// All bytes of the blocks that have some of these.
+    pub fn around(&self, bytes: Range<usize>) -> Option<Range<usize>> {
+        let places = self.places(bytes);
+        let (first, size) = (self.at + self.shape.first as usize, self.shape.size as usize);
+        (!places.is_empty()).then(|| first + places.start * size..first + places.end * size)
+    }
+
+    /// The live blocks that have some of these bytes, by rising offset.
+    pub fn within(&self, bytes: Range<usize>) -> impl Iterator<Item = Block> + '_ {
+        let (first, size) = (self.shape.first as usize, self.shape.size as usize);
+        let opaque = self.are_opaque();
+        let is_live = |index: &usize| self.free[index / 64] >> (index % 64) & 1 == 0;
+        self.places(bytes).filter(is_live).map(move |index| {
+            let place = first + index * size;
+            // SAFETY: the slab, and a block of it.
+            let kind = unsafe { kind_in(self.start.cast(), place) };
+            Block { offset: self.at + place, bytes: size, kind, opaque }
+        })
     }
 }

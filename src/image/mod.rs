@@ -7,7 +7,7 @@
 
 use crate::error::{ImageError, Text};
 use lz4_flex::block::{compress_into, decompress_into, get_maximum_output_size};
-use xxhash_rust::xxh3::{Xxh3, xxh3_128_with_seed};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_128_with_seed};
 
 /// A secret of those who exchange images.
 pub type Key = [u8; 32];
@@ -205,7 +205,7 @@ impl Hash {
 }
 
 /// Bytes of a state that are hashed together.
-pub const UNIT_BYTES: usize = 1024;
+pub const UNIT_BYTES: usize = 256;
 
 /// 128 bits that stand for a state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -214,6 +214,11 @@ pub struct Sum(pub [u8; 16]);
 /// The digest of a unit, whole or at the end: XXH3 of 128 bits, seeded with its number.
 pub fn unit_digest(number: usize, bytes: &[u8]) -> u128 {
     xxh3_128_with_seed(bytes, number as u64)
+}
+
+/// Of which blocks a slab has: for this process alone.
+pub fn blocks_digest(signature: &[u8]) -> u64 {
+    xxh3_64(signature)
 }
 
 /// The sum of a state of `used_bytes`, whose units' digests add up to `digests`.

@@ -276,6 +276,7 @@ unsafe extern "C" {
         out: *mut c_char,
     ) -> *const c_char;
     pub fn rlua_c_canon_named(canon: *const c_void) -> u32;
+    pub fn rlua_c_canon_names_met(canon: *const c_void) -> u32;
     pub fn rlua_c_canon_names(
         canon: *const c_void,
         bytes: *mut usize,

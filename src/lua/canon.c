@@ -61,6 +61,7 @@ typedef struct Canon {
   const char *wrong;
   CanonName *names; /* open-addressed by their words */
   unsigned int name_count, name_room;
+  uint32_t names_met; /* rises with each, whether it was met before or not */
   char *text; /* the names: NAME_..., length, bytes */
   size_t text_bytes, text_room;
   rlua_Meet meet; /* asked whether what stands for something outside can be saved; NULL for no */
@@ -137,6 +138,7 @@ static int grow_names(Canon *c) {
 static void give_name(Canon *c, CanonName name, const char *first, size_t first_length,
                       const char *second, size_t second_length) {
   if (c->mode != CANON_IMAGE) return;
+  c->names_met++;
   if (2 * c->name_count >= c->name_room && !grow_names(c)) {
     no_memory(c);
     return;

@@ -300,6 +300,11 @@ uint32_t rlua_c_canon_named(const void *canon) {
   return ((const Canon *)canon)->own.named;
 }
 
+/* Another number than before: what was written since has names in it. */
+uint32_t rlua_c_canon_names_met(const void *canon) {
+  return ((const Canon *)canon)->names_met;
+}
+
 /* Where a thread's stack and frames lie; those of a dead one may be gone, and are not looked at. */
 void rlua_c_canon_thread_parts(const void *canon, size_t thread, rlua_Part found, void *ud) {
   const Canon *c = canon;

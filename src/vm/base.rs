@@ -8,18 +8,20 @@
 use super::Vm;
 use super::canonical::{Canonical, For};
 use super::follower::Follower;
-use super::images::zeros;
 use crate::arena::View;
 use crate::error::{Error, Result};
 use crate::image::{Sum, UNIT_BYTES, sum_of};
 use crate::snapshot::Copy;
 use crate::units::{Frame, LINE_BYTES};
 
-/// Lines of a unit.
-pub(super) const LINES: usize = UNIT_BYTES / LINE_BYTES;
-
-/// A unit, and a bit for each line of it.
-type Changed = (usize, u32);
+/// A unit that is another one than it was.
+pub struct Changed {
+    pub unit: usize,
+    /// A bit for each line of it that differs.
+    pub lines: u32,
+    /// Whether names may stand in it.
+    named: bool,
+}
 
 /// A held snapshot: as it is, and its canonical form.
 pub struct Base {
@@ -63,15 +65,19 @@ impl Base {
         let mut has_room = true;
         // SAFETY: as above.
         unsafe {
-            follower.follow(&mut canonical, |unit, part| {
+            follower.follow(&mut canonical, |unit, part, named| {
+                // Behind the end of a state are zeros.
                 let mut whole = [0; UNIT_BYTES];
                 whole[..part.len()].copy_from_slice(part);
                 let kept = &mut bytes[unit * UNIT_BYTES..][..UNIT_BYTES];
-                let mask = differing(kept, &whole, part.len().div_ceil(LINE_BYTES));
-                if mask != 0 {
-                    has_room &= changed.try_reserve(1).map(|()| changed.push((unit, mask))).is_ok();
+                let lines = differing(kept, &whole, part.len().div_ceil(LINE_BYTES));
+                if lines != 0 {
+                    kept.copy_from_slice(&whole);
+                    has_room &= changed.try_reserve(1).is_ok();
+                    if has_room {
+                        changed.push(Changed { unit, lines, named });
+                    }
                 }
-                kept.copy_from_slice(&whole);
             })?;
         }
         if has_room { Ok(changed) } else { Err(Error::NoMemoryForHandle) }
@@ -85,8 +91,8 @@ impl Base {
         // SAFETY: the contract above; nobody writes to a copy.
         unsafe {
             let mut canonical = Canonical::of(View::new(self.copy.start()), region, For::Image)?;
-            let mut bytes = zeros(UNIT_BYTES)?;
-            for &(unit, _) in changed {
+            let mut bytes = [0; UNIT_BYTES];
+            for &Changed { unit, .. } in changed.iter().filter(|changed| changed.named) {
                 let first = unit * UNIT_BYTES;
                 let length = UNIT_BYTES.min(self.used_bytes - first);
                 canonical.write(self.follower.run_at(unit), first, &mut bytes[..length])?;

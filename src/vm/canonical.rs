@@ -211,6 +211,12 @@ impl Canonical {
         unsafe { lua::rlua_c_canon_named(self.canon) }
     }
 
+    /// Another number than before where a name was met, again or not, in what was written since.
+    pub fn names_met(&self) -> u32 {
+        // SAFETY: a number of C's.
+        unsafe { lua::rlua_c_canon_names_met(self.canon) }
+    }
+
     /// The names that were met, as the format has them, and how many.
     pub fn names(&self) -> (&[u8], u32) {
         let (mut bytes, mut count) = (0, 0);

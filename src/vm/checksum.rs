@@ -1,6 +1,6 @@
 //! Checksum: 128 bits that stand for a state, the same wherever it lies.
 //!
-//! The digests of its units, of 1 KiB of canonical bytes each, are added up. A VM that keeps
+//! The digests of its units, of 256 canonical bytes each, are added up. A VM that keeps
 //! snapshots keeps the digests, too, and makes only those again that changed
 //! ([`super::follower`]).
 
@@ -9,6 +9,7 @@ use super::canonical::{Canonical, For};
 use super::images::{State, live_state};
 use crate::error::Result;
 use crate::image::{Sum, UNIT_BYTES, sum_of, unit_digest};
+use crate::units::PAGE_SIZE;
 
 /// Of an idle VM's state.
 ///
@@ -39,6 +40,27 @@ impl Digests {
             self.sum = self.sum.wrapping_add(unit_digest(first + at, unit));
         }
         self.bytes += part.len();
+    }
+
+    /// Of a whole state.
+    ///
+    /// # Safety
+    /// As said of [`Canonical::of`].
+    pub unsafe fn of(canonical: &mut Canonical) -> Result<Digests> {
+        let (mut digests, mut chunk) = (Digests::default(), [0; 4 * PAGE_SIZE]);
+        // SAFETY: the contract above.
+        unsafe {
+            canonical.each(&mut chunk, |part| {
+                digests.add(part);
+                Ok(())
+            })?;
+        }
+        Ok(digests)
+    }
+
+    /// The digests' sum.
+    pub fn total(&self) -> u128 {
+        self.sum
     }
 
     /// Of all that came.

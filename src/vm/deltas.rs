@@ -8,10 +8,11 @@
 //! The format ([`crate::image`]).
 
 use super::Vm;
-use super::base::LINES;
+use super::base::Changed;
 use super::canonical::{Canonical, For};
 use super::checksum::Digests;
 use super::config::Trust;
+use super::follower::LINES;
 use super::guard::see_idle;
 use super::guarded;
 use super::images::{Hashed, Sink, State, delta_header, live_state, zeros};
@@ -75,8 +76,7 @@ pub unsafe fn save(vm: *mut Vm, from: Frame, to: Frame, sink: &mut Sink<'_>) -> 
             let names = base.names((*vm).arena.base(), &changed)?;
             let mut sink = Hashed::new(sink, &header, &(*vm).config)?;
             for (first, count) in groups(&changed) {
-                sink.put(&(first as u32).to_le_bytes())?;
-                sink.put(&(count as u32).to_le_bytes())?;
+                sink.put(&(first as u64 | (count as u64) << 32).to_le_bytes())?;
                 sink.put(base.lines(first, count))?;
             }
             sink.put(&[0; 8])?;
@@ -90,11 +90,11 @@ pub unsafe fn save(vm: *mut Vm, from: Frame, to: Frame, sink: &mut Sink<'_>) -> 
 }
 
 /// Lines that follow each other: where each group begins, and how many it has.
-fn groups(changed: &[(usize, u32)]) -> impl Iterator<Item = (usize, usize)> + '_ {
+fn groups(changed: &[Changed]) -> impl Iterator<Item = (usize, usize)> + '_ {
     let mut lines = changed
         .iter()
-        .flat_map(|&(unit, mask)| {
-            (0..LINES).filter(move |at| mask >> at & 1 != 0).map(move |at| unit * LINES + at)
+        .flat_map(|&Changed { unit, lines, .. }| {
+            (0..LINES).filter(move |at| lines >> at & 1 != 0).map(move |at| unit * LINES + at)
         })
         .peekable();
     iter::from_fn(move || {

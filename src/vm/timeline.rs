@@ -19,6 +19,7 @@
 //! (`crate::snapshot`).
 
 use super::canonical::Canonical;
+use super::checksum::Digests;
 use super::config::see_max_snapshots;
 use super::guard::{Working, see_idle};
 use super::{Vm, guarded, live, participants, resources};
@@ -224,6 +225,9 @@ impl Vm {
 
     /// Tells the follower what differs from the newest snapshot.
     fn note_differences(&mut self) {
+        if self.is_untouched() {
+            return;
+        }
         let by_cards = self.suspect(false);
         let cards = self.arena.cards();
         let Vm { arena, history, follower, tracker, .. } = self;
@@ -240,15 +244,15 @@ impl Vm {
 
     /// The sum of the digests of an idle VM's units.
     pub(super) fn follow(&mut self, canonical: &mut Canonical) -> Result<u128> {
-        let held = self.history.count();
-        if held == 0 {
+        if self.history.count() == 0 {
             self.follower.forget();
-        } else {
-            self.note_differences();
+            // SAFETY: Idle (V1).
+            return unsafe { Digests::of(canonical) }.map(|digests| digests.total());
         }
+        self.note_differences();
         // SAFETY: Idle (V1).
-        let sum = unsafe { self.follower.follow(canonical, |_, _| {}) };
-        if sum.is_err() || held == 0 {
+        let sum = unsafe { self.follower.follow(canonical, |_, _, _| {}) };
+        if sum.is_err() {
             self.follower.forget();
         }
         sum
