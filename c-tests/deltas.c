@@ -313,14 +313,51 @@ static void check_is_snapshot(lua_State *follower, lua_State *L, int64_t frame) 
     free(other.start);
 }
 
+static void act_along(lua_State *follower) {
+    char text[64];
+    snprintf(text, sizeof text, "act(%u, 9)", 1 + random_below(1 << 30));
+    CHECK_OK(rlua_dostring(follower, text));
+}
+
+/* What a follower does of its own between two deltas. Mostly it goes back; 0 where it is another
+ * state then. `*kept` is what its newest snapshot is. */
+static int go_apart(lua_State *follower, int64_t at, int64_t *kept) {
+    rlua_Checksum sum;
+    switch (random_below(7)) {
+        case 0: CHECK_OK(rlua_snap(follower)); break;
+        case 1:
+            CHECK_OK(rlua_snap(follower));
+            act_along(follower);
+            CHECK_OK(rlua_checksum(follower, &sum));
+            CHECK_OK(rlua_rollback(follower, 1));
+            break;
+        case 2:
+            CHECK_OK(rlua_snap(follower));
+            act_along(follower);
+            CHECK_OK(rlua_snap(follower));
+            act_along(follower);
+            CHECK_OK(rlua_rollback(follower, 2));
+            break;
+        case 3: act_along(follower); return 0;
+        case 4:
+            CHECK_OK(rlua_set_max_snapshots(follower, 0));
+            CHECK_OK(rlua_set_max_snapshots(follower, 8));
+            *kept = -1;
+            return 1;
+        default: return 1;
+    }
+    *kept = at;
+    return 1;
+}
+
 /* A follower goes from one held snapshot to another, newer or older, while everything is done to
- * the leader; after each delta it is what that snapshot is. Each delta is made twice: the second
- * time from where the first one ended. */
+ * the leader; after each delta it is what that snapshot is, and so are its own snapshots. Each is
+ * made twice: the second time from where the first one ended. */
 static void go_along(uint64_t seed, int acts) {
     rlua_Config config = config_of(RLUA_TRUST_OWN);
     Blocks blocks = {{NULL}, {0}};
     lua_State *L, *follower = NULL;
-    int64_t at = -1;
+    int64_t at = -1, kept = -1; /* what the follower is, and what its newest snapshot */
     int act;
     config.names = names_of_acts();
     CHECK_OK(rlua_open(&config, &L));
@@ -335,22 +372,39 @@ static void go_along(uint64_t seed, int acts) {
         rlua_Info info = info_of(L);
         if (info.snapshot_count == 0) continue;
         if (what == 13 && at == info.newest_frame) at = -1;
+        if (what == 13 && kept == info.newest_frame) kept = -1;
         if (at < info.oldest_frame || at > info.newest_frame) at = -1;
+        if (kept < info.oldest_frame || kept > info.newest_frame) kept = -1;
         if (random_below(3) != 0) continue;
         to = info.oldest_frame;
         to += random_below((unsigned)(info.newest_frame - info.oldest_frame + 1));
         if (at < 0) {
             if (follower != NULL) lua_close(follower);
             follower = load_snapshot(&config, L, at = to);
+            kept = -1;
             continue;
         }
         delta = delta_of(L, at, to);
         again = delta_of(L, at, to);
         check_same(delta, again);
         reader = (Reader){delta, 0, 0};
-        CHECK_OK(rlua_apply_delta(follower, config.names, give, &reader));
-        check_is_snapshot(follower, L, to);
-        at = to;
+        if (go_apart(follower, at, &kept)) {
+            CHECK_OK(rlua_apply_delta(follower, config.names, give, &reader));
+            CHECK_OK(rlua_check(follower));
+            check_is_snapshot(follower, L, at = to);
+            if (kept >= 0 && random_below(4) == 0) {
+                CHECK_OK(rlua_rollback(follower, 1));
+                check_is_snapshot(follower, L, at = kept);
+            }
+        } else {
+            Bytes before = save(follower), after;
+            CHECK_STATUS(rlua_apply_delta(follower, config.names, give, &reader), RLUA_BAD_IMAGE);
+            after = save(follower);
+            check_same(before, after);
+            free(before.start);
+            free(after.start);
+            at = -1;
+        }
         free(delta.start);
         free(again.start);
     }

@@ -19,7 +19,8 @@
 //! # Invariants
 //! - C1 *marked*: a store to the region, to memory that is neither fresh nor suspect, marks the
 //!   line, or the one after it, in the same interval.
-//! - C4 *kept*: cards are cleared only inside a capture or a restore that succeeded.
+//! - C4 *kept*: cards are cleared only inside a capture or a restore that succeeded; where no
+//!   snapshot is held, where a delta is applied, which alone asks for them then.
 //!
 //! # Not here
 //! What the arena marks (C2: [`crate::arena`]), what is suspect (C3: `crate::vm`), who reads the

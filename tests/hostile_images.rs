@@ -272,6 +272,12 @@ fn hostile_deltas_change_nothing_or_are_sound() {
     run_all(&mutants, number_of("RLUA_DELTA_MUTANTS", 10_000));
 }
 
+/// What is trusted is put in place part by part; those before a wrong one are put back.
+#[test]
+fn a_delta_with_a_wrong_value_changes_nothing() {
+    assert!(deltas::apply_wrong_values() > 40);
+}
+
 #[test]
 fn what_lua_never_does_is_refused() {
     let mut taken = Vec::new();

@@ -170,9 +170,8 @@ impl Arena {
         if bytes.len() > limit || top != bytes.len() as u64 || found != limit as u64 {
             return Err(bad("its arena has another size"));
         }
-        self.region.commit_to(bytes.len())?;
-        self.table.cover(self.region.committed_bytes())?;
-        let (end, peak) = (bytes.len(), self.peak_bytes.max(bytes.len()));
+        self.reach(bytes.len())?;
+        let (end, peak) = (bytes.len(), self.peak_bytes);
         // SAFETY: committed, and the caller sees to it that nothing else uses it. What lies behind
         // the end, up to a page's, is zero again (Z1).
         unsafe {
@@ -183,7 +182,14 @@ impl Arena {
             self.cards.mark_range(0, before.max(end));
             self.cards.enter();
         }
-        self.peak_bytes = peak;
+        Ok(())
+    }
+
+    /// Makes sure that another arena's used part of so many bytes can be put in place, with cards.
+    pub fn reach(&mut self, bytes: usize) -> Result<()> {
+        self.region.commit_to(bytes)?;
+        self.table.cover(self.region.committed_bytes())?;
+        self.peak_bytes = self.peak_bytes.max(bytes);
         Ok(())
     }
 

@@ -23,8 +23,11 @@ fn units_for(size: usize) -> usize {
 /// The arena is initialised and consistent (A2); offsets are those of its blocks.
 impl Arena {
     /// Whether the block at `offset` is opaque.
+    ///
+    /// # Safety
+    /// As said above.
     #[inline(always)]
-    pub(super) unsafe fn is_opaque(&self, offset: usize) -> bool {
+    pub unsafe fn is_opaque(&self, offset: usize) -> bool {
         let unit = offset / UNIT;
         // SAFETY: the map has `map_units` bytes.
         unsafe {

@@ -163,10 +163,12 @@ pub unsafe extern "C" fn rlua_save_delta(
 /// The delta is verified as rlua_load verifies an image, by the VM's own `image_key` and `trust`.
 /// After an error nothing has changed.
 ///
-/// Cost: two passes over the used bytes, and three times as much memory during the call.
+/// Cost: what was written since the last one was applied, and what this one changes; the first
+/// time, a pass over the used bytes; with RLUA_TRUST_PROVED, the proof each time. The VM keeps its
+/// state once more from then on.
 ///
-/// @param names   What names stand for that the state does not have yet, or NULL: as
-///                rlua_Config.names.
+/// @param names   What names stand for that the state did not have yet since the first delta, or
+///                NULL: as rlua_Config.names.
 /// @param reader  Called until the delta is whole.
 /// @return        As rlua_load, and NOT_ROLLBACK, BUSY, POISONED; BAD_IMAGE also where the delta
 ///                leads from another state.

@@ -304,6 +304,7 @@ unsafe extern "C" {
         block_bytes: Option<BlockBytes>,
         ud: *mut c_void,
     ) -> *mut c_void;
+    pub fn rlua_c_element_bytes(kind: u32) -> u32;
     pub fn rlua_c_load_block(
         loader: *mut c_void,
         offset: usize,

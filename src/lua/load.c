@@ -4,6 +4,8 @@
  * blocks and their kinds are known. Here each object's words become pointers again, in place, and
  * each vector gets one owner, of the right kind and long enough; nothing is followed before that.
  * Afterwards check.c proves the heap as a whole, as rlua_check does: lists, kinds, colours, hashes.
+ * Where the image is trusted, no vector needs an owner: each block is made by its kind, alone, and
+ * so can be any part of a state (rlua_c_load_block).
  *
  * Not verified: code. Lua has no verifier of it, and neither have we, so an image is as dangerous
  * as a binary chunk to whoever takes it from strangers without a key (docs/FORMAT.md).
@@ -15,7 +17,6 @@
 l_sinline int is_linked(const GCObject *o) {
   return isgray(o) || getage(o) == G_TOUCHED2;
 }
-
 
 /* -- objects ----------------------------------------------------------------------------------- */
 
@@ -162,6 +163,10 @@ static int fix_frame(Loader *l, CallInfo *ci) {
 static int fix_frames(Loader *l, lua_State *L) {
   CallInfo *ci = &L->base_ci;
   ALSO(fix_frame(l, ci));
+  if (!owns(l)) {
+    FIX(ci->next);
+    return 1;
+  }
   for (; ci->next != NULL; ci = ci->next) {
     ALSO(fix_vector(l, &ci->next, 1, sizeof(CallInfo), KIND_CALLINFO));
     FIX(ci->next->previous);
@@ -199,7 +204,8 @@ static int fix_thread(Loader *l, lua_State *L) {
   L->stack_last.p = L->stack.p + slots;
   FIX(L->top.p);
   FIX(L->tbclist.p);
-  for (size_t i = 0; i < slots + EXTRA_STACK; i++) ALSO(fix_value(l, s2v(L->stack.p + i)));
+  for (size_t i = 0; owns(l) && i < slots + EXTRA_STACK; i++)
+    ALSO(fix_value(l, s2v(L->stack.p + i)));
   NEED(ttisstrictnil(s2v(L->stack.p)), "a stack does not begin with nil");
   s2v(L->stack.p)->value_.gc = obj2gco(L); /* vendor/patches */
   ALSO(fix_frames(l, L));
@@ -243,12 +249,8 @@ static int fix_collector(Loader *l, global_State *g) {
   return 1;
 }
 
-static int fix_pointers(Loader *l, rlua_Own *own) {
-  NEED(own->pointer_count <= own->pointer_capacity &&
-           (own->pointer_capacity == 0 || ispow2(own->pointer_capacity)),
-       "the size of the list of pointers is none");
-  ALSO(fix_vector(l, &own->pointers, own->pointer_capacity, list_bytes(1), KIND_OUTWARD));
-  if (own->pointers == NULL) return 1;
+/* The list of pointers, whose index is made anew. */
+static int fix_list(Loader *l, rlua_Own *own) {
   unsigned int *index = index_of(own->pointers, own->pointer_capacity);
   memset(index, 0, 2 * sizeof *index * own->pointer_capacity);
   for (unsigned int i = 0; i < own->pointer_count; i++) {
@@ -267,6 +269,14 @@ static int fix_pointers(Loader *l, rlua_Own *own) {
     *slot = i + 1;
   }
   return 1;
+}
+
+static int fix_pointers(Loader *l, rlua_Own *own) {
+  NEED(own->pointer_count <= own->pointer_capacity &&
+           (own->pointer_capacity == 0 || ispow2(own->pointer_capacity)),
+       "the size of the list of pointers is none");
+  ALSO(fix_vector(l, &own->pointers, own->pointer_capacity, list_bytes(1), KIND_OUTWARD));
+  return own->pointers == NULL || !owns(l) || fix_list(l, own);
 }
 
 static int fix_state(Loader *l, global_State *g) {
@@ -387,8 +397,47 @@ void *rlua_c_load_begin(void *base, size_t used, size_t main, void *cards, size_
   return l;
 }
 
-/* A live block of that kind, each once; `opaque` where hosts write to it. NULL, or what is wrong
- * with it; nothing for no memory. */
+static int fix_frame_block(Loader *l, CallInfo *ci) {
+  FIX(ci->previous);
+  FIX(ci->next);
+  return fix_frame(l, ci);
+}
+
+static int fix_list_block(Loader *l, const void *block) {
+  rlua_Own *own = &l->main->g.own;
+  NEED(block == (const void *)own->pointers, "a list of pointers is nobody's");
+  return fix_list(l, own);
+}
+
+/* A vector's block, or whole elements of it. */
+static int fix_elements(Loader *l, void *block, size_t bytes, uint32_t kind) {
+  switch (kind) {
+    case KIND_VALUES: return fix_values(l, block, bytes / sizeof(TValue));
+    case KIND_NODES: return fix_nodes(l, block, bytes / sizeof(Node));
+    case KIND_POINTERS: return fix_every(l, block, bytes, sizeof(void *));
+    case KIND_LOCALS: return fix_every(l, block, bytes, sizeof(LocVar));
+    case KIND_UPVALUES: return fix_every(l, block, bytes, sizeof(Upvaldesc));
+    case KIND_STACK: return owns(l) || fix_values(l, block, bytes / sizeof(StackValue));
+    case KIND_CALLINFO: return owns(l) || fix_frame_block(l, block);
+    case KIND_OUTWARD: return owns(l) || fix_list_block(l, block);
+    default: return 1;
+  }
+}
+
+/* Bytes of the elements of a block of that kind that can be made anew one by one; 0 where only the
+ * whole can be. */
+uint32_t rlua_c_element_bytes(uint32_t kind) {
+  switch (kind) {
+    case KIND_HOST: case KIND_BYTES: case KIND_POINTERS: return 8;
+    case KIND_VALUES: case KIND_LOCALS: case KIND_UPVALUES: return 16;
+    case KIND_NODES: return sizeof(Node);
+    default: return 0;
+  }
+}
+
+/* A live block of that kind, each once, by rising offset; `opaque` where hosts write to it. Of a
+ * vector it may be whole elements, where the image is trusted. NULL, or what is wrong with it;
+ * nothing for no memory. */
 const char *rlua_c_load_block(void *loader, size_t offset, size_t bytes, uint32_t kind,
                               int opaque) {
   Loader *l = loader;
@@ -402,16 +451,8 @@ const char *rlua_c_load_block(void *loader, size_t offset, size_t bytes, uint32_
       cannot_load(l, "a thread is too small");
     else if (fix_thread(l, &((LX *)block)->l) && block == l->main)
       fix_state(l, &l->main->g);
-  } else if (kind == KIND_VALUES) {
-    fix_values(l, block, bytes / sizeof(TValue));
-  } else if (kind == KIND_NODES) {
-    fix_nodes(l, block, bytes / sizeof(Node));
-  } else if (kind == KIND_POINTERS) {
-    fix_every(l, block, bytes, sizeof(void *));
-  } else if (kind == KIND_LOCALS) {
-    fix_every(l, block, bytes, sizeof(LocVar));
-  } else if (kind == KIND_UPVALUES) {
-    fix_every(l, block, bytes, sizeof(Upvaldesc));
+  } else {
+    fix_elements(l, block, bytes, kind);
   }
   return l->wrong;
 }

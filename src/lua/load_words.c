@@ -154,6 +154,12 @@ static int fix_vector(Loader *l, void *place, size_t count, size_t element, uint
     if (l_unlikely(!(call))) return 0; \
   } while (0)
 
+/* Whether stacks, frames and the list of pointers are seen to by their owners, to be proved. Where
+ * an image is trusted, each block is made by its kind alone. */
+static int owns(const Loader *l) {
+  return l->block_bytes != NULL;
+}
+
 /* For load_proof.c. */
 static int note_later(Loader *l, const void *object) {
   if (l->block_bytes == NULL) return 1;

@@ -8,52 +8,21 @@
 //! The format ([`crate::image`]).
 
 use super::Vm;
-use super::base::Changed;
-use super::canonical::{Canonical, For};
-use super::checksum::Digests;
 use super::config::Trust;
 use super::follower::LINES;
+use super::front::Front;
+use super::graft::graft;
 use super::guard::see_idle;
 use super::guarded;
-use super::images::{Hashed, Sink, State, delta_header, live_state, zeros};
+use super::images::{Hashed, Sink, delta_header, zeros};
+use super::kept::Changed;
 use super::load::{HashedSource, HostName, Source, refused, resolve};
-use crate::arena::{MAIN_OFFSET, View};
+use crate::arena::MAIN_OFFSET;
 use crate::error::{Error, HostError, ImageError, Result};
-use crate::image::{Form, Header, Sum};
+use crate::image::{Form, Header};
 use crate::lua;
 use crate::units::{Frame, LINE_BYTES};
 use std::iter;
-
-/// The whole canonical form of a state, in lines, and what it was made with.
-struct Whole {
-    bytes: Vec<u8>,
-    canonical: Canonical,
-}
-
-impl Whole {
-    /// # Safety
-    /// As for [`Canonical::of`].
-    unsafe fn of(state: &State, wanted: For) -> Result<Whole> {
-        // SAFETY: the contract above.
-        unsafe {
-            let mut canonical = Canonical::of(state.view, state.base, wanted)?;
-            let lines = canonical.used_bytes().div_ceil(LINE_BYTES);
-            let mut bytes = zeros(lines * LINE_BYTES)?;
-            canonical.write(View::FIRST, 0, &mut bytes)?;
-            Ok(Whole { bytes, canonical })
-        }
-    }
-
-    fn sum(&self) -> Sum {
-        sum_of(&self.bytes, self.canonical.used_bytes())
-    }
-}
-
-fn sum_of(bytes: &[u8], used_bytes: usize) -> Sum {
-    let mut digests = Digests::default();
-    digests.add(&bytes[..used_bytes]);
-    digests.sum()
-}
 
 /// Saves what leads from one held snapshot to another, older or newer.
 ///
@@ -68,8 +37,8 @@ pub unsafe fn save(vm: *mut Vm, from: Frame, to: Frame, sink: &mut Sink<'_>) -> 
         see_idle(vm)?;
         let (before, base, changed) = (*vm).take_base(from, to)?;
         let header = Header {
-            body_bytes: base.used_bytes() as u64,
-            sums: [before, base.sum()],
+            body_bytes: base.kept.used_bytes() as u64,
+            sums: [before, base.kept.sum()],
             ..delta_header(&*vm)
         };
         let mut put = || {
@@ -77,7 +46,7 @@ pub unsafe fn save(vm: *mut Vm, from: Frame, to: Frame, sink: &mut Sink<'_>) -> 
             let mut sink = Hashed::new(sink, &header, &(*vm).config)?;
             for (first, count) in groups(&changed) {
                 sink.put(&(first as u64 | (count as u64) << 32).to_le_bytes())?;
-                sink.put(base.lines(first, count))?;
+                sink.put(base.kept.lines(first, count))?;
             }
             sink.put(&[0; 8])?;
             sink.put_names(names.names())?;
@@ -111,7 +80,8 @@ fn groups(changed: &[Changed]) -> impl Iterator<Item = (usize, usize)> + '_ {
 ///
 /// After an error nothing has changed.
 ///
-/// Cost: two passes over the state, and three times its memory during the call.
+/// Cost: what changed since the last one was applied, and what it changes; the first time, a pass
+/// over the state, and where a proof is wanted, more of them.
 ///
 /// # Safety
 /// `vm` is live and held.
@@ -143,31 +113,30 @@ pub unsafe fn apply(vm: *mut Vm, names: &[HostName<'_>], from: &mut dyn Source) 
             changes.push((first * LINE_BYTES, bytes));
             next = first + count;
         }
-        let state = live_state(vm)?;
-        let mut whole = Whole::of(&state, For::Image)?;
-        let known = |word| whole.canonical.known(word);
-        // Those that stand in the lines of the delta, behind those that the state has.
-        let (text, count) = whole.canonical.names();
-        let mut outward = resolve(count, text, names, &known)?;
         let (count, text) = source.names(header.body_bytes)?;
         source.finish()?;
-        let more = resolve(count, &text, names, &known)?;
-        outward.try_reserve(more.len()).map_err(|_| Error::NoMemoryForHandle)?;
-        outward.extend(more);
-        if whole.sum() != header.sums[0] {
-            return Err(ImageError::WrongBase.into());
-        }
-        let more = (lines * LINE_BYTES).saturating_sub(whole.bytes.len());
-        let wanted_bytes = whole.bytes.len() + more;
-        whole.bytes.try_reserve_exact(more).map_err(|_| HostError::NoMemory { wanted_bytes })?;
-        whole.bytes.resize(lines * LINE_BYTES, 0);
-        for (at, bytes) in &changes {
-            whole.bytes[*at..][..bytes.len()].copy_from_slice(bytes);
-        }
-        if sum_of(&whole.bytes, used) != header.sums[1] {
+        let mut front = (*vm).take_front()?;
+        let names = resolve(count, &text, names, &|word| front.known(word));
+        let is_right = front.kept.sum() == header.sums[0];
+        let names = match names {
+            Ok(names) if is_right => names,
+            wrong => {
+                (*vm).front = Some(front);
+                return wrong.and(Err(ImageError::WrongBase.into()));
+            }
+        };
+        front.kept.put(&changes, used)?;
+        if front.kept.sum() != header.sums[1] {
             return Err(ImageError::Damaged.into());
         }
-        replace(vm, &whole.bytes[..used], &outward)?;
+        front.meet(names)?;
+        if (*vm).config.trust == Trust::Proved {
+            replace(vm, &front.kept.bytes()[..used], &front.names)?;
+        } else {
+            let Front { kept, names } = &mut front;
+            graft(vm, kept, names)?;
+        }
+        (*vm).front = Some(front);
         (*vm).serial = header.serial;
     }
     Ok(())
@@ -185,9 +154,7 @@ unsafe fn replace(vm: *mut Vm, bytes: &[u8], outward: &[lua::Outward]) -> Result
         (*vm).arena.base().copy_to_nonoverlapping(old.as_mut_ptr(), before);
         let main = old[MAIN_OFFSET..].as_ptr().cast();
         let replaced = (*vm).arena.replace(bytes).and_then(|()| {
-            if (*vm).config.trust == Trust::Proved {
-                (*vm).arena.check().map_err(refused)?;
-            }
+            (*vm).arena.check().map_err(refused)?;
             (*vm).fix(outward, main)?;
             guarded::as_the_vm_keeps(vm)
         });

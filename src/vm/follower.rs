@@ -35,6 +35,7 @@ use std::ops::Range;
 pub(super) const LINES: usize = UNIT_BYTES / LINE_BYTES;
 /// Units of a page.
 const UNITS: usize = PAGE_SIZE / UNIT_BYTES;
+const LINES_OF_PAGE: usize = PAGE_SIZE / LINE_BYTES;
 /// More than the head of an object that says what it is.
 const OBJECT_HEAD: usize = 64;
 
@@ -127,6 +128,13 @@ impl Follower {
         }
     }
 
+    /// Bytes changed.
+    pub fn changed_bytes(&mut self, bytes: Range<usize>) {
+        for line in bytes.start / LINE_BYTES..bytes.end.div_ceil(LINE_BYTES) {
+            self.changed(line / LINES_OF_PAGE, 1 << (line % LINES_OF_PAGE));
+        }
+    }
+
     /// Lines of a page are not those of the newest snapshot.
     pub fn differs(&mut self, page: usize, lines: Mask) {
         // Where there is no memory for it, it is told by `follow`.
@@ -175,52 +183,115 @@ impl Follower {
         if std::mem::take(&mut self.lost) {
             return Err(Error::NoMemoryForHandle);
         }
-        let used = canonical.used_bytes();
-        let units = used.div_ceil(UNIT_BYTES);
-        // Only what ends behind the end has another length.
-        if used != self.used_bytes {
-            if let Some(last) = self.units.len().checked_sub(1) {
-                self.mark(last);
-            }
-            self.resize(units)?;
-            self.used_bytes = used;
-        }
-        if std::mem::replace(&mut self.named, canonical.named()) != canonical.named() {
-            self.mark_all(0, units - 1);
-        }
         self.change_differing();
-        for (stale, &changed) in self.stale.iter_mut().zip(&self.changed) {
-            *stale |= units_of(changed);
+        self.begin(canonical.used_bytes())?;
+        if std::mem::replace(&mut self.named, canonical.named()) != canonical.named() {
+            self.mark_all(0, self.units.len() - 1);
         }
-        let (mut at, mut seen) = (0, None);
-        while let Some(unit) = self.next_stale(at) {
-            // SAFETY: the contract above.
-            unsafe { self.widen(canonical, unit, &mut seen) };
-            at = unit + 1;
-        }
+        // SAFETY: the contract above.
+        unsafe { self.widen_all(canonical) };
         let (mut at, mut bytes) = (0, [0; PAGE_SIZE]);
-        while let Some(first) = self.next_stale(at) {
-            at = first + 1;
-            while at < first + UNITS && self.next_stale(at) == Some(at) {
-                at += 1;
-            }
-            let start = first * UNIT_BYTES;
-            let bytes = &mut bytes[..used.min(at * UNIT_BYTES) - start];
+        while let Some(units) = self.next_stretch(at) {
+            let stretch = self.bytes_of(&units);
+            let bytes = &mut bytes[..stretch.len()];
             let met = canonical.names_met();
             // SAFETY: the contract above.
-            unsafe { canonical.write(self.run_at(first), start, bytes)? };
-            for (unit, part) in (first..).zip(bytes.chunks(UNIT_BYTES)) {
+            unsafe { canonical.write(self.run_at(units.start), stretch.start, bytes)? };
+            at = units.end;
+            for (unit, part) in units.zip(bytes.chunks(UNIT_BYTES)) {
                 found(unit, part, canonical.names_met() != met);
-                let (digest, noted) = (unit_digest(unit, part), &mut self.units[unit]);
-                self.sum = self.sum.wrapping_sub(noted.digest()).wrapping_add(digest);
-                noted.digest = [digest as u64, (digest >> 64) as u64];
+                self.note_digest(unit, part);
             }
         }
-        self.stale.fill(0);
-        self.changed.fill(0);
+        self.end();
         self.change_differing();
         self.differing.clear();
         Ok(self.sum)
+    }
+
+    /// The state is another one, in the lines that were told, and this is its canonical form: makes
+    /// the digests of the units that these lie in.
+    pub fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.begin(bytes.len())?;
+        let mut at = 0;
+        while let Some(units) = self.next_stretch(at) {
+            at = units.end;
+            let stretch = self.bytes_of(&units);
+            for (unit, part) in units.zip(bytes[stretch].chunks(UNIT_BYTES)) {
+                self.note_digest(unit, part);
+            }
+        }
+        Ok(())
+    }
+
+    /// Behind [`Follower::put`], hands on the units whose meaning may be another, as bytes, with
+    /// the run that has the first of them. `canonical` is of the canonical form.
+    ///
+    /// # Safety
+    /// As for [`Canonical::of`], but that what leads out is none.
+    pub unsafe fn each_put(
+        &mut self,
+        canonical: &Canonical,
+        mut found: impl FnMut(usize, Range<usize>),
+    ) {
+        // SAFETY: the contract above.
+        unsafe { self.widen_all(canonical) };
+        let mut at = 0;
+        while let Some(units) = self.next_stretch(at) {
+            at = units.end;
+            found(self.run_at(units.start), self.bytes_of(&units));
+        }
+        self.end();
+    }
+
+    /// The state has so many bytes.
+    fn begin(&mut self, used_bytes: usize) -> Result<()> {
+        // Only what ends behind the end has another length.
+        if used_bytes != self.used_bytes {
+            if let Some(last) = self.units.len().checked_sub(1) {
+                self.mark(last);
+            }
+            self.resize(used_bytes.div_ceil(UNIT_BYTES))?;
+            self.used_bytes = used_bytes;
+        }
+        for (stale, &changed) in self.stale.iter_mut().zip(&self.changed) {
+            *stale |= units_of(changed);
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        self.stale.fill(0);
+        self.changed.fill(0);
+    }
+
+    unsafe fn widen_all(&mut self, canonical: &Canonical) {
+        let (mut at, mut seen) = (0, None);
+        while let Some(unit) = self.next_stale(at) {
+            // SAFETY: the contract of follow().
+            unsafe { self.widen(canonical, unit, &mut seen) };
+            at = unit + 1;
+        }
+    }
+
+    /// Stale units that follow each other, a page of them at most.
+    fn next_stretch(&self, from: usize) -> Option<Range<usize>> {
+        let first = self.next_stale(from)?;
+        let mut end = first + 1;
+        while end < first + UNITS && self.next_stale(end) == Some(end) {
+            end += 1;
+        }
+        Some(first..end)
+    }
+
+    fn bytes_of(&self, units: &Range<usize>) -> Range<usize> {
+        units.start * UNIT_BYTES..self.used_bytes.min(units.end * UNIT_BYTES)
+    }
+
+    fn note_digest(&mut self, unit: usize, bytes: &[u8]) {
+        let (digest, noted) = (unit_digest(unit, bytes), &mut self.units[unit]);
+        self.sum = self.sum.wrapping_sub(noted.digest()).wrapping_add(digest);
+        noted.digest = [digest as u64, (digest >> 64) as u64];
     }
 
     fn change_differing(&mut self) {

@@ -317,6 +317,24 @@ pub(super) fn adopt(
 /// C's loader.
 struct Loader(*mut c_void);
 
+fn bad(offset: usize) -> impl FnOnce(Text<120>) -> ImageError {
+    move |what| ImageError::Bad { what, place: Some(offset) }
+}
+
+impl Loader {
+    /// A block of the arena.
+    fn load(&self, Block { offset, bytes, kind, opaque }: Block) -> ControlFlow<Error> {
+        // SAFETY: a block; the answer is NULL, or a string.
+        unsafe {
+            let why = lua::rlua_c_load_block(self.0, offset, bytes, kind, opaque.into());
+            if why.is_null() {
+                return ControlFlow::Continue(());
+            }
+            ControlFlow::Break(said(why, bad(offset)))
+        }
+    }
+}
+
 impl Drop for Loader {
     fn drop(&mut self) {
         if !self.0.is_null() {
@@ -341,13 +359,12 @@ impl Vm {
     /// config wants it, what they make. The arena was checked. `before` is NULL, or the state's
     /// block as it was, of which stays what is the process's own.
     pub(super) fn fix(&mut self, outward: &[lua::Outward], before: *const c_void) -> Result<()> {
-        let bad = |offset| move |what| ImageError::Bad { what, place: Some(offset) };
         let proved = self.config.trust == Trust::Proved;
         let arena = &raw mut self.arena;
         // SAFETY: the arena is consistent; the loader reads what it verified, and writes to blocks
         // alone. Nothing else uses the region.
         unsafe {
-            let (base, used) = ((*arena).base(), (*arena).used_bytes());
+            let base = (*arena).base();
             let mut first = None;
             let _ = (*arena).each_block(|block| {
                 first = Some(block.offset);
@@ -357,28 +374,8 @@ impl Vm {
                 let what = format_args!("its state is not where it has to be");
                 return Err(ImageError::bad(what).into());
             }
-            let loader = Loader(lua::rlua_c_load_begin(
-                base.cast(),
-                used,
-                MAIN_OFFSET,
-                (*arena).cards().first().cast(),
-                Cards::count((*arena).reserved_bytes()),
-                outward.as_ptr(),
-                outward.len() as u32,
-                proved.then_some(heap::block_bytes),
-                arena.cast(),
-            ));
-            if loader.0.is_null() {
-                return Err(Error::NoMemoryForHandle);
-            }
-            let loaded = (*arena).each_block(|Block { offset, bytes, kind, opaque }| {
-                let opaque = opaque.into();
-                let why = lua::rlua_c_load_block(loader.0, offset, bytes, kind, opaque);
-                if why.is_null() {
-                    return ControlFlow::Continue(());
-                }
-                ControlFlow::Break(said(why, bad(offset)))
-            });
+            let loader = self.loader(outward)?;
+            let loaded = (*arena).each_block(|block| loader.load(block));
             if let ControlFlow::Break(error) = loaded {
                 return Err(error);
             }
@@ -393,5 +390,48 @@ impl Vm {
             }
         }
         Ok(())
+    }
+
+    /// The same of some blocks, or elements of them, by rising offset, of which nothing is proved;
+    /// `before` is what the state's block was, where that is one of them.
+    pub(super) unsafe fn fix_parts(
+        &mut self,
+        outward: &[lua::Outward],
+        blocks: &[Block],
+        before: Option<*const c_void>,
+    ) -> Result<()> {
+        let loader = self.loader(outward)?;
+        for &block in blocks {
+            // SAFETY: blocks of the arena (the caller).
+            let opaque = unsafe { self.arena.is_opaque(block.offset) };
+            if let ControlFlow::Break(error) = loader.load(Block { opaque, ..block }) {
+                return Err(error);
+            }
+        }
+        if let Some(before) = before {
+            // SAFETY: its words are right.
+            unsafe { self.adopt_state(self.arena.base().add(MAIN_OFFSET).cast(), before) };
+        }
+        Ok(())
+    }
+
+    fn loader(&mut self, outward: &[lua::Outward]) -> Result<Loader> {
+        let proved = self.config.trust == Trust::Proved;
+        let arena = &raw mut self.arena;
+        // SAFETY: the arena, and its cards, outlive the loader.
+        let loader = unsafe {
+            Loader(lua::rlua_c_load_begin(
+                (*arena).base().cast(),
+                (*arena).used_bytes(),
+                MAIN_OFFSET,
+                (*arena).cards().first().cast(),
+                Cards::count((*arena).reserved_bytes()),
+                outward.as_ptr(),
+                outward.len() as u32,
+                proved.then_some(heap::block_bytes),
+                arena.cast(),
+            ))
+        };
+        if loader.0.is_null() { Err(Error::NoMemoryForHandle) } else { Ok(loader) }
     }
 }

@@ -30,10 +30,13 @@ pub mod config;
 pub mod deltas;
 pub mod diff;
 pub mod follower;
+mod front;
+mod graft;
 pub mod guard;
 pub mod guarded;
 mod heap;
 pub mod images;
+mod kept;
 pub mod load;
 pub mod objects;
 pub mod participants;
@@ -55,6 +58,7 @@ use agreement::Agreement;
 use base::Base;
 use config::{Config, Pacing};
 use follower::Follower;
+use front::Front;
 use guarded::Guarded;
 use participants::Participants;
 use resources::Outside;
@@ -92,6 +96,8 @@ pub struct Vm {
     follower: Follower,
     /// What deltas are made from; that of the snapshot that the history notes.
     base: Option<Base>,
+    /// What the last delta that was applied led to, and what changed since.
+    front: Option<Front>,
     /// As it was made. How many snapshots are kept may have changed since.
     config: Config,
 }
@@ -131,6 +137,7 @@ impl Vm {
             guarded: Guarded::new(config.guard),
             follower: Follower::default(),
             base: None,
+            front: None,
             config: config.clone(),
         };
         // SAFETY: the place is a Vm's.

@@ -21,6 +21,8 @@
 use super::canonical::Canonical;
 use super::checksum::Digests;
 use super::config::see_max_snapshots;
+use super::follower::Follower;
+use super::front::Front;
 use super::guard::{Working, see_idle};
 use super::{Vm, guarded, live, participants, resources};
 use crate::error::{Error, Result};
@@ -146,13 +148,15 @@ impl Vm {
         if !untouched && self.base.is_some() && self.history.noted().is_none() {
             self.base = None;
         }
-        match done {
-            _ if untouched || !self.follower.follows() => {}
-            Ok(Captured::Added) if self.history.count() > 1 => {
-                self.history.each_added(|page, lines| self.follower.changed(page, lines));
+        let Vm { history, follower, front, .. } = self;
+        for follower in followers(follower, front).filter(|_| !untouched) {
+            match done {
+                Ok(Captured::Added) if history.count() > 1 => {
+                    history.each_added(|page, lines| follower.changed(page, lines));
+                }
+                // Against what it was, nothing is known of it.
+                _ => follower.forget(),
             }
-            // Against what it was, nothing is known of it.
-            _ => self.follower.forget(),
         }
         done.map_err(|error| self.poison_where_damaged(error))
     }
@@ -168,7 +172,7 @@ impl Vm {
     /// Marks what is suspect (C3). Where no thread was entered, that is what hosts write to.
     ///
     /// Answers whether all that was written is marked, but for pages that are noted.
-    fn suspect(&mut self, untouched: bool) -> bool {
+    pub(super) fn suspect(&mut self, untouched: bool) -> bool {
         if untouched {
             return false;
         }
@@ -216,30 +220,36 @@ impl Vm {
                 }
             })
         };
-        if self.follower.follows() {
-            let Vm { history, follower, .. } = self;
+        let Vm { history, follower, front, .. } = self;
+        for follower in followers(follower, front) {
             history.restored_pages().for_each(|page| follower.changed(page, u64::MAX));
         }
         done.map_err(|error| self.poison_where_damaged(error))
     }
 
-    /// Tells the follower what differs from the newest snapshot.
-    fn note_differences(&mut self) {
+    /// Tells a follower what differs from the newest snapshot. Without one, what was written since
+    /// it was last told, which it alone asks for then.
+    pub(super) fn note_written(&mut self, follower: &mut Follower) {
         if self.is_untouched() {
             return;
         }
         let by_cards = self.suspect(false);
         let cards = self.arena.cards();
-        let Vm { arena, history, follower, tracker, .. } = self;
-        let noted = tracker.get().noted_pages();
+        let Vm { arena, history, tracker, .. } = self;
+        let (live, noted) = (live(arena), tracker.get().noted_pages());
         let lines_of = |page| match by_cards && !noted.is_some_and(|set| set.contains(page)) {
             // SAFETY: a used page.
             true => unsafe { cards.lines(page) },
             false => u64::MAX,
         };
-        let note = |page, lines| follower.differs(page, lines);
-        // SAFETY: Idle (V1).
-        unsafe { history.each_difference(live(arena), lines_of, note) }
+        if history.count() > 0 {
+            let note = |page, lines| follower.differs(page, lines);
+            // SAFETY: Idle (V1).
+            return unsafe { history.each_difference(live, lines_of, note) };
+        }
+        (0..live.used_pages).for_each(|page| follower.changed(page, lines_of(page)));
+        // SAFETY: used pages (C4).
+        unsafe { cards.clear(0..live.used_pages) }
     }
 
     /// The sum of the digests of an idle VM's units.
@@ -249,13 +259,12 @@ impl Vm {
             // SAFETY: Idle (V1).
             return unsafe { Digests::of(canonical) }.map(|digests| digests.total());
         }
-        self.note_differences();
+        let mut follower = std::mem::take(&mut self.follower);
+        self.note_written(&mut follower);
         // SAFETY: Idle (V1).
-        let sum = unsafe { self.follower.follow(canonical, |_, _, _| {}) };
-        if sum.is_err() {
-            self.follower.forget();
-        }
-        sum
+        let sum = unsafe { follower.follow(canonical, |_, _, _| {})? };
+        self.follower = follower;
+        Ok(sum)
     }
 
     /// What the snapshots have outside: resources, and guarded userdata where there ever were any.
@@ -296,6 +305,15 @@ impl Vm {
             self.participants.drop_below(oldest);
         }
     }
+}
+
+/// Those that follow the state.
+fn followers<'a>(
+    follower: &'a mut Follower,
+    front: &'a mut Option<Front>,
+) -> impl Iterator<Item = &'a mut Follower> {
+    let of_front = front.as_mut().map(|front| &mut front.kept.follower);
+    iter::once(follower).chain(of_front).filter(|follower| follower.follows())
 }
 
 /// Walks everything and verifies the invariants.

@@ -7,7 +7,7 @@
 
 use super::mutants::{self, CLASSES, Expect, KEY, Mutant, Reading, Sample, Seal, WORLD};
 use super::random::Random;
-use super::vm::{Loaded, attempt, bytes_of, feed_of, open, save_delta, use_vm};
+use super::vm::{Loaded, attempt, bytes_of, feed, feed_of, load_own, open, save_delta, use_vm};
 use rlua::ffi::images::rlua_apply_delta;
 use rlua::ffi::life::{lua_close, rlua_check};
 use rlua::ffi::snapshots::{rlua_rollback, rlua_snap};
@@ -340,6 +340,46 @@ impl Drop for Receivers<'_> {
             unsafe { lua_close(receiver.main) }
         }
     }
+}
+
+/// To a VM that trusts, deltas with one value that is none, in each place where there can be one.
+/// Answers how many there were.
+pub fn apply_wrong_values() -> usize {
+    const VALUE: usize = 0x1234_5678_9ABC_DEF0;
+    let change = format!("for i = 1, 25 do kept[i] = {{i, {VALUE}, kept, [kept] = {VALUE}}} end");
+    let (from, to, delta) = save_delta(open(WORLD, 1 << 20, 0), &change);
+    let samples = vec![Sample::of(to, false)];
+    let pairs = Pairs { pairs: vec![Pair { from, delta }], samples };
+    let sample = &pairs.samples[0];
+    let tag_behind = |at: &usize| sample.bytes[at + 8] == 3 && number(&sample.bytes, *at) == VALUE;
+    let words = (HEADER_BYTES..sample.bytes.len() - HASH_BYTES).step_by(8);
+    let places: Vec<_> = words.filter(tag_behind).collect();
+    let main = load_own(&pairs.pairs[0].from);
+    // SAFETY: a VM of this test's own.
+    unsafe {
+        assert_eq!(rlua_snap(main), 0);
+        let image = bytes_of(main);
+        let apply =
+            |mutant: &Mutant| rlua_apply_delta(main, ptr::null(), Some(feed), feed_of(mutant).ud());
+        for at in &places {
+            let mut wrong = Mutant::of(sample, sample.bytes.clone());
+            wrong.bytes[at + 8] = 0x2F;
+            wrong.bytes = pairs.delta_to(&wrong);
+            wrong.seal(None);
+            assert_ne!(apply(&wrong), 0);
+            let sentence = CStr::from_ptr(rlua_last_error(main)).to_bytes();
+            assert!(sentence.windows(7).any(|part| part == b"the tag"), "at the tag alone");
+            assert!(bytes_of(main) == image, "what was put in place is there still");
+            assert_eq!(rlua_check(main), 0);
+        }
+        assert_eq!(rlua_rollback(main, 1), 0);
+        assert!(bytes_of(main) == image, "a rollback brings back something else");
+        let good = Mutant::of(sample, pairs.pairs[0].delta.clone());
+        assert_eq!(apply(&good), 0);
+        use_vm(main);
+        lua_close(main);
+    }
+    places.len()
 }
 
 /// The delta that was made here from images is the library's own, but for how lines are grouped.
