@@ -38,7 +38,7 @@ use crate::pages::{Live, PageIndex, PagePtr, PageSet};
 use crate::tracker::Tracker;
 use crate::units::{Frame, LINE_BYTES, PAGE_SIZE};
 pub use copy::Copy;
-use lines::is_same;
+pub use lines::prefetch;
 use std::collections::VecDeque;
 use store::PageStore;
 use undo::{Undo, copy_line, copy_page, equalize};
@@ -212,11 +212,11 @@ impl History {
         });
         // All at once on their way from memory, then one by one.
         places.clone().flatten().for_each(|(one, other)| {
-            lines::prefetch(1, one);
-            lines::prefetch(1, other);
+            prefetch(1, one);
+            prefetch(1, other);
         });
         // SAFETY: the caller's contract; whole lines of the region and of a page.
-        let same = |(one, other)| unsafe { is_same(one, other) };
+        let same = |(one, other)| unsafe { lines::is_same(one, other) };
         self.count() > 0 && { places }.all(|pair| pair.is_some_and(same))
     }
 
@@ -424,8 +424,8 @@ impl History {
             while let Some((page, suspects)) = next {
                 next = pages.next();
                 if let Some((next, lines)) = next {
-                    lines::prefetch(lines, live.page(next));
-                    lines::prefetch(lines, self.mirror[next]);
+                    prefetch(lines, live.page(next));
+                    prefetch(lines, self.mirror[next]);
                 }
                 equalize(suspects, self.mirror[page], live.page(page));
             }

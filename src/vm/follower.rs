@@ -28,6 +28,7 @@ use crate::arena::layout::UNIT as SLAB_GRAIN;
 use crate::arena::{Blocks, MAIN_OFFSET, Run, View};
 use crate::error::{Error, Result};
 use crate::image::{UNIT_BYTES, blocks_digest, unit_digest};
+use crate::snapshot::prefetch;
 use crate::units::{LINE_BYTES, PAGE_SIZE};
 use std::ops::Range;
 
@@ -169,7 +170,7 @@ impl Follower {
 
     /// Makes the digests of the stale units again, whose canonical bytes it hands on, and whether
     /// names may stand in them; answers the sum of all. Before, everything that changed or differs
-    /// has to be told.
+    /// has to be told. What lies at the same places behind `beside` is fetched, too.
     ///
     /// Cost: the stale units; the first time, all.
     ///
@@ -178,6 +179,7 @@ impl Follower {
     pub unsafe fn follow(
         &mut self,
         canonical: &mut Canonical,
+        beside: Option<*const u8>,
         mut found: impl FnMut(usize, &[u8], bool),
     ) -> Result<u128> {
         if std::mem::take(&mut self.lost) {
@@ -188,8 +190,13 @@ impl Follower {
         if std::mem::replace(&mut self.named, canonical.named()) != canonical.named() {
             self.mark_all(0, self.units.len() - 1);
         }
+        let start = canonical.view().base();
+        self.fetch(|unit| (1, (&raw const self.units[unit]).cast()));
+        self.fetch(|unit| (1, start.wrapping_add(self.run_at(unit))));
         // SAFETY: the contract above.
         unsafe { self.widen_all(canonical) };
+        self.fetch_units(start);
+        beside.inspect(|&bytes| self.fetch_units(bytes));
         let (mut at, mut bytes) = (0, [0; PAGE_SIZE]);
         while let Some(units) = self.next_stretch(at) {
             let stretch = self.bytes_of(&units);
@@ -263,6 +270,22 @@ impl Follower {
     fn end(&mut self) {
         self.stale.fill(0);
         self.changed.fill(0);
+    }
+
+    /// Asks for lines of each stale unit, all at once: one after the other, they would be waited
+    /// for.
+    fn fetch(&self, lines_of: impl Fn(usize) -> (Mask, *const u8)) {
+        let mut at = 0;
+        while let Some(unit) = self.next_stale(at) {
+            let (lines, place) = lines_of(unit);
+            prefetch(lines, place);
+            at = unit + 1;
+        }
+    }
+
+    /// Whole units of what begins there.
+    fn fetch_units(&self, start: *const u8) {
+        self.fetch(|unit| (UNIT_MASK, start.wrapping_add(unit * UNIT_BYTES)));
     }
 
     unsafe fn widen_all(&mut self, canonical: &Canonical) {

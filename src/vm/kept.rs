@@ -91,6 +91,7 @@ impl Kept {
         let mut has_room = true;
         let mut follower = std::mem::take(&mut self.follower);
         let bytes = self.bytes_mut();
+        let beside = bytes.as_ptr();
         let found = |unit: usize, part: &[u8], named| {
             let kept = &mut bytes[unit * UNIT_BYTES..][..part.len()];
             let lines = differing(kept, part);
@@ -103,7 +104,7 @@ impl Kept {
             }
         };
         // SAFETY: the contract above.
-        unsafe { follower.follow(&mut canonical, found)? };
+        unsafe { follower.follow(&mut canonical, Some(beside), found)? };
         self.follower = follower;
         if has_room { Ok((canonical, changed)) } else { Err(Error::NoMemoryForHandle) }
     }
@@ -143,5 +144,8 @@ impl Kept {
 /// Which lines of a unit differ.
 fn differing(before: &[u8], now: &[u8]) -> u32 {
     let pairs = before.chunks(LINE_BYTES).zip(now.chunks(LINE_BYTES));
-    pairs.enumerate().map(|(at, (before, now))| u32::from(before != now) << at).sum()
+    let differs = |(before, now): (&[u8], &[u8])| {
+        before.iter().zip(now).fold(0, |any, (before, now)| any | before ^ now) != 0
+    };
+    pairs.enumerate().map(|(at, pair)| u32::from(differs(pair)) << at).sum()
 }

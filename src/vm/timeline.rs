@@ -262,7 +262,7 @@ impl Vm {
         let mut follower = std::mem::take(&mut self.follower);
         self.note_written(&mut follower);
         // SAFETY: Idle (V1).
-        let sum = unsafe { follower.follow(canonical, |_, _, _| {})? };
+        let sum = unsafe { follower.follow(canonical, None, |_, _, _| {})? };
         self.follower = follower;
         Ok(sum)
     }
