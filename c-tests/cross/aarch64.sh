@@ -100,26 +100,15 @@ rust() { # title, mutants, cargo's arguments...
         -- --skip refused_loads_leave_nothing_behind"
 }
 
-together() { # an n-th of the round trips and of the frames, whose scripts' names have this in them
+together() { # an n-th of the round trips and of scripts' frames, whose names have this in them;
+             # an n-th of the match
     emulate 4
     unset RLUA_TEST_EMULATOR # of those that run there: the tests here start themselves, too
-    match=$HERE/cross/match.bytes
-    group "AArch64 and this machine, 1/$1" \
-        "here and there=RLUA_TEST_SCALE=$1 \
-            ROUNDTRIP_OTHER='$emulator $THERE/roundtrip/roundtrip' $HERE/roundtrip/roundtrip" \
-        "there and here=RLUA_TEST_SCALE=$1 RLUA_TEST_EMULATOR='$emulator' \
-            ROUNDTRIP_OTHER='$HERE/roundtrip/roundtrip' $emulator $THERE/roundtrip/roundtrip" \
-        "followed there=$HERE/cross/match play >$match && \
-            $emulator $THERE/cross/match follow <$match" \
-        "followed here=$emulator $THERE/cross/match play >$match && \
-            $HERE/cross/match follow <$match" \
-        "a cheat is seen=$HERE/cross/match cheat >$match && \
-            ! $emulator $THERE/cross/match follow <$match >$match.out 2>&1 && \
-            grep checksum $match.out && echo '1 passed, 0 failed'" \
-        "one digest=$PYTHON determinism/matrix.py --library $HERE_LIBRARY \
-            --digest $HERE/determinism/digest --cells aarch64 --scale $1 --only '$2' \
-            --made aarch64 $THERE_LIBRARY $THERE/determinism/digest"
-    rm -f "$match" "$match.out"
+    groups=$((groups + 1))
+    title="AArch64 and this machine, 1/$1"
+    PLATFORM=aarch64 OTHER=$emulator SUFFIX= cross/together.sh "$title" "$1" "$2" "$3" ||
+        failed_groups="$failed_groups
+    $title"
 }
 
 all() {
@@ -131,7 +120,7 @@ all() {
     # shellcheck disable=SC2086
     programs 64 8 $TESTS
     rust "AArch64, Rust" 5000
-    together 2 ''
+    together 2 '' 1
 }
 
 short() {
@@ -141,7 +130,7 @@ short() {
     programs 64 32 hostmem images limits restore
     rust "AArch64, Rust, a share" 500 --lib --test exports --test golden --test images \
         --test version
-    together 40 math
+    together 40 math 10
 }
 
 case ${1:-} in

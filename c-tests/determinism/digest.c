@@ -29,7 +29,9 @@
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
+#ifndef _WIN32 /* there windows/posix.h stands in for it */
 #include <sys/mman.h>
+#endif
 #include <unistd.h>
 
 #include "host.h"
@@ -38,7 +40,7 @@
 #include "rlua.h"
 #include "walk.h"
 
-enum { DEFAULT_FRAMES = 1000, HISTORY = 12, CANNOT = 77, MIN_FRAMES = 3 };
+enum { DEFAULT_FRAMES = 1000, HISTORY = 12, CANNOT = 77, MIN_FRAMES = 3, SCRIPT_BYTES = 1 << 20 };
 
 static struct {
     const char *script;
@@ -107,8 +109,7 @@ typedef struct Frames {
     lua_State *L;
     uint64_t *digests; /* [frame] of the last run that differed, or of the first */
     long known;        /* frames 1 to `known` have a digest */
-    char *text;        /* of frame options.dump */
-    size_t text_bytes;
+    FILE *text;        /* of frame options.dump */
     int differed;
 } Frames;
 
@@ -157,21 +158,18 @@ static uint64_t digest_frame(lua_State *L, long frame, FILE *text) {
     return sink.hash;
 }
 
-static void keep_text(Frames *frames, int is_wanted, char *bytes, size_t length) {
-    if (!is_wanted) return;
-    free(frames->text);
-    frames->text = bytes;
-    frames->text_bytes = length;
+static void write_text(FILE *text) {
+    int c;
+    rewind(text);
+    while ((c = getc(text)) != EOF) putchar(c);
+    fclose(text);
 }
 
 static void run_frame(Frames *frames, long frame) {
     FILE *text = NULL;
-    char *bytes = NULL;
-    size_t length = 0;
     uint64_t digest;
-    if (frame == options.dump && !(text = open_memstream(&bytes, &length))) die("no memory");
+    if (frame == options.dump && !(text = tmpfile())) die("no file for the text");
     digest = digest_frame(frames->L, frame, text);
-    if (text) fclose(text);
     if (frame > frames->known || digest != frames->digests[frame]) {
         if (frame <= frames->known && !frames->differed) {
             fprintf(stderr, "digest: %s: frame %ld is another one when it is run again\n",
@@ -180,9 +178,10 @@ static void run_frame(Frames *frames, long frame) {
         }
         frames->digests[frame] = digest;
         if (frame > frames->known) frames->known = frame;
-        keep_text(frames, text != NULL, bytes, length);
-    } else {
-        free(bytes);
+        if (text && frames->text) fclose(frames->text);
+        if (text) frames->text = text;
+    } else if (text) {
+        fclose(text);
     }
 }
 
@@ -239,18 +238,16 @@ static long frames_of(const char *script) {
 
 /* Leaves the function to call as the only value of the stack. */
 static void load_script(lua_State *L, const char *script) {
-    FILE *file = fopen(script, "r");
+    static char source[SCRIPT_BYTES];
+    FILE *file = fopen(script, "rb");
     const char *name = strrchr(script, '/');
-    char *source = NULL;
-    size_t room = 0;
-    ssize_t length = file ? getdelim(&source, &room, '\0', file) : -1;
+    size_t length = file ? fread(source, 1, sizeof source, file) : 0;
     char chunk[100];
-    if (length < 0) die("cannot be read");
+    if (length == 0 || length == sizeof source) die("cannot be read");
     fclose(file);
     snprintf(chunk, sizeof chunk, "@%s", name ? name + 1 : script);
-    if (luaL_loadbufferx(L, source, (size_t)length, chunk, "t") != LUA_OK)
+    if (luaL_loadbufferx(L, source, length, chunk, "t") != LUA_OK)
         die("%s", lua_tostring(L, -1));
-    free(source);
     if (options.chunk) return;
     if (lua_pcall(L, 0, 0, 0) != LUA_OK) die("%s", lua_tostring(L, -1));
     if (lua_getglobal(L, "frame") != LUA_TFUNCTION) die("defines no function `frame`");
@@ -315,13 +312,12 @@ int main(int argc, char **argv) {
     if (!(frames.digests = calloc((size_t)last + 1, sizeof *frames.digests))) die("no memory");
     run_frames(&frames, options.dump > 0 && !options.rolls_back ? options.dump : last);
     if (frames.text) {
-        fwrite(frames.text, 1, frames.text_bytes, stdout);
+        write_text(frames.text);
     } else {
         for (i = 1; i <= last; i++) printf("%016llx\n", (unsigned long long)frames.digests[i]);
     }
     check(rlua_check(frames.L), "rlua_check");
     lua_close(frames.L);
     free(frames.digests);
-    free(frames.text);
     return fflush(stdout) == 0 ? 0 : 1;
 }

@@ -169,7 +169,9 @@ static int wrong_sine(lua_State *L) {
 }
 
 static int wrong_machine(lua_State *L) {
-#if defined __aarch64__
+#if defined _WIN32
+    lua_pushliteral(L, "windows");
+#elif defined __aarch64__
     lua_pushliteral(L, "aarch64");
 #elif defined __x86_64__
     lua_pushliteral(L, "x86_64");

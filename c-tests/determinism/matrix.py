@@ -16,9 +16,11 @@ that is not seen there, or not named, is a failure: so every kind of cell proves
 
   --library FOLDER    of librlua.so (../../target/release)
   --digest FILE       digest.c, linked with it (../build/release/determinism/digest)
-  --made NAME LIBRARY DIGEST   a build that is there: the folder of its library, its digest.c
+  --made NAME LIBRARY DIGEST RUNNER   a build that is there: the folder of its library, its
+                      digest.c, the words of a command that runs it. Windows is there only so
   --jobs N            processes at once (as many as there are CPUs)
-  --scale K           one K-th of the frames, as RLUA_TEST_SCALE=K
+  --scale K           one K-th of the frames, as RLUA_TEST_SCALE=K; where that is as few as with
+                      --short, a sixth of benches/scripts, too
   CC                  the compiler of everything but the cells that name theirs
   RLUA_REQUIRE_ALL=1  a cell that cannot run here is a failure, not a message
 
@@ -77,7 +79,8 @@ class Build:
                         "-Wl,-rpath," + self.library, "-lm"], check=True)
 
     def checksum(self):
-        with open(os.path.join(self.library, "librlua.so"), "rb") as file:
+        name = "rlua.dll" if self.name == "windows" else "librlua.so"
+        with open(os.path.join(self.library, name), "rb") as file:
             return hashlib.sha256(file.read()).hexdigest()
 
 
@@ -170,9 +173,9 @@ def no_fma():
 
 def use_made(builds, made):
     if made:
-        build = builds[made[0]]
-        build.library, build.digest = map(os.path.abspath, made[1:])
-        build.is_made = True
+        build = builds.setdefault(made[0], Build(made[0]))
+        build.library, build.digest = map(os.path.abspath, made[1:3])
+        build.runner, build.is_made = made[3].split(), True
 
 
 def release_build(arguments):
@@ -251,10 +254,11 @@ def all_cells(release, builds):
         cells.append(Cell("CPU without FMA", release, scale=10,
                           front=["qemu-x86_64", "-cpu", "Nehalem"], tags=["FMA"],
                           missing=old_cpu or no_fma()))
-    cells.append(Cell("aarch64", builds["aarch64"], tags=["machine"]))
-    cells.append(Cell("aarch64, rollbacks", builds["aarch64"], scale=10,
-                      options=["--rollback", "6", "--tracker", "compare"],
-                      tags=["machine", "rollback"]))
+    for name in [name for name in ("aarch64", "windows") if name in builds]:
+        cells.append(Cell(name, builds[name], tags=["machine"]))
+        cells.append(Cell(f"{name}, rollbacks", builds[name], scale=10,
+                          options=["--rollback", "6", "--tracker", "compare"],
+                          tags=["machine", "rollback"]))
     return cells
 
 
@@ -267,9 +271,10 @@ def short_cells(release):
 def corpus(arguments):
     scripts = [Script(path) for path in sorted(glob.glob(os.path.join(HERE, "scripts", "*.lua")))]
     benches = sorted(glob.glob(os.path.join(ROOT, "benches", "scripts", "*.lua")))
-    if arguments.short:
+    is_share = arguments.scale >= SHORT_SCALE
+    if is_share:
         benches = benches[::6]
-    scripts += [Script(path, ["--chunk", "--frames", "1" if arguments.short else "2"])
+    scripts += [Script(path, ["--chunk", "--frames", "1" if is_share else "2"])
                 for path in benches]
     wrong = [Script(path, ["--wrong"])
              for path in sorted(glob.glob(os.path.join(HERE, "wrong", "*.lua")))]
@@ -440,7 +445,7 @@ def parse():
     parser.add_argument("--cells")
     parser.add_argument("--library", default=release)
     parser.add_argument("--digest", default=built)
-    parser.add_argument("--made", nargs=3, default=())
+    parser.add_argument("--made", nargs=4, default=())
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--scale", type=int, default=0)
     arguments = parser.parse_args()

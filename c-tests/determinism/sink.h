@@ -13,6 +13,12 @@
 
 #include "lua.h"
 
+#ifdef __MINGW_PRINTF_FORMAT /* C99's, as ../windows/posix.h asks for it */
+#define SINK_PRINTF __MINGW_PRINTF_FORMAT
+#else
+#define SINK_PRINTF printf
+#endif
+
 enum { SINK_PATH_BYTES = 2000 };
 
 typedef struct Sink {
@@ -35,14 +41,14 @@ void sink_float(Sink *sink, double value);
 
 /* Adds to the path, and returns what sink_leave wants back. */
 #ifdef __GNUC__
-__attribute__((format(printf, 2, 3)))
+__attribute__((format(SINK_PRINTF, 2, 3)))
 #endif
 size_t sink_enter(Sink *sink, const char *format, ...);
 void sink_leave(Sink *sink, size_t length);
 
 /* A line of the text: the path, a tab, and what the format says. Into the hash goes nothing. */
 #ifdef __GNUC__
-__attribute__((format(printf, 2, 3)))
+__attribute__((format(SINK_PRINTF, 2, 3)))
 #endif
 void sink_line(Sink *sink, const char *format, ...);
 

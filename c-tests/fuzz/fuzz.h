@@ -1,7 +1,8 @@
 /* fuzz.h: what the fuzzers share: options, one child process a seed.
  *
- * A run is told by its seed alone. Each seed runs in a forked child, so that a crash is a finding
- * and not the end; where the run was (frame, step, what it did) lies in a page that both share.
+ * A run is told by its seed alone. Each seed runs in a child, so that a crash is a finding and not
+ * the end; where the run was (frame, step, what it did) lies in a page that both share. The child
+ * is forked; on Windows it is this program again, and RLUA_FUZZ_PLACE names the page.
  *
  * Options: --seed S      the first seed (default 1); the next ones follow
  *          --seconds N   no new seed is begun after that time (default 10); 0: one seed only
@@ -21,8 +22,10 @@
 #include "../random.h"
 
 #include <limits.h>
-#include <sys/mman.h>
 #include <time.h>
+#ifndef _WIN32 /* there windows/posix.h stands in for it */
+#include <sys/mman.h>
+#endif
 
 enum { FUZZ_COUNTS = 12, FUZZ_WATCHDOG_SECONDS = 120 };
 
@@ -43,7 +46,7 @@ typedef struct Fuzzer {
 
 static FuzzPlace *fuzz;
 
-__attribute__((format(printf, 1, 2))) static inline void doing(const char *format, ...) {
+__attribute__((format(PRINTF, 1, 2))) static inline void doing(const char *format, ...) {
     va_list args;
     va_start(args, format);
     vsnprintf(fuzz->what, sizeof fuzz->what, format, args);
@@ -56,6 +59,54 @@ static inline double fuzz_seconds(void) {
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+__attribute__((noreturn)) static inline void fuzz_body(const Fuzzer *fuzzer, uint64_t seed,
+                                                        long frames) {
+    harness.in_child = 1;
+    harness.current = fuzzer->name;
+    alarm((unsigned)(FUZZ_WATCHDOG_SECONDS * test_scale()));
+    fuzzer->body(seed, frames);
+    alarm(0);
+    fflush(stdout);
+    _exit(0);
+}
+
+#ifdef _WIN32
+/* Answers whether this process is the child of a seed. */
+static inline int fuzz_map(void) {
+    char name[40];
+    const char *given = getenv("RLUA_FUZZ_PLACE");
+    HANDLE page;
+    snprintf(name, sizeof name, "rlua-fuzz-%lu", (unsigned long)GetCurrentProcessId());
+    page = CreateFileMappingA(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE, 0, sizeof *fuzz,
+                              given ? given : name);
+    fuzz = page ? MapViewOfFile(page, FILE_MAP_ALL_ACCESS, 0, 0, sizeof *fuzz) : NULL;
+    if (!fuzz) FAIL("no page to share: error %lu", (unsigned long)GetLastError());
+    if (!given) setenv("RLUA_FUZZ_PLACE", name, 1);
+    return given != NULL;
+}
+
+static inline pid_t fuzz_start(const Fuzzer *fuzzer, uint64_t seed, long frames) {
+    char texts[2][24];
+    char *argv[] = {posix_self(), "--seed", texts[0], "--frames", texts[1], NULL};
+    (void)fuzzer;
+    snprintf(texts[0], sizeof texts[0], "%llu", (unsigned long long)seed);
+    snprintf(texts[1], sizeof texts[1], "%ld", frames);
+    return posix_start(argv);
+}
+#else
+static inline int fuzz_map(void) {
+    fuzz = mmap(NULL, sizeof *fuzz, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (fuzz == MAP_FAILED) FAIL("mmap: %s", strerror(errno));
+    return 0;
+}
+
+static inline pid_t fuzz_start(const Fuzzer *fuzzer, uint64_t seed, long frames) {
+    pid_t child = fork();
+    if (child == 0) fuzz_body(fuzzer, seed, frames);
+    return child;
+}
+#endif
+
 static inline int fuzz_one(const Fuzzer *fuzzer, const char *program, uint64_t seed, long frames) {
     int status;
     pid_t child;
@@ -64,16 +115,8 @@ static inline int fuzz_one(const Fuzzer *fuzzer, const char *program, uint64_t s
     doing("the start");
     fflush(stdout);
     fflush(stderr);
-    child = fork();
-    if (child == 0) {
-        harness.in_child = 1;
-        harness.current = fuzzer->name;
-        alarm((unsigned)(FUZZ_WATCHDOG_SECONDS * test_scale()));
-        fuzzer->body(seed, frames);
-        fflush(stdout);
-        _exit(0);
-    }
-    if (child < 0) FAIL("fork: %s", strerror(errno));
+    child = fuzz_start(fuzzer, seed, frames);
+    if (child < 0) FAIL("cannot start a process: %s", strerror(errno));
     while (waitpid(child, &status, 0) < 0) CHECK_EQ(errno, EINTR);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return 1;
     if (WIFSIGNALED(status))
@@ -107,9 +150,8 @@ static inline int fuzz_main(const Fuzzer *fuzzer, int argc, char **argv) {
     long findings = fuzz_option(argc, argv, "--findings", 5);
     double seconds = (double)fuzz_option(argc, argv, "--seconds", 10) / (double)test_scale();
     double end = fuzz_seconds() + seconds;
-    fuzz = mmap(NULL, sizeof *fuzz, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (fuzz == MAP_FAILED) FAIL("mmap: %s", strerror(errno));
     harness.current = fuzzer->name;
+    if (fuzz_map()) fuzz_body(fuzzer, first, frames);
     do {
         if (fuzz_one(fuzzer, argv[0], seed, frames)) harness.passed++;
         else harness.failed++;

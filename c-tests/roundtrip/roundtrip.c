@@ -9,7 +9,9 @@
  *   slices      programs of ../fuzz/slices.lua, ../../benches/scripts and, where ../official.sh
  *               has brought it, lua.org's suite: cut after some instructions
  * ROUNDTRIP_SEED=n runs the random program n alone. ROUNDTRIP_OTHER=command starts another build of
- * this program, which is the other end: of another platform, say (../cross).
+ * this program, which is the other end: of another platform, say (../cross). Or the two are started
+ * with the standard files of the one at those of the other: with ROUNDTRIP_SERVES=1 and with
+ * ROUNDTRIP_SERVED=1 RLUA_TEST_DIRECT=1, whose report goes to stderr then.
  * Not here: what cannot be saved, single words (../images.c); hostile images. */
 #include "trip.h"
 
@@ -144,7 +146,7 @@ static const char *write_program(lua_State *writer, uint64_t seed, int stock) {
 }
 
 /* In the stock profile scripts see the processor: the sign of 0/0 is in its text. */
-static int is_stock(uint64_t seed) { return seed % 8 == 0 && !getenv("ROUNDTRIP_OTHER"); }
+static int is_stock(uint64_t seed) { return seed % 8 == 0 && !is_another_build(); }
 
 static lua_State *open_random(lua_State *writer, uint64_t seed, Job *job) {
     static const char driver[] = "for i = 1, 1 << 60 do pcall(frame, i, i * 7919 % 65536) end";

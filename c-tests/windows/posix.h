@@ -92,6 +92,15 @@ static inline char *posix_self(void) {
     return path;
 }
 
+/* Its path as POSIX writes it: what /proc/self/exe leads to. */
+static inline ssize_t posix_readlink(char *path, size_t room) {
+    size_t length = strlen(posix_self()), i;
+    if (length > room) length = room;
+    for (i = 0; i < length; i++) path[i] = posix_self()[i] == '\\' ? '/' : posix_self()[i];
+    return (ssize_t)length;
+}
+#define readlink(proc_self_exe, path, room) posix_readlink((path), (room))
+
 /* Starts this program with other arguments: words without blanks. -1 where it cannot. */
 static inline pid_t posix_start(char **argv) {
     return (pid_t)_spawnv(_P_NOWAIT, posix_self(), (const char *const *)argv);
@@ -145,6 +154,18 @@ static inline int fcntl(int file, int what) {
     (void)what;
     return _get_osfhandle(file) == -1 ? -1 : 0;
 }
+
+/* -- memory ------------------------------------------------------------------------------------ */
+
+/* Anonymous and private. */
+#define PROT_READ 1
+#define PROT_WRITE 2
+#define MAP_PRIVATE 2
+#define MAP_ANONYMOUS 32
+#define MAP_FAILED NULL
+#define mmap(at, bytes, prot, flags, file, offset) \
+    VirtualAlloc((at), (bytes), MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE)
+#define munmap(start, bytes) VirtualFree((start), 0, MEM_RELEASE)
 
 /* -- files ------------------------------------------------------------------------------------- */
 
