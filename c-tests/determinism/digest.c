@@ -25,6 +25,7 @@
  *
  * Not here: what is compared with what (matrix.py). */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <getopt.h>
 #include <locale.h>
 #include <stdlib.h>
@@ -319,5 +320,6 @@ int main(int argc, char **argv) {
     check(rlua_check(frames.L), "rlua_check");
     lua_close(frames.L);
     free(frames.digests);
-    return fflush(stdout) == 0 ? 0 : 1;
+    if (fflush(stdout) != 0) die("the digests cannot be written: %s", strerror(errno));
+    return 0;
 }
