@@ -403,18 +403,17 @@ fn search_paths(unit: &mut cc::Build) {
                  /usr/local/lib/lua/5.4/?.lua;/usr/local/lib/lua/5.4/?/init.lua";
     let system = "/usr/share/lua/5.4/?.lua;/usr/share/lua/5.4/?/init.lua";
     let path = linux.then(|| format!("{local};{system};./?.lua;./?/init.lua"));
+    let glibc = env::var("CARGO_CFG_TARGET_ENV").as_deref() == Ok("gnu");
     let cpath = linux.then(|| {
         let multiarch = unit.get_compiler().to_command().arg("-print-multiarch").output();
         let multiarch = multiarch.map_or_else(
             |_| String::new(),
             |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
         );
-        // Only gcc on Debian and its descendants knows one.
-        let multiarch = if multiarch.is_empty() || multiarch.contains(char::is_whitespace) {
-            String::new()
-        } else {
-            format!("/usr/lib/{multiarch}/lua/5.4/?.so;")
-        };
+        // Only gcc on Debian and its descendants knows one, whose modules are linked with glibc.
+        let known = glibc && !multiarch.is_empty() && !multiarch.contains(char::is_whitespace);
+        let multiarch =
+            if known { format!("/usr/lib/{multiarch}/lua/5.4/?.so;") } else { String::new() };
         format!(
             "/usr/local/lib/lua/5.4/?.so;{multiarch}/usr/lib/lua/5.4/?.so;\
              /usr/lib64/lua/5.4/?.so;/usr/local/lib/lua/5.4/loadall.so;./?.so"

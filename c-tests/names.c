@@ -446,3 +446,30 @@ TEST(nothing_of_the_environment_is_seen) {
     CHECK_EVAL(L, "os.getenv('LUA_CPATH_5_4')", "/tmp/?.so");
     lua_close(L);
 }
+
+#ifdef __aarch64__
+#define OTHER_FOLDER "/usr/lib/x86_64-linux-gnu/"
+#else
+#define OTHER_FOLDER "/usr/lib/aarch64-linux-gnu/"
+#endif
+
+/* One path everywhere, with the folders of both machines; what lies in the other's is not taken.
+ * Under qemu (cross/aarch64.sh) there is something: Debian's modules for this machine. */
+TEST(modules_of_another_machine_are_not_found) {
+    lua_State *L = open_vm(MIB, 1);
+    CHECK_EVAL(L, "package.cpath",
+               "/usr/local/lib/lua/5.4/?.so;/usr/lib/x86_64-linux-gnu/lua/5.4/?.so;"
+               "/usr/lib/aarch64-linux-gnu/lua/5.4/?.so;/usr/lib/lua/5.4/?.so;"
+               "/usr/lib64/lua/5.4/?.so;./?.so");
+    CHECK_EVAL(L, "package.searchpath('lpeg', '" OTHER_FOLDER "lua/5.4/?.so')", "nil");
+    lua_close(L);
+    setenv("LUA_CPATH_5_4", ";;", 1); /* the default */
+    L = luaL_newstate();
+    luaL_openlibs(L);
+    CHECK_EVAL(L, "package.cpath:find('" OTHER_FOLDER "', 1, true)", "nil");
+#ifdef MULTIARCH
+    CHECK_EVAL(L, "package.cpath:find('/usr/lib/" MULTIARCH "/lua/5.4/?.so', 1, true) ~= nil",
+               "true");
+#endif
+    lua_close(L);
+}

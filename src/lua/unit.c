@@ -333,6 +333,7 @@ static size_t rlua_grow(luaL_Buffer *B, size_t size) {
 
 #include "overrides/packages.h"
 #include "loadlib.c"
+#undef fopen
 #ifdef RLUA_SEPARATOR_VARIES
 #undef luaL_gsub
 #undef lua_pushliteral

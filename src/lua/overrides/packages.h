@@ -5,7 +5,9 @@
 #ifndef rlua_packages_h
 #define rlua_packages_h
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "names.h"
 
@@ -50,6 +52,19 @@ static inline const char *rlua_opt_string(lua_State *L, int arg, const char *tex
 #undef luaL_optstring
 #define luaL_optstring(L, arg, text) rlua_opt_string((L), (arg), (text))
 #endif
+
+/* The path of that profile has the folders of every machine. What lies in those of another one
+ * cannot be loaded here, so it is as if it were not there, and the search goes on. */
+#ifdef __aarch64__
+#define RLUA_OTHER_MACHINE "/usr/lib/x86_64-linux-gnu/"
+#else
+#define RLUA_OTHER_MACHINE "/usr/lib/aarch64-linux-gnu/"
+#endif
+static inline FILE *rlua_open_module(const char *path, const char *mode) {
+  int other = strncmp(path, RLUA_OTHER_MACHINE, sizeof RLUA_OTHER_MACHINE - 1) == 0;
+  return other ? NULL : fopen(path, mode);
+}
+#define fopen(path, mode) rlua_open_module((path), (mode))
 
 /* os.tmpname: chance, and a file. It raises where `error` is not 0. */
 #define lua_tmpnam(buffer, error) \
