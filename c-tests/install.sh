@@ -5,7 +5,8 @@
 # Method: each host is the README's snippet, copied to a temporary folder, built there with what
 # docs/INSTALL.md says, and has to print what the snippet prints. The installed tree was moved
 # before. The release archive (packaging/dist.py) is made, unpacked and used the same way.
-# Not here: the library's own build (staging.sh), vcpkg and conan, which need networks of their own.
+# Not here: archives for other platforms, and packages of other languages (packages.sh), the
+# library's own build (staging.sh), vcpkg and conan, which need networks of their own.
 set -u
 root=$(cd "$1" && pwd)
 cc=${CC:-cc} cxx=${CXX:-c++} python=${PYTHON:-python3}
@@ -73,8 +74,8 @@ check install_keeps_debug_tables 1 "$(debug_tables "$prefix/lib/librlua.so")"
 check a_link_by_the_soname "librlua.so.$version" "$(readlink "$prefix/lib/librlua.so.0")"
 check soname librlua.so.0 "$(LC_ALL=C readelf -dW "$prefix/lib/librlua.so.$version" |
     sed -n 's/.*(SONAME).*\[\(.*\)\]/\1/p')"
-system=$("$python" -c "import sys; sys.path.insert(0, '$root/packaging'); import install
-print(*('-l' + name for name in install.SYSTEM))")
+system=$("$python" -c "import sys; sys.path.insert(0, '$root/packaging'); import platforms
+print(*('-l' + name for name in platforms.here().system))")
 check system_libraries_are_what_rustc_says "$(: | rustc --crate-type staticlib \
     --print native-static-libs - -o "$work/empty.a" 2>&1 |
     sed -n 's/.*native-static-libs: //p' | sed 's/-lgcc_s //; s/ -lc$//')" "$system"

@@ -6,6 +6,7 @@
 - Lua's public headers, from the folder into which this very build staged them, to INCLUDE.
 - A link named by the library's SONAME (librlua.so.0) beside librlua.so: programs linked with
   -lrlua look for that name. Only where libraries are ELF.
+- The list of exports, rlua.def, beside rlua.dll: of it linkers make an import library.
 
 Cargo runs each time, and decides whether there is anything to build. Files are written only where
 they differ and keep the time of their source, so nothing is rebuilt for them.
@@ -44,12 +45,16 @@ def build(command):
     return out_dir, library
 
 
+def stage(source, folder):
+    target = os.path.join(folder, os.path.basename(source))
+    if not os.path.exists(target) or not filecmp.cmp(source, target, shallow=False):
+        shutil.copy2(source, target)
+
+
 def stage_headers(out_dir, include):
     source = os.path.join(out_dir, "include")
     for name in sorted(os.listdir(source)):
-        staged, target = os.path.join(source, name), os.path.join(include, name)
-        if not os.path.exists(target) or not filecmp.cmp(staged, target, shallow=False):
-            shutil.copy2(staged, target)
+        stage(os.path.join(source, name), include)
 
 
 def link_soname(library):
@@ -68,6 +73,8 @@ def main(include, *command):
     stage_headers(out_dir, include)
     if library.endswith(".so"):
         link_soname(library)
+    if library.endswith(".dll"):
+        stage(os.path.join(out_dir, "rlua.def"), os.path.dirname(library))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ import sys
 
 # Each old place of what moved.
 MOVED = {
-    "libdl.so.2": ["dlopen", "dlsym", "dlclose", "dlerror"],
+    "libdl.so.2": ["dladdr", "dlopen", "dlsym", "dlclose", "dlerror"],
     "libpthread.so.0": ["pthread_key_create", "pthread_key_delete", "pthread_setspecific",
                         "pthread_getspecific"],
 }
@@ -72,13 +72,11 @@ def number(version):
 
 
 def floor(library):
-    """The floor as text, and the symbols that ask for it."""
+    """The floor as text, and the symbols that ask for it; no text where nothing does."""
     needs = re.findall(r"Name: GLIBC_([0-9.]+)", run("readelf", "-VW", library))
-    if not needs:
-        sys.exit(f"glibc.py: {library} asks for no version of glibc")
-    highest = max(needs, key=number)
-    symbols = re.findall(r"(\S+)@GLIBC_" + re.escape(highest) + r"$",
-                         run("nm", "-D", "--undefined-only", library), re.MULTILINE)
+    highest = max(needs, key=number, default="")
+    symbols = re.findall(r" UND (\S+)@GLIBC_" + re.escape(highest) + r" ",
+                         run("readelf", "--dyn-syms", "-W", library)) if highest else []
     return highest, sorted(symbols)
 
 
@@ -94,11 +92,10 @@ def stub(folder, cc, soname, symbols, version, weak):
     return base
 
 
-def linker(folder):
-    """Makes the stubs, the shim and the linker; returns the linker's path."""
+def linker(folder, cc):
+    """Makes the stubs, the shim and the linker out of this compiler; returns the linker's path."""
     folder = os.path.abspath(folder)
     os.makedirs(folder, exist_ok=True)
-    cc = os.environ.get("CC", "cc").split()
     machine = run(*cc, "-dumpmachine").split("-")[0]
     if machine not in BASE:
         sys.exit(f"glibc.py: the first version of glibc on {machine} is not known here")
@@ -124,10 +121,12 @@ def linker(folder):
 def main(command, argument):
     if command == "floor":
         version, symbols = floor(argument)
+        if not version:
+            sys.exit(f"glibc.py: {argument} asks for no version of glibc")
         print(version)
         print("asked for by:", *symbols, file=sys.stderr)
     elif command == "linker":
-        print(linker(argument))
+        print(linker(argument, os.environ.get("CC", "cc").split()))
     else:
         sys.exit(__doc__)
 

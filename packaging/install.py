@@ -15,59 +15,44 @@ It builds nothing: library.py did that. Below DESTDIR and PREFIX:
                                   headers
     PREFIX/share/doc/rlua         licences (licences.py)
 
+For Windows PREFIX/bin/rlua.dll takes the place of librlua.so, and lib has librlua.dll.a and
+rlua.def for linkers.
+
 Nothing in it names PREFIX, so it may be moved. A file that would stay the same is not written.
-Not here: building (library.py), the release archive (dist.py).
+Not here: building (library.py), what a platform calls the library (platforms.py), the release
+archive (dist.py).
 """
 
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 
+import platforms
+
 HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(HERE)
+ROOT = platforms.ROOT
 OURS = [*(f"rlua/{part}.hpp" for part in ("core", "functions", "handles", "result", "state",
                                           "usertypes", "values")),
         "rlua.h", "rlua.hpp", "lua.hpp"]
 LUAS = ["lua.h", "luaconf.h", "lauxlib.h", "lualib.h"]
-# What librlua.a needs of the system: `rustc --print native-static-libs`, without libc and without
-# libgcc_s, which the compiler links by itself, or its static part in a program that is all static.
-SYSTEM = ["util", "rt", "pthread", "m", "dl"]
-
-
-def version():
-    with open(os.path.join(ROOT, "Cargo.toml"), encoding="utf-8") as file:
-        return re.search(r'^version = "(.*)"', file.read(), re.MULTILINE).group(1)
-
-
-def names():
-    """How this platform calls the library: its file, its links, the archive."""
-    if not sys.platform.startswith("linux"):
-        sys.exit(f"install.py: {sys.platform} is not supported yet")
-    number = version()
-    return {
-        "built": "librlua.so",
-        "shared": f"librlua.so.{number}",
-        "soname": f"librlua.so.{number.split('.')[0]}",
-        "link": "librlua.so",
-        "static": "librlua.a",
-    }
 
 
 def fill(template, options):
-    name = names()
+    names, version = options.platform, platforms.version()
     pkgconfig = os.path.join(options.libdir, "pkgconfig")
     values = {
-        "VERSION": version(),
-        "MAJOR": version().split(".")[0],
+        "VERSION": version,
+        "MAJOR": version.split(".")[0],
         "LIBDIR": options.libdir,
         "INCLUDEDIR": options.includedir,
-        "SHARED": name["shared"],
-        "SONAME": name["soname"],
-        "STATIC": name["static"],
-        "SYSTEM_LIBS": " ".join(f"-l{library}" for library in SYSTEM),
-        "SYSTEM_LIBRARIES": ";".join(SYSTEM),
+        "SHARED": names.shared(options.libdir),
+        "SHARED_FOR_LINKERS": names.cmake(options.libdir),
+        "STATIC": names.static,
+        "SYSTEM_LIBS": " ".join(f"-l{library}" for library in names.system),
+        "SYSTEM_LIBRARIES": ";".join(names.system),
         "PREFIX_FROM_PKGCONFIG": os.path.relpath(".", pkgconfig),
         "PREFIX_FROM_CMAKE": os.path.relpath(".", options.cmakedir),
     }
@@ -87,11 +72,10 @@ def metadata(options):
 
 def copies(options):
     """Sources by their places."""
-    name = names()
-    found = {
-        os.path.join(options.libdir, name["shared"]): os.path.join(options.library, name["built"]),
-        os.path.join(options.libdir, name["static"]): os.path.join(options.library, name["static"]),
-    }
+    names, libdir = options.platform, options.libdir
+    found = {names.shared(libdir): os.path.join(options.library, names.built)}
+    for name in [names.static, *names.beside]:
+        found[os.path.join(libdir, name)] = os.path.join(options.library, name)
     headers = os.path.join(options.includedir, "rlua")
     for header in OURS:
         found[os.path.join(headers, header)] = os.path.join(ROOT, "include", header)
@@ -102,15 +86,6 @@ def copies(options):
     for name in ["THIRD-PARTY", "RUST-STANDARD-LIBRARY.html"]:
         found[f"{documents}/{name}"] = os.path.join(options.licences, name)
     return found
-
-
-def links(options):
-    """What each link leads to."""
-    name = names()
-    return {
-        os.path.join(options.libdir, name["soname"]): name["shared"],
-        os.path.join(options.libdir, name["link"]): name["soname"],
-    }
 
 
 def write(path, data, mode):
@@ -127,11 +102,22 @@ def write(path, data, mode):
     os.replace(new, path)
 
 
+def run(*command):
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
 def stripped(path, strip):
     """A library's bytes, without the tables that a debugger reads if `strip` is given."""
     if strip:
         target = path + ".stripped"
-        subprocess.run([strip, "--strip-debug", "-o", target, path], check=True)
+        shutil.copyfile(path, target)
+        # Of Rust's archives for Windows, where strip refuses what has no sections.
+        archiver = re.sub("strip$", "ar", strip)
+        tables = [name for name in run(archiver, "t", target).splitlines()
+                  if name.endswith(".dwo")] if path.endswith(".a") else []
+        if tables:
+            run(archiver, "d", target, *tables)
+        run(strip, "--strip-debug", target)
         path = target
     with open(path, "rb") as file:
         data = file.read()
@@ -141,16 +127,17 @@ def stripped(path, strip):
 
 
 def install(options):
-    root = place(options)
+    root, names = place(options), options.platform
+    shared = names.shared(options.libdir)
     for target, source in copies(options).items():
-        library = target.startswith(options.libdir + "/")
+        library = target in (shared, os.path.join(options.libdir, names.static))
         if not os.path.isfile(source):
             if os.path.basename(source) == "RUST-STANDARD-LIBRARY.html":
                 continue
             sys.exit(f"install.py: there is no {source}: run make first")
-        mode = 0o755 if ".so" in os.path.basename(target) else 0o644
+        mode = 0o755 if target == shared else 0o644
         write(os.path.join(root, target), stripped(source, options.strip if library else ""), mode)
-    for target, leads_to in links(options).items():
+    for target, leads_to in names.links(options.libdir).items():
         path = os.path.join(root, target)
         if not os.path.islink(path) or os.readlink(path) != leads_to:
             if os.path.lexists(path):
@@ -166,7 +153,7 @@ def write_metadata(options):
 
 def uninstall(options):
     root = place(options)
-    ours = [*copies(options), *links(options), *metadata(options)]
+    ours = [*copies(options), *options.platform.links(options.libdir), *metadata(options)]
     for target in ours:
         path = os.path.join(root, target)
         if os.path.lexists(path):
@@ -186,6 +173,7 @@ def place(options):
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("what", choices=["install", "metadata", "uninstall"])
+    parser.add_argument("--target", help="rustc's name for the platform; this one by default")
     parser.add_argument("--prefix", default="/usr/local")
     parser.add_argument("--destdir", default="")
     parser.add_argument("--libdir", default="lib")
@@ -200,6 +188,7 @@ def main():
     for folder in (options.libdir, options.includedir):
         if os.path.isabs(folder):
             sys.exit(f"install.py: {folder} has to be relative to the prefix")
+    options.platform = platforms.of(options.target) if options.target else platforms.here()
     options.cmakedir = options.cmakedir or os.path.join(options.libdir, "cmake/rlua")
     {"install": install, "metadata": write_metadata, "uninstall": uninstall}[options.what](options)
 

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Collects the licences of everything that is inside librlua, from where each was taken.
 
-    licences.py FOLDER
+    licences.py FOLDER [TARGET]     TARGET is rustc's name for a platform, by default this one
 
 - the crates that the library is compiled with, as cargo resolves them for it: the licence files
   that they ship, with their names and versions;
 - Lua, whose licence stands at the end of its lua.h; CORE-MATH, beside its sources;
 - Rust's standard library, from the toolchain; what it is made of itself is a page of the
-  toolchain's.
+  toolchain's;
+- for Windows, what mingw-w64 links into each DLL.
 
 FOLDER gets THIRD-PARTY and, where the toolchain has that page, RUST-STANDARD-LIBRARY.html.
 
@@ -22,7 +23,9 @@ import shutil
 import subprocess
 import sys
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+import platforms
+
+ROOT = platforms.ROOT
 # Source packages that build.rs compiles, though cargo thinks that only the build needs them.
 COMPILED_IN = ["lua-src", "core-math-sys"]
 ALLOWED = {"MIT", "Apache-2.0 OR MIT", "MIT OR Apache-2.0", "BSL-1.0", "BSD-2-Clause",
@@ -30,12 +33,19 @@ ALLOWED = {"MIT", "Apache-2.0 OR MIT", "MIT OR Apache-2.0", "BSL-1.0", "BSD-2-Cl
            "CC0-1.0 OR MIT-0 OR Apache-2.0"}
 
 
-def metadata():
+# Where a distribution tells what mingw-w64's runtime consists of.
+MINGW = "/usr/share/doc/mingw-w64-x86-64-dev/copyright"
+
+
+def host():
+    return re.search(r"^host: (.*)$", output("rustc", "-vV"), re.MULTILINE).group(1)
+
+
+def metadata(target):
     """Cargo's answer, with the condition under which Cargo.toml has CORE-MATH (build.rs)."""
-    host = re.search(r"^host: (.*)$", output("rustc", "-vV"), re.MULTILINE).group(1)
     flags = {**os.environ, "CARGO_ENCODED_RUSTFLAGS": "--cfg\x1frlua_sources"}
     return json.loads(output("cargo", "metadata", "--format-version=1", "--offline",
-                             "--filter-platform", host, env=flags))
+                             "--filter-platform", target, env=flags))
 
 
 def output(*command, env=None):
@@ -79,8 +89,8 @@ def lua_licence(header):
     return re.sub(r"^\* ?", "", text, flags=re.MULTILINE)
 
 
-def sections():
-    for package in linked(metadata()):
+def sections(target):
+    for package in linked(metadata(target)):
         title = f"{package['name']} {package['version']}"
         if package["license"] not in ALLOWED:
             sys.exit(f"licences.py: {title} has the licence {package['license']}: look at it")
@@ -97,6 +107,10 @@ def sections():
             for name, text in files_of(os.path.join(folder, "vendor")):
                 yield f"CORE-MATH: {name}", text
     yield from standard_library()
+    if "-windows-" in target:
+        if not os.path.isfile(MINGW):
+            sys.exit(f"licences.py: there is no {MINGW}, with the licences of mingw-w64's runtime")
+        yield "mingw-w64's runtime", read(MINGW)
 
 
 def toolchain():
@@ -116,8 +130,8 @@ def standard_library():
         sys.exit(f"licences.py: {toolchain()} has no licence of Rust's standard library")
 
 
-def main(folder):
-    parts = list(sections())
+def main(folder, target=None):
+    parts = list(sections(target or host()))
     text = "librlua has code of these in it. The licence of each, as it came with it:\n\n"
     text += "".join(f"- {title}\n" for title, _ in parts)
     for title, body in parts:
@@ -131,6 +145,6 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -5,16 +5,18 @@
                                         FOLDER/package, as NuGet would unpack it
 
     lib/netstandard2.0/Rlua.dll         and its documentation, Rlua.xml
-    runtimes/RID/native/librlua.so      linux-x64 and others: one for each given; by default the
-                                        library that RLUA_LIBRARY names, else target/release's
+    runtimes/RID/native/librlua.so      linux-x64, linux-arm64, and win-x64 with rlua.dll: one for
+                                        each given; by default the library that RLUA_LIBRARY names,
+                                        else target/release's
     Rlua.nuspec, README.md, LICENSE, licences/
 
 The compiler is the one of MCS, by default mcs: Mono's, of C# 7. Its output names mscorlib, which
 .NET, Mono and Unity have; that nothing outside netstandard2.0 is used, the tests see by compiling
 every method under .NET Core 2.0 as well.
 
-Licences of what is in the library are those that `make` collects (packaging/licences.py); where
-it has not, they are left out with a word, as such a package is none to hand on.
+Licences of what is in the library are those of the tree that it lies in (packaging/dist.py), else
+those that `make` collects (packaging/licences.py); where there are none, they are left out with a
+word, as such a package is none to hand on.
 
 Not here: signing, and uploading.
 """
@@ -34,6 +36,7 @@ ROOT = HERE.parent.parent
 ID = "Rlua"
 SUMMARY = "Lua 5.4 whose whole state can go back in time: for rollback netcode, undo, replays."
 FLAGS = "-langversion:7 -unsafe -optimize -debug- -warnaserror -nowarn:1573 -target:library"
+LICENCES = ["THIRD-PARTY", "RUST-STANDARD-LIBRARY.html"]
 RIDS = {"x86_64": "linux-x64", "aarch64": "linux-arm64"}
 
 NUSPEC = """<?xml version="1.0" encoding="utf-8"?>
@@ -92,21 +95,27 @@ def libraries(given):
     return {RIDS[machine]: os.environ.get("RLUA_LIBRARY") or ROOT / "target/release/librlua.so"}
 
 
+def licences(library):
+    for folder in (library.parent.parent / "share/doc/rlua", ROOT / "target/licences"):
+        if (folder / "THIRD-PARTY").exists():
+            return [folder / name for name in LICENCES if (folder / name).exists()]
+    print("pack.py: no licences of what is in the library: run make first, to hand it on")
+    return []
+
+
 def fill(package, given):
     """Writes what is in the package, as files."""
     compiled(package / "lib/netstandard2.0")
     for rid, library in libraries(given).items():
-        target = package / "runtimes" / rid / "native/librlua.so"
+        name = "rlua.dll" if rid.startswith("win-") else "librlua.so"
+        target = package / "runtimes" / rid / "native" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(Path(library).read_bytes())
     copies = {"README.md": HERE / "README.md", "LICENSE": ROOT / "LICENSE"}
-    licences = ROOT / "target/licences"
-    if licences.is_dir():
-        copies.update({f"licences/{path.name}": path for path in licences.iterdir()})
-    else:
-        print("pack.py: no licences of what is in the library: run make first, to hand it on")
+    for rid, library in libraries(given).items():
+        copies.update({f"licences/{rid}/{path.name}": path for path in licences(Path(library))})
     for name, source in copies.items():
-        (package / name).parent.mkdir(exist_ok=True)
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
         (package / name).write_bytes(source.read_bytes())
     nuspec = NUSPEC.format(id=ID, version=version(), summary=escape(SUMMARY))
     (package / f"{ID}.nuspec").write_text(nuspec, encoding="utf-8")

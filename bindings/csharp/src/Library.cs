@@ -3,7 +3,7 @@
 // The P/Invokes name the library by its SONAME. On .NET a resolver answers that name
 // (NativeLibrary.SetDllImportResolver); Mono and Unity's Mono have none, but find a library that
 // is in the process by its SONAME, so there it is loaded by its path first. The resolver is
-// reached by reflection, since netstandard2.0 does not have it.
+// reached by reflection, since netstandard2.0 does not have it. On Windows that is the only way.
 
 using System;
 using System.Collections.Generic;
@@ -89,10 +89,10 @@ namespace Rlua
                     }
                 }
                 throw new DllNotFoundException(
-                    "librlua.so was not found, or cannot be loaded; tried "
+                    "librlua was not found, or cannot be loaded; tried "
                     + string.Join(", ", candidates) + ". Set Library.Path or the environment"
                     + " variable RLUA_LIBRARY to its path, or install it where the system's loader"
-                    + " looks (ldconfig, LD_LIBRARY_PATH).");
+                    + " looks (ldconfig, LD_LIBRARY_PATH; on Windows PATH).");
             }
         }
 
@@ -104,17 +104,24 @@ namespace Rlua
                 yield return System.IO.Path.GetFullPath(told);
                 yield break;
             }
+            string[] names = Windows ? new[] { "rlua.dll" } : new[] { "librlua.so", Native.Name };
+            string[] rids = Windows ? new[] { "win-x64" } : new[] { "linux-x64", "linux-arm64" };
             foreach (string folder in Folders())
             {
                 // One for another machine cannot be loaded, so the next is tried.
-                foreach (string rid in new[] { "linux-x64", "linux-arm64" })
+                foreach (string rid in rids)
                     yield return System.IO.Path.Combine(folder, "runtimes", rid, "native",
-                                                        "librlua.so");
-                yield return System.IO.Path.Combine(folder, "librlua.so");
-                yield return System.IO.Path.Combine(folder, Native.Name);
+                                                        names[0]);
+                foreach (string name in names)
+                    yield return System.IO.Path.Combine(folder, name);
             }
-            yield return "librlua.so";
-            yield return Native.Name;
+            foreach (string name in names)
+                yield return name;
+        }
+
+        private static bool Windows
+        {
+            get { return Environment.OSVersion.Platform == PlatformID.Win32NT; }
         }
 
         private static IEnumerable<string> Folders()

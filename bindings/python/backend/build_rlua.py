@@ -7,6 +7,9 @@ CC            the compiler
 CFLAGS        more flags
 RLUA_LIBRARY  another build of the library
 
+On Linux the wheel's tag says which glibc the library and the extension ask for, as they are
+(packaging/glibc.py). The extension asks for the oldest.
+
 Not here: sdists. The wheel needs the repository around it.
 """
 
@@ -25,8 +28,12 @@ import declarations
 
 HERE = Path(__file__).resolve().parent.parent
 ROOT = HERE.parent.parent
+sys.path.insert(0, str(ROOT / "packaging"))
+import glibc  # noqa: E402 pylint: disable=wrong-import-position
 INCLUDE = ROOT / "include"
 SONAME = "librlua.so.0"
+# The oldest glibc that Rust's standard library runs on, whatever it asks for by name.
+FLOOR = "2.17"
 FLAGS = "-std=c11 -O2 -fPIC -fvisibility=hidden -Wall -Wextra -Wno-missing-field-initializers"
 
 
@@ -62,6 +69,8 @@ def compile_extension(target, folder, binary):
     if not (Path(python_h) / "Python.h").exists():
         raise RuntimeError(f"no {python_h}/Python.h; on Debian: apt-get install python3-dev")
     compiler = shlex.split(os.environ.get("CC", "cc"))
+    if glibc.floor(binary)[0]:
+        compiler = [glibc.linker(folder / "glibc", compiler)]
     more = shlex.split(os.environ.get("CFLAGS", ""))
     sources = sorted(str(path) for path in (HERE / "src").glob("*.c"))
     subprocess.run([*compiler, *FLAGS.split(), *more, "-shared", f"-I{python_h}", f"-I{INCLUDE}",
@@ -69,9 +78,13 @@ def compile_extension(target, folder, binary):
                    check=True)
 
 
-def tag():
+def tag(*binaries):
     version = f"cp{sys.version_info.major}{sys.version_info.minor}"
     platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    floors = [FLOOR, *filter(None, (glibc.floor(binary)[0] for binary in binaries))]
+    if platform.startswith("linux_") and len(floors) > 1:
+        newest = max(floors, key=glibc.number)
+        platform = platform.replace("linux", f"manylinux_{newest.replace('.', '_')}", 1)
     return f"{version}-{version}-{platform}"
 
 
@@ -111,19 +124,21 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
         suffix = sysconfig.get_config_var("EXT_SUFFIX")
         named = folder / SONAME
         named.write_bytes(binary.read_bytes())
-        compile_extension(folder / f"_core{suffix}", folder, named)
-        name = f"rlua-{version}-{tag()}.whl"
+        extension = folder / f"_core{suffix}"
+        compile_extension(extension, folder, named)
+        tags = tag(named, extension)
+        name = f"rlua-{version}-{tags}.whl"
         wheel = Wheel(Path(wheel_directory) / name)
         for path in sorted((HERE / "rlua").iterdir()):
             if path.suffix in (".py", ".pyi", ".typed"):
                 wheel.add(f"rlua/{path.name}", path.read_bytes())
         wheel.add("rlua/_declarations.py", (folder / "_declarations.py").read_bytes())
-        wheel.add(f"rlua/_core{suffix}", (folder / f"_core{suffix}").read_bytes(), 0o755)
+        wheel.add(f"rlua/_core{suffix}", extension.read_bytes(), 0o755)
         wheel.add(f"rlua/{SONAME}", named.read_bytes(), 0o755)
     info = f"rlua-{version}.dist-info"
     wheel.add(f"{info}/METADATA", metadata(version))
     wheel.add(f"{info}/LICENSE", (ROOT / "LICENSE").read_bytes())
     wheel.add(f"{info}/WHEEL", f"Wheel-Version: 1.0\nGenerator: build_rlua\n"
-                               f"Root-Is-Purelib: false\nTag: {tag()}\n")
+                               f"Root-Is-Purelib: false\nTag: {tags}\n")
     wheel.close(f"{info}/RECORD")
     return name

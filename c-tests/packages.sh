@@ -1,0 +1,203 @@
+#!/bin/sh
+# What is handed on for each platform: archives, wheels, the NuGet package.
+# Usage: packages.sh ROOT [aarch64 | windows | wheel_here | wheel_aarch64 | nuget]...; PYTHON from
+# the environment.
+#
+# Method: each is made by the command that docs/INSTALL.md tells, and used as a stranger would: the
+# archive is unpacked, the README's snippet built with it, by pkg-config and by CMake, and run, for
+# AArch64 under qemu, for Windows under Wine; the wheel goes into a fresh environment, the one for
+# AArch64 into that machine's Python under qemu.
+# Needs what `make -C c-tests aarch64` and `windows` need, and AArch64's Python in
+# target/python-aarch64 (.ci/run fetches it).
+# Not here: this machine's archive (install.sh), and what the packages of other languages do
+# (examples/run.sh).
+set -u
+root=$(cd "$1" && pwd)
+python=${PYTHON:-python3}
+dist=$root/target/dist
+unset CC CXX CFLAGS MAKEFLAGS MFLAGS MAKELEVEL PKG_CONFIG_PATH LD_LIBRARY_PATH
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+. "$(dirname "$0")/check.sh"
+version=$(sed -n 's/^#define RLUA_VERSION "\(.*\)"/\1/p' "$root/include/rlua.h")
+snippets=$root/examples/snippets
+expected=$(cat "$snippets/expected.txt")
+not_run=0
+
+cannot_run() { # what, why
+    printf '\n*** NOT RUN: %s: %s ***\n\n' "$1" "$2"
+    not_run=$((not_run + 1))
+    [ "${RLUA_REQUIRE_ALL:-0}" != 1 ] || failed=$((failed + 1))
+}
+
+quietly() { # a command, whose output matters only if it fails
+    "$@" >"$work/log" 2>&1 || { cat "$work/log"; return 1; }
+}
+
+# The last line tells what was made.
+make() { command make --no-print-directory -s -C "$root" "$@" 2>"$work/log" | tail -n 1; }
+
+# A program, by what its platform needs. Windows' lines end otherwise.
+emulated() {
+    if [ "$system" = Windows ]; then
+        WINEPATH="Z:$prefix/bin;Z:$work;$dlls" WINEPREFIX=$root/target/wine WINEDEBUG=-all \
+            $emulator "$@" 2>&1 | tr -d '\r'
+    else
+        $emulator -E "LD_LIBRARY_PATH=$prefix/lib" "$@" 2>&1
+    fi
+}
+
+host() { # name compiler source flags
+    mkdir -p "$work/host"
+    cp "$snippets/$3" "$work/host"
+    check "$target, pkg-config: $1" "$expected" "$(cd "$work/host" &&
+        quietly $2 $3 $4 -o "$1$exe" && emulated "./$1$exe")"
+}
+
+archive() { # target, system of CMake, compilers, emulator
+    target=$1 system=$2 cc=$3 cxx=$4 emulator=$5 exe=
+    [ "$system" != Windows ] || exe=.exe
+    made=$(make dist "TARGET=$target")
+    [ -f "$made" ] || { cat "$work/log"; check "$target: an archive is made" yes no; return; }
+    check "$target: the archive has its checksum" yes "$(cd "$dist" &&
+        sha256sum -c --quiet "$made.sha256" && echo yes)"
+    mkdir -p "$work/unpacked"
+    case $made in
+        *.zip) (cd "$work/unpacked" && "$python" -m zipfile -e "$made" .) ;;
+        *) tar -xzf "$made" -C "$work/unpacked" ;;
+    esac
+    prefix=$work/unpacked/rlua-$version-$target
+    check "$target: licences" yes "$(grep -q 'Lua.org, PUC-Rio' \
+        "$prefix/share/doc/rlua/THIRD-PARTY" && echo yes)"
+    check "$target: nothing of the builder in it" "" "$(grep -rl "$root" "$prefix")"
+
+    PKG_CONFIG_LIBDIR=$prefix/lib/pkgconfig
+    export PKG_CONFIG_LIBDIR
+    host shared "$cc" rollback.c "$(pkg-config --cflags --libs rlua)"
+    host c++_shared "$cxx -std=c++17" rollback.cpp "$(pkg-config --cflags --libs rlua)"
+    host static "$cc" rollback.c \
+        "$(pkg-config --cflags rlua) $(pkg-config --variable=static_libs rlua)"
+    host all_static "$cc -static -Wno-cpp" rollback.c "$(pkg-config --cflags --static --libs rlua)"
+    unset PKG_CONFIG_LIBDIR
+
+    build=$work/cmake-$target
+    mkdir "$build"
+    cp "$root/c-tests/install/CMakeLists.txt" "$snippets"/rollback.c* "$build"
+    quietly cmake -S "$build" -B "$build/build" -DWAY=find "-DWANTED=${version%.*}" \
+        "-DCMAKE_SYSTEM_NAME=$system" "-DCMAKE_C_COMPILER=$cc" "-DCMAKE_CXX_COMPILER=$cxx" \
+        "-DCMAKE_PREFIX_PATH=$prefix" &&
+        quietly cmake --build "$build/build"
+    for binary in c-shared c-static cpp-shared cpp-static; do
+        check "$target, cmake: $binary" "$expected" "$(emulated "$build/build/$binary$exe")"
+    done
+}
+
+machine() { LC_ALL=C readelf -hW "$1" | sed -n 's/^ *Machine: *//p'; }
+
+aarch64() {
+    archive aarch64-unknown-linux-gnu Linux aarch64-linux-gnu-gcc aarch64-linux-gnu-g++ \
+        "qemu-aarch64 -L /usr/aarch64-linux-gnu"
+    library=$prefix/lib/librlua.so.$version
+    check "$target: it is AArch64's" AArch64 "$(machine "$library")"
+    check "$target: the floor, where glibc begins there" 2.17 \
+        "$("$python" "$root/packaging/glibc.py" floor "$library" 2>/dev/null)"
+}
+
+# Programs need DLLs of g++ and of the threads that it knows; Wine 8 lacks one that Rust asks for.
+windows() {
+    tool=x86_64-w64-mingw32
+    wine=$(ls /usr/lib/wine/wine64 2>/dev/null || command -v wine64 || command -v wine)
+    gcc=$(command -v $tool-gcc-posix || echo $tool-gcc)
+    gxx=$(command -v $tool-g++-posix || echo $tool-g++)
+    dlls=$(for dll in libstdc++-6 libwinpthread-1; do
+        printf 'Z:%s;' "$(dirname "$($gxx -print-file-name=$dll.dll)")"; done)
+    $gcc -shared -O1 "$root/c-tests/windows/bcryptprimitives.c" -ladvapi32 \
+        -o "$work/bcryptprimitives.dll"
+    archive x86_64-pc-windows-gnu Windows "$gcc" "$gxx" "$wine"
+    system='kernel32|ntdll|msvcrt|userenv|ws2_32|bcryptprimitives|api-ms-win-core-synch-l1-2-0'
+    check "$target: it needs nothing that Windows has not" "" "$($tool-objdump -p \
+        "$prefix/bin/rlua.dll" | sed -n 's/.*DLL Name: //p' | grep -vixE "($system)\.dll")"
+    check "$target: the list of exports has each function once" yes "$(
+        grep -c '^ *rlua_snap$' "$prefix/lib/rlua.def" | grep -qx 1 && echo yes)"
+}
+
+wheel_of() { # the arguments of make; sets made
+    made=$(make wheel "$@") # of the archive that was made before
+    [ -f "$made" ] || { cat "$work/log"; check "a wheel is made" yes no; return 1; }
+}
+
+# Whether RECORD tells each file as it is.
+record() {
+    "$python" - "$1" <<-'END'
+	import base64, csv, hashlib, sys, zipfile
+	with zipfile.ZipFile(sys.argv[1]) as wheel:
+	    record = next(name for name in wheel.namelist() if name.endswith("/RECORD"))
+	    told = {row[0]: row[1] for row in csv.reader(wheel.read(record).decode().splitlines())}
+	    for name in wheel.namelist():
+	        digest = base64.urlsafe_b64encode(hashlib.sha256(wheel.read(name)).digest())
+	        if name != record and told.get(name) != f"sha256={digest.decode().rstrip('=')}":
+	            print(name, "is not as RECORD tells")
+	    tag = next(line for line in wheel.read(record[:-6] + "WHEEL").decode().splitlines()
+	               if line.startswith("Tag: "))
+	    if not sys.argv[1].endswith(f"-{tag[5:]}.whl"):
+	        print(tag, "is not in the file's name")
+	END
+}
+
+wheel_here() {
+    made=$(make dist)
+    [ -f "$made" ] || { cat "$work/log"; check "an archive is made" yes no; return; }
+    wheel_of "PYTHON=$python" || return
+    number=$("$python" -c 'import sys; print("cp%d%d" % sys.version_info[:2])')
+    check wheel_has_its_tag "rlua-$version-$number-$number-manylinux_2_17_$(uname -m).whl" \
+        "${made##*/}"
+    check wheel_has_its_record "" "$(record "$made")"
+    "$python" -m venv "$work/venv"
+    quietly "$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-index \
+        "$made"
+    check wheel_installs_and_runs "$expected" \
+        "$("$work/venv/bin/python" "$snippets/rollback.py" 2>&1)"
+}
+
+# With Debian's own Python, since the other machine's is of the same version.
+wheel_aarch64() {
+    there=$root/target/python-aarch64
+    name=$(ls "$there/usr/bin" 2>/dev/null | grep -x 'python3\.[0-9]*')
+    if [ -z "$name" ] || ! command -v "/usr/bin/$name" >/dev/null; then
+        cannot_run "the wheel for AArch64" "no Python of that machine in $there"
+        return
+    fi
+    wheel_of TARGET=aarch64-unknown-linux-gnu "PYTHON=/usr/bin/$name" "TARGET_PYTHON=$there" ||
+        return
+    number=cp$(echo "${name#python}" | tr -d .)
+    check aarch64_wheel_has_its_tag "rlua-$version-$number-$number-manylinux_2_17_aarch64.whl" \
+        "${made##*/}"
+    check aarch64_wheel_has_its_record "" "$(record "$made")"
+    mkdir "$work/wheel"
+    (cd "$work/wheel" && "$python" -m zipfile -e "$made" .)
+    for file in "$work/wheel"/rlua/*.so*; do
+        check "${file##*/} is AArch64's" AArch64 "$(machine "$file")"
+    done
+    check aarch64_wheel_runs "$expected" "$(qemu-aarch64 -L "$there" -E "PYTHONHOME=$there/usr" \
+        -E "PYTHONPATH=$work/wheel" -E PYTHONDONTWRITEBYTECODE=1 \
+        -E "LD_LIBRARY_PATH=$there/usr/lib/aarch64-linux-gnu:$there/lib/aarch64-linux-gnu" \
+        "$there/usr/bin/$name" "$snippets/rollback.py" 2>&1)"
+}
+
+nuget() {
+    made=$(make nuget)
+    [ -f "$made" ] || { cat "$work/log"; check "a package is made" yes no; return; }
+    check nuget_has_the_libraries "runtimes/linux-arm64/native/librlua.so
+runtimes/linux-x64/native/librlua.so
+runtimes/win-x64/native/rlua.dll" "$("$python" -m zipfile -l "$made" |
+        sed -n 's/^\(runtimes[^ ]*\) .*/\1/p' | sort)"
+    check nuget_has_their_licences "licences/linux-arm64/THIRD-PARTY
+licences/linux-x64/THIRD-PARTY
+licences/win-x64/THIRD-PARTY" "$("$python" -m zipfile -l "$made" |
+        sed -n 's/^\(licences[^ ]*THIRD-PARTY\) .*/\1/p' | sort)"
+}
+
+shift
+for part in ${*:-aarch64 windows wheel_here wheel_aarch64 nuget}; do "$part"; done
+[ "$not_run" -eq 0 ] || echo "$not_run not run, see above"
+end
