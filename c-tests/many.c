@@ -28,6 +28,7 @@ static void *map(void *at, size_t size, int prot, int flags, int file, off_t off
 void *mmap(void *at, size_t size, int prot, int flags, int file, off_t offset) {
     return map(at, size, prot, flags, file, offset);
 }
+#undef mmap64 /* musl's header has it for another name of mmap */
 void *mmap64(void *at, size_t size, int prot, int flags, int file, off_t offset) {
     return map(at, size, prot, flags, file, offset);
 }
