@@ -311,9 +311,12 @@ fn compile_unit(lua: &Path, math: &[PathBuf], system: System) -> Result<(), Box<
         .force_frame_pointer(false)
         // Inlining lua_getlocal into ldblib.c makes gcc see a path that Lua never takes.
         .flag_if_supported("-Wno-maybe-uninitialized")
-        // Both make rustc's linker keep and export every public symbol of the unit.
-        .link_lib_modifier("+whole-archive")
-        .link_lib_modifier("+export-symbols");
+        // This makes rustc's linker keep every public symbol of the unit,
+        .link_lib_modifier("+whole-archive");
+    // and this export it. For macOS rustc gets their names wrong; there our own list is enough.
+    if system != System::MacOs {
+        unit.link_lib_modifier("+export-symbols");
+    }
     match system {
         System::Linux => unit.define("LUA_USE_LINUX", None),
         System::MacOs => unit.define("LUA_USE_MACOSX", None),
