@@ -104,16 +104,20 @@ aarch64() {
 }
 
 # Programs need DLLs of g++ and of the threads that it knows; Wine 8 lacks one that Rust asks for.
-windows() {
+windows_tools() {
     tool=x86_64-w64-mingw32
-    wine=$(ls /usr/lib/wine/wine64 2>/dev/null || command -v wine64 || command -v wine)
+    emulator=$(ls /usr/lib/wine/wine64 2>/dev/null || command -v wine64 || command -v wine)
     gcc=$(command -v $tool-gcc-posix || echo $tool-gcc)
     gxx=$(command -v $tool-g++-posix || echo $tool-g++)
     dlls=$(for dll in libstdc++-6 libwinpthread-1; do
         printf 'Z:%s;' "$(dirname "$($gxx -print-file-name=$dll.dll)")"; done)
     $gcc -shared -O1 "$root/c-tests/windows/bcryptprimitives.c" -ladvapi32 \
         -o "$work/bcryptprimitives.dll"
-    archive x86_64-pc-windows-gnu Windows "$gcc" "$gxx" "$wine"
+}
+
+windows() {
+    windows_tools
+    archive x86_64-pc-windows-gnu Windows "$gcc" "$gxx" "$emulator"
     system='kernel32|ntdll|msvcrt|userenv|ws2_32|bcryptprimitives|api-ms-win-core-synch-l1-2-0'
     check "$target: it needs nothing that Windows has not" "" "$($tool-objdump -p \
         "$prefix/bin/rlua.dll" | sed -n 's/.*DLL Name: //p' | grep -vixE "($system)\.dll")"
@@ -195,6 +199,30 @@ runtimes/win-x64/native/rlua.dll" "$("$python" -m zipfile -l "$made" |
 licences/linux-x64/THIRD-PARTY
 licences/win-x64/THIRD-PARTY" "$("$python" -m zipfile -l "$made" |
         sed -n 's/^\(licences[^ ]*THIRD-PARTY\) .*/\1/p' | sort)"
+    nuget_on_windows
+}
+
+# .NET of Windows, which a package of Python's carries, finds the DLL in the package's folders.
+nuget_on_windows() {
+    net=$root/target/dotnet-windows name=dotnetcore2
+    if [ ! -e "$net/$name/bin/dotnet.exe" ] && ! { "$python" -m pip download --quiet \
+        --disable-pip-version-check --no-deps --platform win_amd64 --only-binary=:all: \
+        --dest "$work" "$name==3.1.23" && "$python" -m zipfile -e "$work/$name"-*.whl "$net"; } \
+        >"$work/log" 2>&1
+    then
+        cannot_run ".NET of Windows" "pip cannot download $name"
+        return
+    fi
+    windows_tools
+    system=Windows prefix=$work app=$work/app
+    mkdir "$app"
+    cp -r "$dist/package/lib/netstandard2.0/Rlua.dll" "$dist/package/runtimes" "$app"
+    sed 's/VERSION/3.1.0/' "$root/bindings/csharp/tests/runtimeconfig.json" \
+        >"$app/rollback.runtimeconfig.json"
+    quietly mcs -langversion:7 "-r:$app/Rlua.dll" "-out:$app/rollback.exe" "$snippets/Rollback.cs"
+    mv "$app/rollback.exe" "$app/rollback.dll"
+    check nuget_runs_on_windows "$expected" \
+        "$(emulated "$net/$name/bin/dotnet.exe" "$app/rollback.dll")"
 }
 
 shift
