@@ -552,6 +552,97 @@ static void images(void) {
     TRY_PLAIN(lua_close(clone));
 }
 
+/* -- what lies outside goes along: what is made ends once, whatever fails between -------------- */
+
+static int objects_made, objects_ended;
+
+static void end_object(lua_State *thread, void *object, void *ud) {
+    (void)thread;
+    (void)ud;
+    if (object != &objects_made) PROBLEM("another object was released");
+    objects_ended++;
+}
+
+static int end_meter(lua_State *thread) {
+    objects_ended += *(int *)lua_touserdata(thread, 1);
+    return 0;
+}
+
+static int new_meter(lua_State *thread) {
+    int *meter = (int *)lua_newuserdatauv(thread, sizeof *meter, 0);
+    *meter = 0;
+    if (luaL_newmetatable(thread, "meter")) {
+        lua_pushcfunction(thread, end_meter);
+        lua_setfield(thread, -2, "__gc");
+    }
+    lua_setmetatable(thread, -2);
+    *meter = 1;
+    objects_made++;
+    return 1;
+}
+
+static int save_object(const void *object, size_t size, rlua_Writer writer, void *to, void *ud) {
+    (void)object;
+    (void)size;
+    (void)ud;
+    return writer(to, "bytes", 5);
+}
+
+static int load_object(const void *bytes, size_t length, void *object, size_t size, void *ud) {
+    (void)bytes;
+    (void)ud;
+    if (length != 5) return 1;
+    if (size == sizeof(int)) *(int *)object = 1;
+    else *(void **)object = &objects_made;
+    objects_made++;
+    return 0;
+}
+
+static const rlua_ResourceType sound = {sizeof sound, "sound", end_object, NULL, NULL};
+static const rlua_ObjectType sounds = {sizeof sounds, "sound", &sound, save_object, load_object,
+                                       NULL};
+static const rlua_ObjectType meters = {sizeof meters, "meter", NULL, save_object, load_object,
+                                       NULL};
+
+static void objects(void) {
+    static const rlua_ObjectType *const types[] = {&sounds, &meters, NULL};
+    static const rlua_Name names[] = {{"new_meter", new_meter, NULL, NULL},
+                                      {"end_meter", end_meter, NULL, NULL},
+                                      {NULL, NULL, NULL, NULL}};
+    rlua_Config config;
+    lua_State *first, *copy = NULL, *clone = NULL;
+    memset(&config, 0, sizeof config);
+    config.size = sizeof config;
+    config.max_snapshots = 2;
+    config.trust = RLUA_TRUST_PROVED;
+    L = NULL;
+    TRY(rlua_open(&config, &first));
+    L = first;
+    TRY(rlua_register(L, "new_meter", new_meter));
+    TRY(rlua_register(L, "end_meter", end_meter));
+    TRY(rlua_register_type(L, &sounds));
+    TRY(rlua_register_type(L, &meters));
+    TRY(rlua_pushcclosure(L, new_meter, 0));
+    TRY(rlua_setglobal(L, "meter"));
+    TRY(rlua_dostring(L, "a, b = meter(), meter()"));
+    TRY(rlua_pushresource(L, &objects_made, &sound));
+    objects_made++;
+    TRY(rlua_setglobal(L, "c"));
+    TRY((anew(1), rlua_save(L, to_image, NULL)));
+    config.names = names;
+    config.types = types;
+    TRY((anew(0), rlua_load(&config, from_image, NULL, &copy)));
+    TRY(rlua_clone(L, &clone));
+    if (objects_made - objects_ended != 9)
+        PROBLEM("%d objects, and %d ended", objects_made, objects_ended);
+    L = NULL;
+    TRY_PLAIN(lua_close(first));
+    TRY_PLAIN(lua_close(copy));
+    TRY_PLAIN(lua_close(clone));
+    if (objects_made != objects_ended)
+        PROBLEM("%d objects, and %d ended", objects_made, objects_ended);
+}
+
 static void scenario(void *unused) {
     lua_State *vms[3] = {NULL, NULL, NULL}, *more[6] = {NULL};
     size_t i, count;
@@ -568,6 +659,7 @@ static void scenario(void *unused) {
     L = vms[2];
     turned_on();
     images();
+    objects();
     L = NULL;
     for (round = 0; round < 2; round++) {
         for (i = 0; i < COUNT_OF(more); i++) TRY_MAKE(more[i], rlua_new_rollback(1 * MIB, 1));

@@ -210,6 +210,19 @@ static int no_function(lua_State *L, void *ud) {
 static const rlua_Participant participant = {sizeof participant, no_capture, no_restore, NULL};
 static const rlua_ResourceType type = {sizeof type, "t", no_release, NULL, NULL};
 
+static int no_save(const void *object, size_t size, rlua_Writer writer, void *to, void *ud) {
+    (void)object, (void)size, (void)writer, (void)to, (void)ud;
+    return 1;
+}
+
+static int no_load(const void *bytes, size_t length, void *object, size_t size, void *ud) {
+    (void)bytes, (void)length, (void)object, (void)size, (void)ud;
+    return 1;
+}
+
+static const rlua_ObjectType object_type = {sizeof object_type, "t", &type, no_save, no_load,
+                                            NULL};
+
 /* What no status tells: whatever it answers is in order, as long as nothing is touched. */
 enum { NO_STATUS = -1 };
 
@@ -333,6 +346,7 @@ static uint64_t any_digest;
 CALL(newest_frame, rlua_newest_frame(L, &any_frame))
 CALL(register, rlua_register(L, "name", no_c_function))
 CALL(register_pointer, rlua_register_pointer(L, "pointer", &any_frame))
+CALL(register_type, rlua_register_type(L, &object_type))
 CALL(set_time, rlua_set_time(L, 1, 2))
 CALL(config_digest, rlua_config_digest(L, &any_digest))
 CALL(error, (rlua_error(L, "x"), NO_STATUS))
@@ -365,7 +379,8 @@ static const Function functions[] = {
     ROW(toresource), ROW(closeresource), ROW(add_participant), ROW(remove_participant),
 #ifdef RLUA_VERSION
     ROW(newest_frame), LEFT_OUT(recover), ROW(error), ROW(argerror), ROW(register),
-    ROW(register_pointer), ROW(set_time), ROW(config_digest), ROW(newenv), ROW(save),
+    ROW(register_pointer), ROW(register_type), ROW(set_time), ROW(config_digest), ROW(newenv),
+    ROW(save),
     ROW(save_buffer), ROW(save_snapshot), ROW(save_bound), ROW(save_delta), ROW(apply_delta),
     ROW(load), ROW(load_buffer), ROW(checksum), ROW(clone), ROW(set_budget), ROW(budget_left),
     ROW(diff), ROW(diff_vms), ROW(synctest),
