@@ -193,6 +193,7 @@ RLUA_INTERNAL const char *rlua_c_canon_slab(void *canon, size_t at, size_t from,
                                             char *out);
 RLUA_INTERNAL uint32_t rlua_c_canon_named(const void *canon);
 RLUA_INTERNAL const char *rlua_c_canon_names(const void *canon, size_t *bytes, uint32_t *count);
+RLUA_INTERNAL uint32_t rlua_c_canon_names_met(const void *canon);
 RLUA_INTERNAL int rlua_c_canon_known(const void *canon, rlua_Outward *known);
 RLUA_INTERNAL void rlua_c_canon_end(void *canon);
 /* A part of a region. */
@@ -226,6 +227,7 @@ RLUA_INTERNAL void *rlua_c_load_begin(void *base, size_t used, size_t main,
                                       rlua_BlockBytes block_bytes, void *ud);
 RLUA_INTERNAL const char *rlua_c_load_block(void *loader, size_t offset, size_t bytes,
                                             uint32_t kind, int opaque);
+RLUA_INTERNAL uint32_t rlua_c_element_bytes(uint32_t kind);
 RLUA_INTERNAL const char *rlua_c_load_finish(void *loader);
 RLUA_INTERNAL void rlua_c_load_end(void *loader);
 RLUA_INTERNAL lua_State *rlua_c_adopt(void *block, void *arena, uint64_t region_bytes,
