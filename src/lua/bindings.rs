@@ -229,6 +229,7 @@ unsafe extern "C" {
         sweep_divisor: u32,
     );
     pub fn rlua_c_is_idle(main: *mut lua_State) -> c_int;
+    pub fn rlua_c_is_deterministic(main: *mut lua_State) -> c_int;
     pub fn rlua_c_finalize(main: *mut lua_State);
     pub fn rlua_c_close_stock(L: *mut lua_State);
     pub fn rlua_c_math(copy: c_int, function: c_int, x: f64, y: f64, result: *mut f64) -> c_int;

@@ -136,6 +136,7 @@ RLUA_INTERNAL void rlua_c_forget_cards(const void *base);
 RLUA_INTERNAL void rlua_c_pace(lua_State *main, int pause, int step_multiplier, int step_size,
                                uint32_t sweep_divisor);
 RLUA_INTERNAL int rlua_c_is_idle(lua_State *main);
+RLUA_INTERNAL int rlua_c_is_deterministic(lua_State *main);
 RLUA_INTERNAL void rlua_c_finalize(lua_State *main);
 RLUA_INTERNAL void rlua_c_close_stock(lua_State *L);
 

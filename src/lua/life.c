@@ -56,6 +56,11 @@ void rlua_c_pace(lua_State *main, int pause, int step_multiplier, int step_size,
   if (sweep_divisor != 0) G(main)->own.sweep_divisor = (unsigned short)sweep_divisor;
 }
 
+/* Whose rules scripts find. */
+int rlua_c_is_deterministic(lua_State *main) {
+  return G(main)->own.deterministic;
+}
+
 /* V1: nothing of this VM is on the C stack. `main` is the main thread. */
 int rlua_c_is_idle(lua_State *main) {
   return G(main)->own.depth == 0 && main->ci == &main->base_ci;

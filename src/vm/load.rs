@@ -233,7 +233,15 @@ pub fn load(config: &Config, outer: Outer<'_>, from: &mut dyn Source) -> Result<
     }
     let is_proved = config.trust == Trust::Proved && config.guard != Mode::Off;
     let outside = Outside { types: outer.types, pieces, is_left: outer.is_left, is_proved };
-    adopt(&config, arena, header.serial, outside, |vm, _| vm.fix(&outward, ptr::null()))
+    adopt(&config, arena, header.serial, outside, |vm, _| {
+        vm.fix(&outward, ptr::null())?;
+        // SAFETY: a state, which was just made.
+        let is_deterministic = unsafe { lua::rlua_c_is_deterministic(vm.main) } != 0;
+        match is_deterministic == (config.profile == Profile::Deterministic) {
+            true => Ok(()),
+            false => Err(ImageError::bad(format_args!("its profile is not the state's")).into()),
+        }
+    })
 }
 
 /// What a check found in an image.

@@ -151,7 +151,7 @@ const fn forgery(
     Forgery { name, when, code, forge }
 }
 
-pub static FORGERIES: [Forgery; 23] = [
+pub static FORGERIES: [Forgery; 24] = [
     forgery("a closed upvalue is gray", When::Marking, WORLD, |f| {
         let white = |u: &usize| f.is_closed(*u) && f.marks(*u) & WHITES != 0;
         let upvalue = f.objects(UPVALUE).find(white)?;
@@ -284,6 +284,11 @@ pub static FORGERIES: [Forgery; 23] = [
     forgery("new tables have another profile", When::Resting, WORLD, |f| {
         let own = f.own()?;
         *f.byte(own + 1) = 0x3f;
+        Some(())
+    }),
+    forgery("the header has the other profile", When::Resting, WORLD, |f| {
+        const PROFILE: usize = 52;
+        f.mutant.bytes[PROFILE] ^= 1;
         Some(())
     }),
     forgery("a budget cannot fall any more", When::Resting, WORLD, |f| {
