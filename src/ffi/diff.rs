@@ -219,7 +219,7 @@ impl Opened {
     /// Whoever it comes from: no code of it runs, and all else is proved.
     ///
     /// # Safety
-    /// As for [`rlua_load_buffer`].
+    /// As for [`load_unrun`].
     unsafe fn of(
         config: *const rlua_Config,
         (image, length): (*const c_void, usize),
