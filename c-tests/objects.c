@@ -501,3 +501,63 @@ TEST(a_save_function_finds_the_vm_busy) {
     lua_close(busy_vm);
     CHECK_EQ(living(), 0);
 }
+
+/* What is loaded has a bound, so what is saved has it, too. */
+static int saves_much(const void *object, size_t size, rlua_Writer writer, void *to, void *ud) {
+    static char much[64 * KIB];
+    (void)object, (void)size;
+    for (int i = 0; i < *(int *)ud; i++)
+        if (writer(to, much, sizeof much) != 0) return 1;
+    return 0;
+}
+
+TEST(objects_are_no_larger_than_the_limit_of_their_vm) {
+    rlua_Config config = config_of(0);
+    int parts = 15;
+    rlua_ObjectType type = textures;
+    const rlua_ObjectType *const list[] = {&type, NULL};
+    size_t length;
+    begin();
+    type.save = saves_much, type.ud = &parts;
+    config.memory_size = 1 * MIB;
+    config.types = list;
+    lua_State *L = open_world(&config);
+    run(L, "t = new_texture(1)");
+    CHECK_OK(rlua_save_bound(L, &length));
+    CHECK(length > 15 * 64 * KIB);
+    parts = 17;
+    CHECK_REFUSED(rlua_save_bound(L, &length), RLUA_NO_MEMORY);
+    parts = 1;
+    run(L, "u = {} for i = 1, 20 do u[i] = new_texture(i) end");
+    CHECK_REFUSED(rlua_save_bound(L, &length), RLUA_NO_MEMORY);
+    lua_close(L);
+    CHECK_EQ(living(), 0);
+}
+
+/* A writer that makes the list of types grow, while names of it are written. */
+static int tells_types(void *ud, const void *bytes, size_t length) {
+    static int count;
+    char name[32];
+    rlua_ObjectType type = meters;
+    for (int i = 0; i < 20; i++) {
+        snprintf(name, sizeof name, "type %d", count++);
+        type.name = name;
+        CHECK_OK(rlua_register_type(busy_vm, &type));
+    }
+    return append(ud, bytes, length);
+}
+
+TEST(a_writer_may_tell_of_more_types) {
+    rlua_Config config = config_of(0);
+    Bytes image = {NULL, 0};
+    begin();
+    busy_vm = open_world(&config);
+    run(busy_vm, "t, u, m = new_texture(1), new_texture(2), new_meter(3)");
+    CHECK_OK(rlua_save(busy_vm, tells_types, &image));
+    lua_State *b = load(image, &config);
+    CHECK_EVAL(b, "t:width() .. u:width() .. m()", "124");
+    lua_close(busy_vm);
+    lua_close(b);
+    CHECK_EQ(living(), 0);
+    free(image.start);
+}

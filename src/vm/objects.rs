@@ -142,14 +142,22 @@ impl Meeting {
     /// # Safety
     /// The VM is live, held and idle; the host's functions run, which do not use it.
     pub(super) unsafe fn put(&self, sink: &mut Hashed<'_, '_>) -> Result<()> {
+        // SAFETY: the contract above.
+        let mut room = Room(unsafe { (*self.vm).arena.limit_bytes() } as u64);
         for met in &self.met {
-            // SAFETY: the contract above.
-            let (bytes, name) = unsafe { (self.saved(met)?, (*self.vm).types.name(met.kind)) };
-            let length = u32::try_from(bytes.len()).map_err(no_room("saved object"))?;
-            sink.put(&(met.offset as u32).to_le_bytes())?;
-            sink.put(&[met.what as u8, name.len() as u8])?;
-            sink.put(&length.to_le_bytes())?;
-            sink.put(name)?;
+            // SAFETY: as above.
+            let bytes = unsafe { self.saved(met)? };
+            room.take(bytes.len())?;
+            // The writer may tell of more types (V3).
+            let (mut head, mut length) = ([0; 10 + 255], 10);
+            head[..4].copy_from_slice(&(met.offset as u32).to_le_bytes());
+            // SAFETY: as above.
+            let name = unsafe { (*self.vm).types.name(met.kind) };
+            (head[4], head[5]) = (met.what as u8, name.len() as u8);
+            head[6..10].copy_from_slice(&(bytes.len() as u32).to_le_bytes());
+            head[10..][..name.len()].copy_from_slice(name);
+            length += name.len();
+            sink.put(&head[..length])?;
             sink.put(&bytes)?;
         }
         sink.put(&[0; 4])
@@ -260,10 +268,21 @@ fn bare(name: &[u8]) -> &[u8] {
     &name[..name.len() - 1]
 }
 
+/// What the objects of an image may take: as many bytes as the VM, so that a load has a bound.
+struct Room(u64);
+
+impl Room {
+    fn take(&mut self, wanted_bytes: usize) -> Result<()> {
+        let left = self.0.checked_sub(wanted_bytes as u64 + size_of::<Piece>() as u64);
+        self.0 = left.ok_or(HostError::NoMemory { wanted_bytes })?;
+        Ok(())
+    }
+}
+
 /// Those of an image, in the order of their places.
 pub(super) fn read(source: &mut HashedSource<'_>, most_bytes: u64) -> Result<Vec<Piece>> {
     let bad = |what| Error::from(ImageError::bad(format_args!("{what}")));
-    let (mut pieces, mut left, mut last): (Vec<Piece>, _, _) = (Vec::new(), most_bytes, 0);
+    let (mut pieces, mut room, mut last): (Vec<Piece>, _, _) = (Vec::new(), Room(most_bytes), 0);
     loop {
         let offset = source.word()? as usize;
         if offset == 0 {
@@ -280,10 +299,11 @@ pub(super) fn read(source: &mut HashedSource<'_>, most_bytes: u64) -> Result<Vec
             _ => return Err(bad("what lies outside is of no kind that is known")),
         };
         let length = u32::from_le_bytes(length);
-        if offset <= last || u64::from(length) > left {
-            return Err(bad("what lies outside is there twice, or larger than the VM"));
+        if offset <= last {
+            return Err(bad("what lies outside is there twice"));
         }
-        (last, left) = (offset, left - u64::from(length));
+        room.take(length as usize)?;
+        last = offset;
         let mut name = source.take(name_length.into())?;
         name.try_reserve(1).map_err(no_room("object"))?;
         name.push(0);
