@@ -561,3 +561,74 @@ TEST(a_writer_may_tell_of_more_types) {
     CHECK_EQ(living(), 0);
     free(image.start);
 }
+
+/* -- deltas ------------------------------------------------------------------------------------ */
+
+typedef struct Part {
+    const unsigned char *at;
+    size_t left;
+} Part;
+
+static size_t read_part(void *ud, void *bytes, size_t length) {
+    Part *part = ud;
+    if (length > part->left) length = part->left;
+    memcpy(bytes, part->at, length);
+    part->at += length;
+    part->left -= length;
+    return length;
+}
+
+static int apply(lua_State *L, Bytes delta) {
+    Part part = {delta.start, delta.length};
+    return rlua_apply_delta(L, names, read_part, &part);
+}
+
+/* Both sides refuse it while something is alive, change nothing, and go on behind its end. */
+TEST(a_delta_has_no_objects) {
+    static const rlua_Trust trusts[] = {RLUA_TRUST_PROVED, RLUA_TRUST_OWN};
+    for (size_t way = 0; way < COUNT_OF(trusts); way++) {
+        rlua_Config config = config_of(4);
+        Bytes none = {NULL, 0}, first = {NULL, 0}, second = {NULL, 0};
+        begin();
+        config.trust = trusts[way];
+        lua_State *a = open_world(&config), *b;
+        run(a, "x = {} for i = 1, 100 do x[i] = {i} end");
+        CHECK_OK(rlua_snap_frame(a, 0));
+        Bytes image = save(a);
+        b = load(image, &config);
+        run(a, "x[7] = 'seven'");
+        CHECK_OK(rlua_snap_frame(a, 1));
+        CHECK_OK(rlua_save_delta(a, 0, 1, append, &first));
+        CHECK_OK(apply(b, first));
+        run(a, "t, m = new_texture(1), new_meter(2)");
+        CHECK_OK(rlua_snap_frame(a, 2));
+        CHECK_REFUSED(rlua_save_delta(a, 1, 2, append, &none), RLUA_UNSAVABLE);
+        /* The spectator has something of its own, so it has another state. */
+        CHECK_OK(rlua_snap(b));
+        run(b, "t, m = new_texture(3), new_meter(4)");
+        CHECK_REFUSED(apply(b, first), RLUA_UNSAVABLE);
+        CHECK_EVAL(b, "t:width() .. m()", "35");
+        CHECK_OK(rlua_check(b));
+        CHECK_OK(rlua_rollback(b, 1));
+        CHECK_EQ(living(), 2);
+        run(a, "t, m = nil collectgarbage() collectgarbage()");
+        CHECK_EQ(living(), 2); /* a snapshot has them */
+        CHECK_OK(rlua_discard_before(a, 1000));
+        CHECK_EQ(living(), 0);
+        CHECK_OK(rlua_snap_frame(a, 3));
+        Bytes whole = save(a);
+        lua_State *c = load(whole, &config);
+        run(a, "x[9] = 'nine'");
+        CHECK_OK(rlua_snap_frame(a, 4));
+        CHECK_OK(rlua_save_delta(a, 3, 4, append, &second));
+        CHECK_OK(apply(c, second));
+        same_sums(a, c);
+        CHECK_OK(rlua_check(c));
+        lua_close(a);
+        lua_close(b);
+        lua_close(c);
+        CHECK_EQ(living(), 0);
+        free(none.start), free(first.start), free(second.start), free(image.start);
+        free(whole.start);
+    }
+}
