@@ -20,7 +20,8 @@ static int width(lua_State *L, void *ud) {
 }
 
 static int meter_gc(lua_State *L) {
-    void **meter = luaL_checkudata(L, 1, "Meter");
+    void **meter = lua_touserdata(L, 1); /* the registry may be another one */
+    if (meter == NULL) return 0;
     free(meter[0]);
     meter[0] = NULL;
     return 0;

@@ -87,6 +87,20 @@ static size_t length_of(const GCObject *list) {
   return length;
 }
 
+/* Metamethods are found by these. */
+static int has_event_names(const global_State *g) {
+  static const char *const names[] = {"index", "newindex", "gc",  "mode", "len", "eq",     "add",
+                                      "sub",   "mul",      "mod", "pow",  "div", "idiv",   "band",
+                                      "bor",   "bxor",     "shl", "shr",  "unm", "bnot",   "lt",
+                                      "le",    "concat",   "call", "close"};
+  _Static_assert(sizeof names / sizeof names[0] == TM_N, "one each");
+  for (int i = 0; i < TM_N; i++) {
+    const char *name = getstr(g->tmname[i]);
+    if (memcmp(name, "__", 2) != 0 || strcmp(name + 2, names[i]) != 0) return 0;
+  }
+  return 1;
+}
+
 /* Nothing is beside the lists: the proof saw that each leads to objects, once. */
 static int see_lists(Loader *l) {
   const global_State *g = &l->main->g;
@@ -101,7 +115,9 @@ static int see_lists(Loader *l) {
   }
   NEED(threads == l->upvalue_threads, "a thread is not in the list of those with open upvalues");
   const lua_State *L = g->mainthread;
-  NEED(L->ci == &L->base_ci && L->status == LUA_OK && !yieldable(L), "the main thread is not idle");
+  NEED(L->ci == &L->base_ci && L->status == LUA_OK && !yieldable(L) && getCcalls(L) == 0,
+       "the main thread is not idle");
+  NEED(has_event_names(g), "the name of a metamethod is another one");
   NEED(marks_are_right(g), "an object has the wrong marks");
   NEED(generations_are_right(g), "the lists of generations are none");
   for (int i = 0; i < STRCACHE_N; i++)

@@ -40,7 +40,7 @@ unsafe extern "C" {
     fn lua_checkstack(L: *mut lua_State, slots: c_int) -> c_int;
     fn lua_newuserdatauv(L: *mut lua_State, size: usize, values: c_int) -> *mut c_void;
     fn luaL_newmetatable(L: *mut lua_State, name: *const c_char) -> c_int;
-    fn luaL_checkudata(L: *mut lua_State, index: c_int, name: *const c_char) -> *mut c_void;
+    fn lua_touserdata(L: *mut lua_State, index: c_int) -> *mut c_void;
     fn lua_pushcclosure(L: *mut lua_State, function: lua_CFunction, upvalues: c_int);
     fn lua_setfield(L: *mut lua_State, index: c_int, name: *const c_char);
     fn lua_setmetatable(L: *mut lua_State, index: c_int) -> c_int;
@@ -83,12 +83,12 @@ const TEXTURE: rlua_ResourceType = rlua_ResourceType {
     methods: &raw const METHODS.0[0],
 };
 
-/// What it wrote is gone with the object.
+/// Without a look at the registry, which a mutant may have replaced.
 unsafe extern "C" fn meter_gc(main: *mut lua_State) -> c_int {
     // SAFETY: an argument of Lua's.
-    let meter = unsafe { luaL_checkudata(main, 1, c"Meter".as_ptr()) };
-    // SAFETY: the block of a meter, of 16 bytes.
-    if unsafe { meter.cast::<u64>().read_unaligned() } == 7 {
+    let meter = unsafe { lua_touserdata(main, 1) };
+    // SAFETY: NULL, or the block of a meter, of 16 bytes.
+    if !meter.is_null() && unsafe { meter.cast::<u64>().read_unaligned() } == 7 {
         count(&ENDED);
     }
     0
