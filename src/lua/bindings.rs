@@ -306,6 +306,7 @@ unsafe extern "C" {
         ud: *mut c_void,
     ) -> *mut c_void;
     pub fn rlua_c_element_bytes(kind: u32) -> u32;
+    pub fn rlua_c_stack_of(block: *const c_void) -> usize;
     pub fn rlua_c_load_block(
         loader: *mut c_void,
         offset: usize,

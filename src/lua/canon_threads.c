@@ -369,3 +369,8 @@ void rlua_c_canon_end(void *canon) {
   free(c->frames);
   free(c);
 }
+
+/* Where the stack of a thread lies, of which the block is the canonical form. */
+size_t rlua_c_stack_of(const void *block) {
+  return (size_t)load_word(&((const LX *)block)->l.stack.p);
+}

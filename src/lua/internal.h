@@ -229,6 +229,7 @@ RLUA_INTERNAL void *rlua_c_load_begin(void *base, size_t used, size_t main,
 RLUA_INTERNAL const char *rlua_c_load_block(void *loader, size_t offset, size_t bytes,
                                             uint32_t kind, int opaque);
 RLUA_INTERNAL uint32_t rlua_c_element_bytes(uint32_t kind);
+RLUA_INTERNAL size_t rlua_c_stack_of(const void *block);
 RLUA_INTERNAL const char *rlua_c_load_finish(void *loader);
 RLUA_INTERNAL void rlua_c_load_end(void *loader);
 RLUA_INTERNAL lua_State *rlua_c_adopt(void *block, void *arena, uint64_t region_bytes,

@@ -11,7 +11,7 @@
 use super::images::zeros;
 use super::kept::Kept;
 use super::{Vm, guarded};
-use crate::arena::kinds::STACK;
+use crate::arena::kinds::{STACK, THREAD};
 use crate::arena::{Block, MAIN_OFFSET, Run, View};
 use crate::error::{HostError, Result};
 use crate::lua;
@@ -122,17 +122,26 @@ pub(super) unsafe fn graft(vm: *mut Vm, kept: &mut Kept, names: &[lua::Outward])
             main = main.or(bytes.contains(&MAIN_OFFSET).then(|| at + MAIN_OFFSET - bytes.start));
             at += bytes.len();
         }
-        // The lowest slot of a stack names its thread, which may not be among the parts.
+        // The lowest slot of a stack names its thread. Of the two one may not be among the parts.
         let mut threads = Vec::new();
-        for stack in parts.blocks.iter().filter(|block| block.kind == STACK) {
-            let slot = base.add(stack.offset).cast::<u64>();
-            push(&mut threads, (slot, slot.read()))?;
+        for block in &parts.blocks {
+            let stack = match block.kind {
+                STACK => block.offset,
+                THREAD => lua::rlua_c_stack_of(kept.bytes()[block.offset..].as_ptr().cast()),
+                _ => continue,
+            };
+            if stack != 0 && stack < used {
+                (*vm).arena.cards().mark_range(stack, size_of::<u64>());
+                let slot = base.add(stack).cast::<u64>();
+                push(&mut threads, (slot, slot.read_unaligned()))?;
+            }
         }
         for bytes in &parts.bytes {
             let from = kept.bytes()[bytes.clone()].as_ptr();
             from.copy_to_nonoverlapping(base.add(bytes.start), bytes.len());
         }
-        threads.iter().for_each(|&(slot, thread)| slot.write(thread));
+        let name_threads = || threads.iter().for_each(|&(slot, name)| slot.write_unaligned(name));
+        name_threads();
         let before = main.map(|at| old[at..].as_ptr().cast());
         let done = (*vm).fix_parts(names, &parts.blocks, before);
         let done = done.and_then(|()| guarded::as_the_vm_keeps(vm));
@@ -142,6 +151,7 @@ pub(super) unsafe fn graft(vm: *mut Vm, kept: &mut Kept, names: &[lua::Outward])
                 old[at..].as_ptr().copy_to_nonoverlapping(base.add(bytes.start), bytes.len());
                 at += bytes.len();
             }
+            name_threads();
         }
         done
     }
