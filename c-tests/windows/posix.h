@@ -179,12 +179,19 @@ static inline char *posix_temporary(char *pattern) {
     CreateDirectoryA("/tmp", NULL);
     return pattern;
 }
+/* A process before, whose number came again, may have left such a name. */
+enum { POSIX_ATTEMPTS = 200 };
 static inline char *mkdtemp(char *pattern) {
-    return CreateDirectoryA(posix_temporary(pattern), NULL) ? pattern : NULL;
+    for (int i = 0; i < POSIX_ATTEMPTS; i++)
+        if (CreateDirectoryA(posix_temporary(pattern), NULL)) return pattern;
+    return NULL;
 }
 /* mingw's refuses that the file is opened a second time. */
 static inline int posix_mkstemp(char *pattern) {
-    return _open(posix_temporary(pattern), _O_RDWR | _O_CREAT | _O_EXCL | _O_BINARY, 0600);
+    int file = -1;
+    for (int i = 0; i < POSIX_ATTEMPTS && file < 0; i++)
+        file = _open(posix_temporary(pattern), _O_RDWR | _O_CREAT | _O_EXCL | _O_BINARY, 0600);
+    return file;
 }
 #define mkstemp(pattern) posix_mkstemp(pattern)
 
