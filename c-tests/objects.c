@@ -476,6 +476,21 @@ TEST(what_no_function_saves_is_refused_with_its_way) {
     CHECK_EQ(living(), 0);
 }
 
+/* Nothing would end the second one. */
+TEST(a_userdata_without_its_finalizer_is_refused) {
+    rlua_Config config = config_of(0);
+    size_t length;
+    begin();
+    lua_State *L = open_world(&config);
+    run(L, "m = new_meter(1) gc, debug.getmetatable(m).__gc = debug.getmetatable(m).__gc, nil");
+    CHECK_REFUSED(rlua_save_bound(L, &length), RLUA_UNSAVABLE);
+    CHECK(strstr(rlua_last_error(L), "lost its finalizer") != NULL);
+    run(L, "debug.getmetatable(m).__gc = gc");
+    CHECK_OK(rlua_save_bound(L, &length));
+    lua_close(L);
+    CHECK_EQ(living(), 0);
+}
+
 /* A function that comes back to the VM is told that it is busy. */
 static lua_State *busy_vm;
 static int calls_back(const void *object, size_t size, rlua_Writer writer, void *to, void *ud) {

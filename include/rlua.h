@@ -467,9 +467,10 @@ typedef struct rlua_ObjectType {
    */
   int (*save)(const void *object, size_t size, rlua_Writer writer, void *to, void *ud);
   /**
-   * Makes an object from what `save` wrote, `length` bytes, which may be a stranger's. `object`
-   * is a userdata's block, of `size` zero bytes, to be filled; or a `void *`, which receives the
-   * resource's object. 0 for success; after anything else nothing is left of it.
+   * Makes an object from what `save` wrote, `length` bytes, which may be a stranger's, as `size`
+   * may be: look at both. `object` is a userdata's block, of `size` zero bytes, to be filled; or
+   * a `void *`, which receives the resource's object. 0 for success; after anything else nothing
+   * is left of it.
    */
   int (*load)(const void *bytes, size_t length, void *object, size_t size, void *ud);
   /**

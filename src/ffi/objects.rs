@@ -56,9 +56,10 @@ pub struct rlua_ObjectType {
             ud: *mut c_void,
         ) -> c_int,
     >,
-    /// Makes an object from what `save` wrote, `length` bytes, which may be a stranger's. `object`
-    /// is a userdata's block, of `size` zero bytes, to be filled; or a `void *`, which receives the
-    /// resource's object. 0 for success; after anything else nothing is left of it.
+    /// Makes an object from what `save` wrote, `length` bytes, which may be a stranger's, as `size`
+    /// may be: look at both. `object` is a userdata's block, of `size` zero bytes, to be filled; or
+    /// a `void *`, which receives the resource's object. 0 for success; after anything else nothing
+    /// is left of it.
     pub load: Option<
         unsafe extern "C" fn(
             bytes: *const c_void,

@@ -119,6 +119,7 @@ pub struct Met {
     pub id: u64,
     pub is_resource: u32,
     pub is_pending: u32,
+    pub has_finalizer: u64,
 }
 
 /// As `rlua_Meet`.

@@ -181,17 +181,15 @@ static int is_alive(const Udata *u) {
   return u->len == sizeof *handle && handle->magic == HANDLE_MAGIC && handle->id != 0;
 }
 
-/* The name that a metatable of the state has. */
-static const TString *name_of_type(const Canon *c, const Table *metatable) {
-  if (metatable == NULL) return NULL;
-  const Table *h = seen(c, metatable);
-  if (isdummy(h)) return NULL;
+/* The value of a short string's field of a metatable of the state, or NULL. */
+static const TValue *field_in(const Canon *c, const Table *metatable, const char *name) {
+  const Table *h = metatable == NULL ? NULL : seen(c, metatable);
+  if (h == NULL || isdummy(h)) return NULL;
   const Node *n = seen(c, (const Node *)h->node);
   for (const Node *end = n + sizenode(h); n < end; n++) {
-    if (!keyisshrstr(n) || !ttisstring(gval(n))) continue;
+    if (!keyisshrstr(n)) continue;
     const TString *key = seen(c, (const TString *)keystrval(n));
-    if (key->shrlen == 6 && memcmp(key->contents, "__name", 6) == 0)
-      return seen(c, (const TString *)tsvalue(gval(n)));
+    if (strcmp(key->contents, name) == 0) return gval(n);
   }
   return NULL;
 }
@@ -201,10 +199,13 @@ static void canon_outside(Canon *c, char *out, const Udata *u, uint64_t id, int 
   const char *why = is_resource ? "a resource is alive" : "a userdata has a finalizer in C";
   memset(out, 0, u->len);
   if (c->meet != NULL && c->mode != CANON_HASH) {
-    const TString *type = name_of_type(c, u->metatable);
+    const TValue *name = field_in(c, u->metatable, "__name");
+    const TValue *gc = field_in(c, u->metatable, "__gc");
     rlua_Met met = {.offset = place_in(c, u), .memory = userdata_head(u), .size = u->len, .id = id,
-                    .is_resource = is_resource != 0, .is_pending = tofinalize(u) != 0};
-    if (type != NULL) {
+                    .is_resource = is_resource != 0, .is_pending = tofinalize(u) != 0,
+                    .has_finalizer = gc != NULL && (ttislcf(gc) || ttisCclosure(gc))};
+    if (name != NULL && ttisstring(name)) {
+      const TString *type = seen(c, (const TString *)tsvalue(name));
       met.kind = type->contents;
       met.kind_length = type->tt == LUA_VSHRSTR ? type->shrlen : type->u.lnglen;
     }

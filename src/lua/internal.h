@@ -210,6 +210,7 @@ typedef struct rlua_Met {
   uint64_t id;   /* of a resource, or a place */
   uint32_t is_resource;
   uint32_t is_pending; /* it has a finalizer that was not called */
+  uint64_t has_finalizer; /* in C */
 } rlua_Met;
 typedef const char *(*rlua_Meet)(void *ud, const rlua_Met *met);
 RLUA_INTERNAL void rlua_c_canon_meet(void *canon, rlua_Meet meet, void *ud);

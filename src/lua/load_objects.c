@@ -28,11 +28,12 @@ const char *rlua_c_claim(lua_State *main, void *block, size_t bytes, const char 
     return "a userdata cannot stand for something outside";
   if (u->metatable == NULL || strcmp(type_name(main, u->metatable), kind) != 0)
     return "a userdata that stands for something outside is of another type";
+  const TValue *tm = gfasttm(G(main), u->metatable, TM_GC);
+  lua_CFunction gc = tm != NULL ? c_function(tm) : NULL;
   if (what == OBJECT_RESOURCE) {
-    const TValue *gc = gfasttm(G(main), u->metatable, TM_GC);
-    if (u->len != sizeof(Handle) || gc == NULL || c_function(gc) != handle_end)
-      return "a resource has no handle";
+    if (u->len != sizeof(Handle) || gc != handle_end) return "a resource has no handle";
   } else if (what != OBJECT_ENDED) {
+    if (gc == NULL) return "nothing would end what a userdata stands for";
     set_place(u, UNNOTED);
   }
   return NULL;

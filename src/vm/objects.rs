@@ -126,6 +126,9 @@ impl Meeting {
                 None => return Err(c"a userdata with a finalizer in C was never noted"),
             },
         };
+        if what != What::Ended && met.has_finalizer == 0 {
+            return Err(c"a userdata has lost its finalizer in C");
+        }
         if (what == What::Userdata) != (met.is_pending != 0) {
             return Err(c"a userdata has got a finalizer in C once more");
         }
