@@ -128,6 +128,22 @@ impl Region {
         self.large_bytes = whole;
     }
 
+    /// Commits the next part of so many bytes, which are used for the first time: on large pages
+    /// from the start, where they are worth it, which the system gives for whole ones alone.
+    pub fn commit_part(&mut self, end: usize, bytes: usize) -> Result<()> {
+        let whole = |end: usize| end.next_multiple_of(LARGE_PAGE_BYTES).min(self.reserved_bytes);
+        if bytes < LARGE_FROM || self.touched_bytes > 0 {
+            return self.commit_to(end);
+        }
+        let (part, all) = (whole(end), whole(bytes));
+        if self.large_bytes < all {
+            // SAFETY: inside the reservation, and at such boundaries (R1).
+            unsafe { memory::expect_large_pages(self.base.as_ptr(), all) };
+            self.large_bytes = all;
+        }
+        self.commit_to(part).or_else(|_| self.commit_to(end))
+    }
+
     fn commit_exactly(&mut self, end: usize) -> bool {
         let page = memory::system_page_bytes();
         let target = end.div_ceil(page) * page;

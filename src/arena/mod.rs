@@ -137,7 +137,7 @@ impl Arena {
         }
         while at < bytes {
             let end = bytes.min(at + chunk);
-            self.region.commit_to(end)?;
+            self.region.commit_part(end, bytes)?;
             self.table.cover(self.region.committed_bytes())?;
             // SAFETY: committed, and no state lies in the region yet, so that nothing else has a
             // reference to it (R3).
