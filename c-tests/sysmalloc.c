@@ -643,6 +643,54 @@ static void objects(void) {
         PROBLEM("%d objects, and %d ended", objects_made, objects_ended);
 }
 
+static void new_sound(const char *name) {
+    TRY(rlua_pushresource(L, &objects_made, &sound));
+    objects_made++;
+    TRY(rlua_setglobal(L, name));
+}
+
+/* A delta that brings and takes resources. */
+static void handles(void) {
+    static const rlua_ObjectType *const types[] = {&sounds, NULL};
+    rlua_Config config;
+    lua_State *first, *copies[2] = {NULL, NULL};
+    memset(&config, 0, sizeof config);
+    config.size = sizeof config;
+    config.max_snapshots = 2;
+    config.types = types;
+    L = NULL;
+    TRY(rlua_open(&config, &first));
+    L = first;
+    new_sound("a");
+    new_sound("b");
+    TRY(rlua_snap_frame(L, 1));
+    TRY((anew(1), rlua_save(L, to_image, NULL)));
+    for (int way = 0; way < 2; way++) {
+        config.trust = way == 0 ? RLUA_TRUST_OWN : RLUA_TRUST_PROVED;
+        TRY((anew(0), rlua_load(&config, from_image, NULL, &copies[way])));
+    }
+    TRY(rlua_dostring(L, "a = nil"));
+    TRY_PLAIN(lua_gc(L, LUA_GCCOLLECT));
+    new_sound("c");
+    new_sound("d");
+    TRY(rlua_snap_frame(L, 2));
+    TRY((anew(1), rlua_save_delta(L, 1, 2, to_image, NULL)));
+    for (int way = 0; way < 2; way++) {
+        L = copies[way];
+        TRY((anew(0), rlua_apply_delta(L, NULL, from_image, NULL)));
+        TRY(rlua_check(L));
+    }
+    /* The first one's snapshot has all four. */
+    if (objects_made - objects_ended != 10)
+        PROBLEM("%d sounds, and %d ended", objects_made, objects_ended);
+    L = NULL;
+    TRY_PLAIN(lua_close(first));
+    TRY_PLAIN(lua_close(copies[0]));
+    TRY_PLAIN(lua_close(copies[1]));
+    if (objects_made != objects_ended)
+        PROBLEM("%d sounds, and %d ended", objects_made, objects_ended);
+}
+
 static void scenario(void *unused) {
     lua_State *vms[3] = {NULL, NULL, NULL}, *more[6] = {NULL};
     size_t i, count;
@@ -660,6 +708,7 @@ static void scenario(void *unused) {
     turned_on();
     images();
     objects();
+    handles();
     L = NULL;
     for (round = 0; round < 2; round++) {
         for (i = 0; i < COUNT_OF(more); i++) TRY_MAKE(more[i], rlua_new_rollback(1 * MIB, 1));

@@ -1877,12 +1877,13 @@ int rlua_save_bound(lua_State *L, size_t *length);
 /**
  * Saves what leads from one held snapshot to another, as rlua_save saves a whole state: a
  * spectator who has the first follows for the bytes that changed, a replay seeks. Usually the
- * second is the newer one; the other way round works too. A state with resources that are alive,
- * or guarded userdata, is refused.
+ * second is the newer one; the other way round works too. A resource that the second alone has
+ * goes along by rlua_register_type, one that both have stays the spectator's own. A state with
+ * guarded userdata is refused.
  *
  * Cost: the first time a pass over the used bytes. From then on what changed between the
- * snapshots, as long as the one that the last delta led to is held: so long the VM keeps its bytes
- * twice more.
+ * snapshots, and a look at each resource, as long as the one that the last delta led to is held:
+ * so long the VM keeps its bytes twice more.
  *
  * @param from_frame  The label of the first.
  * @param to_frame    The label of the second.
@@ -1898,7 +1899,8 @@ int rlua_save_delta(lua_State *L,
  * Makes an idle VM's state what a delta leads to; it has to have the state that the delta leads
  * from: the same image loaded, the deltas before applied. Its main thread, its snapshots and its
  * participants stay; references and pointers of the host's into the state are good where they are
- * good in the VM that saved.
+ * good in the VM that saved. Resources that are new are made by their types (rlua_register_type,
+ * rlua_Config.types), those that are gone end as if their handles had been collected.
  *
  * The delta is verified as rlua_load verifies an image, by the VM's own `image_key` and `trust`.
  * After an error nothing has changed.

@@ -296,9 +296,8 @@ pub(super) unsafe fn read_outer<'a>(config: *const rlua_Config) -> Result<Outer<
     // SAFETY: by the contract above.
     unsafe {
         let config = sized::read("config", config)?;
-        let mut outer = Outer { names: read_names(config.names)?, ..Outer::default() };
-        read_types(config.types, &mut outer)?;
-        Ok(outer)
+        let (names, types) = (read_names(config.names)?, read_types(config.types)?);
+        Ok(Outer { names, types, is_left: false })
     }
 }
 

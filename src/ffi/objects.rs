@@ -7,8 +7,8 @@ use crate::ffi::resources::{rlua_Method, rlua_ResourceType};
 use crate::ffi::sized::{self, Sized};
 use crate::lua::lua_State;
 use crate::vm::guard;
-use crate::vm::load::{HostName, NAME_FUNCTION, NAME_HOST, NAME_POINTER, Outer};
-use crate::vm::types::Way;
+use crate::vm::load::{HostName, NAME_FUNCTION, NAME_HOST, NAME_POINTER};
+use crate::vm::types::{Method, Types, Way};
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 
@@ -103,8 +103,8 @@ pub unsafe extern "C" fn rlua_register_type(
     // SAFETY: by the contract above.
     unsafe {
         guard::call(L, |vm| {
-            let (name, way, _) = read_type(r#type)?;
-            (*vm).types().enter(name, way)
+            let (name, way, methods) = read_type(r#type)?;
+            (*vm).types().enter(name, way, &methods)
         })
     }
 }
@@ -115,7 +115,7 @@ pub unsafe extern "C" fn rlua_register_type(
 /// `type` is NULL or whole.
 unsafe fn read_type<'a>(
     r#type: *const rlua_ObjectType,
-) -> Result<(&'a CStr, Way, *const rlua_Method)> {
+) -> Result<(&'a CStr, Way, Vec<Method<'a>>)> {
     // SAFETY: the contract above.
     unsafe {
         let given = sized::read("type", r#type)?;
@@ -124,12 +124,20 @@ unsafe fn read_type<'a>(
         }
         let save = given.save.ok_or(Error::NullArg { name: "type->save" })?;
         let load = given.load.ok_or(Error::NullArg { name: "type->load" })?;
-        let (mut resource, mut methods) = (None, ptr::null());
+        let (mut resource, mut methods) = (None, Vec::new());
         if !given.resource.is_null() {
             let known = sized::read("type->resource", given.resource)?;
             let release =
                 known.release.ok_or(Error::NullArg { name: "type->resource->release" })?;
-            (resource, methods) = (Some((release, known.ud)), known.methods);
+            resource = Some((release, known.ud));
+            let mut method = known.methods;
+            while !method.is_null() && !(*method).name.is_null() {
+                let rlua_Method { name, function } = method.read();
+                let function = function.ok_or(Error::NullArg { name: "a method's function" })?;
+                methods.try_reserve(1).map_err(|_| Error::NoMemoryForHandle)?;
+                methods.push((CStr::from_ptr(name).to_bytes(), function as *const c_void));
+                method = method.add(1);
+            }
         }
         Ok((CStr::from_ptr(given.name), Way { save, load, ud: given.ud, resource }, methods))
     }
@@ -150,42 +158,26 @@ pub(super) unsafe fn read_names<'a>(mut name: *const rlua_Name) -> Result<Vec<Ho
             };
             names.try_reserve(1).map_err(|_| Error::NoMemoryForHandle)?;
             let text = CStr::from_ptr(text).to_bytes();
-            names.push(HostName { of: &[], name: text, kind, address, ud });
+            names.push(HostName { name: text, kind, address, ud });
             name = name.add(1);
         }
         Ok(names)
     }
 }
 
-/// Adds a config's types, a list that ends with NULL, and the methods of resources.
+/// A config's types, a list that ends with NULL.
 ///
 /// # Safety
 /// `types` is NULL or such a list.
-pub(super) unsafe fn read_types(
-    mut types: *const *const rlua_ObjectType,
-    outer: &mut Outer<'_>,
-) -> Result<()> {
+pub(super) unsafe fn read_types(mut types: *const *const rlua_ObjectType) -> Result<Types> {
+    let mut read = Types::default();
     // SAFETY: the contract above.
     unsafe {
         while !types.is_null() && !(*types).is_null() {
-            let (name, way, mut method) = read_type(*types)?;
-            outer.types.enter(name, way)?;
-            while !method.is_null() && !(*method).name.is_null() {
-                let rlua_Method { name: text, function } = method.read();
-                let function = function.ok_or(Error::NullArg { name: "a method's function" })?;
-                let ud = way.resource.map_or(ptr::null_mut(), |(_, ud)| ud);
-                outer.names.try_reserve(1).map_err(|_| Error::NoMemoryForHandle)?;
-                outer.names.push(HostName {
-                    of: name.to_bytes(),
-                    name: CStr::from_ptr(text).to_bytes(),
-                    kind: NAME_HOST,
-                    address: function as *const c_void,
-                    ud,
-                });
-                method = method.add(1);
-            }
+            let (name, way, methods) = read_type(*types)?;
+            read.enter(name, way, &methods)?;
             types = types.add(1);
         }
-        Ok(())
     }
+    Ok(read)
 }

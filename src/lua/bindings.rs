@@ -336,6 +336,8 @@ unsafe extern "C" {
         memory: *mut *mut c_void,
         size: *mut usize,
     ) -> *const c_char;
+    pub fn rlua_c_handle_block(handle: *mut c_void) -> *mut c_void;
+    pub fn rlua_c_take_resource(main: *mut lua_State, handle: *mut c_void);
     pub fn rlua_c_give_resource(main: *mut lua_State, memory: *mut c_void, id: u64);
     pub fn rlua_c_has_unclaimed(main: *mut lua_State) -> c_int;
 

@@ -247,6 +247,8 @@ RLUA_INTERNAL const char *rlua_c_claim(lua_State *main, void *block, size_t byte
                                        const char *kind, int what, void **memory,
                                        size_t *size);
 RLUA_INTERNAL int rlua_c_has_unclaimed(lua_State *main);
+RLUA_INTERNAL void *rlua_c_handle_block(void *handle);
+RLUA_INTERNAL void rlua_c_take_resource(lua_State *main, void *handle);
 RLUA_INTERNAL void rlua_c_give_resource(lua_State *main, void *memory, uint64_t id);
 
 /* -- diff.c ---------------------------------------------------------------------------------- */

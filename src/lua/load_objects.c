@@ -31,7 +31,8 @@ const char *rlua_c_claim(lua_State *main, void *block, size_t bytes, const char 
   const TValue *tm = gfasttm(G(main), u->metatable, TM_GC);
   lua_CFunction gc = tm != NULL ? c_function(tm) : NULL;
   if (what == OBJECT_RESOURCE) {
-    if (u->len != sizeof(Handle) || gc != handle_end) return "a resource has no handle";
+    if (u->len != sizeof(Handle) || u->nuvalue != 0 || gc != handle_end)
+      return "a resource has no handle";
   } else if (what != OBJECT_ENDED) {
     if (gc == NULL) return "nothing would end what a userdata stands for";
     set_place(u, UNNOTED);
@@ -57,4 +58,15 @@ int rlua_c_has_unclaimed(lua_State *main) {
 void rlua_c_give_resource(lua_State *main, void *memory, uint64_t id) {
   card_lock(main);
   *(Handle *)memory = (Handle){.magic = HANDLE_MAGIC, .id = id};
+}
+
+/* The userdata that a handle is the memory of. */
+void *rlua_c_handle_block(void *handle) {
+  return (char *)handle - offsetof(Udata0, bindata);
+}
+
+/* A handle counts as one of a state that was just put in place, which stands for nothing yet. */
+void rlua_c_take_resource(lua_State *main, void *handle) {
+  card_lock(main);
+  memset(handle, 0, sizeof(Handle));
 }

@@ -1,7 +1,20 @@
 //! What a state has that is saved, and what one gets that is loaded.
 
-use super::{ALIVE, Resources};
+use super::{ALIVE, Entry, Resources};
 use std::ffi::c_void;
+
+/// One that a state has.
+#[derive(Clone, Copy, Debug)]
+pub struct Alive {
+    /// What its handle has.
+    pub id: u64,
+    /// Where its handle lies.
+    pub handle: *mut c_void,
+    /// The host's object.
+    pub object: *mut c_void,
+    /// Which type it was pushed as.
+    pub kind: u32,
+}
 
 /// What became of an object that lies in the arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,14 +50,52 @@ impl Resources {
     /// n-th newest snapshot has it. `None` where it is not noted there.
     pub fn life(&self, index: u32, object: *mut c_void, n: Option<usize>) -> Option<Life> {
         let entry = &self.entries[self.find(self.id_at(index)?)? as usize];
-        let alive = match n {
-            None => entry.died == ALIVE,
-            Some(n) => entry.born < self.number(n) && self.number(n) <= entry.died,
-        };
-        (entry.object == object).then_some(match alive {
+        (entry.object == object).then_some(match self.has(entry, n) {
             true => Life::Alive,
             false if entry.ended == ALIVE => Life::Dead,
             false => Life::Ended,
         })
+    }
+
+    /// Whether the live state has it alive, or the n-th newest snapshot.
+    fn has(&self, entry: &Entry, n: Option<usize>) -> bool {
+        match n {
+            None => entry.died == ALIVE,
+            Some(n) => entry.born < self.number(n) && self.number(n) <= entry.died,
+        }
+    }
+
+    fn used(&self) -> impl Iterator<Item = (Alive, &Entry)> {
+        (0..self.entries.len() as u32).filter_map(|index| {
+            let id = self.id_at(index)?;
+            let entry = &self.entries[self.find(id)? as usize];
+            let &Entry { handle, object, kind, .. } = entry;
+            Some((Alive { id, handle, object, kind }, entry))
+        })
+    }
+
+    /// All that the live state has.
+    pub fn alive(&self) -> impl Iterator<Item = Alive> {
+        self.used().filter(|(_, entry)| self.has(entry, None)).map(|(alive, _)| alive)
+    }
+
+    /// Of two snapshots, so many restores back, all that one alone has, and whether it is the
+    /// second.
+    pub fn between(&self, from: usize, to: usize) -> impl Iterator<Item = (Alive, bool)> {
+        let had = move |entry| (self.has(entry, Some(from)), self.has(entry, Some(to)));
+        self.used().filter_map(move |(alive, entry)| match had(entry) {
+            (before, after) if before != after => Some((alive, after)),
+            _ => None,
+        })
+    }
+
+    /// They die, all at once; what nobody can reach waits for its release.
+    pub fn die_all(&mut self, dying: &[Alive]) {
+        for alive in dying {
+            if let Some(released) = self.die(alive.id, alive.handle) {
+                self.released.push(released);
+            }
+        }
+        self.sort_released();
     }
 }

@@ -46,7 +46,7 @@
 mod check;
 mod life;
 
-pub use life::Life;
+pub use life::{Alive, Life};
 
 use crate::error::{HostError, Result};
 use std::ffi::c_void;

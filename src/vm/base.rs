@@ -5,13 +5,12 @@
 //! The format of a delta ([`super::deltas`]).
 
 use super::Vm;
-use super::canonical::{Canonical, For};
-use super::kept::{Changed, Kept};
+use super::canonical::Canonical;
+use super::kept::{Changed, Kept, form_of};
 use crate::arena::View;
 use crate::error::Result;
 use crate::image::{Sum, UNIT_BYTES};
 use crate::snapshot::Copy;
-use crate::units::Frame;
 
 /// A held snapshot: as it is, and its canonical form.
 pub struct Base {
@@ -24,10 +23,10 @@ impl Base {
     /// which lines of it are others.
     ///
     /// # Safety
-    /// The copy's pointers are those of a region at `region`.
-    unsafe fn renew(&mut self, region: *const u8) -> Result<Vec<Changed>> {
+    /// The copy is of a snapshot of `vm`, which is live.
+    unsafe fn renew(&mut self, vm: *const Vm) -> Result<Vec<Changed>> {
         // SAFETY: the contract above; nobody writes to a copy.
-        let (_, changed) = unsafe { self.kept.renew(View::new(self.copy.start()), region)? };
+        let (_, changed) = unsafe { self.kept.renew(View::new(self.copy.start()), vm)? };
         Ok(changed)
     }
 
@@ -35,10 +34,10 @@ impl Base {
     ///
     /// # Safety
     /// As for [`Base::renew`].
-    pub unsafe fn names(&self, region: *const u8, changed: &[Changed]) -> Result<Canonical> {
+    pub unsafe fn names(&self, vm: *const Vm, changed: &[Changed]) -> Result<Canonical> {
         // SAFETY: the contract above; nobody writes to a copy.
         unsafe {
-            let mut canonical = Canonical::of(View::new(self.copy.start()), region, For::Image)?;
+            let mut canonical = form_of(View::new(self.copy.start()), vm)?;
             let mut bytes = [0; UNIT_BYTES];
             for &Changed { unit, .. } in changed.iter().filter(|changed| changed.named) {
                 let first = unit * UNIT_BYTES;
@@ -51,14 +50,12 @@ impl Base {
 }
 
 impl Vm {
-    /// The sum of the snapshot `from`, the snapshot `to` as the base, and what leads to it. The
-    /// base is to be put back.
+    /// The sum of the snapshot that is `from` restores back, the one that is `to` as the base, and
+    /// what leads to it. The base is to be put back.
     pub(super) fn take_base(
         &mut self,
-        from: Frame,
-        to: Frame,
+        (from, to): (usize, usize),
     ) -> Result<(Sum, Base, Vec<Changed>)> {
-        let (from, to) = (self.steps_to(from)?, self.steps_to(to)?);
         let kept = self.base.take().zip(self.history.noted());
         let mut base = match kept {
             Some((base, at)) if at == from => base,
@@ -69,8 +66,8 @@ impl Vm {
             None => {
                 let copy = self.history.copy_of(from)?;
                 let mut base = Base { copy, kept: Kept::default() };
-                // SAFETY: a copy of a snapshot of this region.
-                unsafe { base.renew(self.arena.base())? };
+                // SAFETY: a copy of a snapshot of this VM.
+                unsafe { base.renew(self)? };
                 base
             }
         };
@@ -84,7 +81,7 @@ impl Vm {
         let Base { copy, kept } = base;
         let found = |page, lines| kept.follower.changed(page, lines);
         self.history.move_copy(copy, (from, to), found)?;
-        // SAFETY: a copy of a snapshot of this region.
-        unsafe { base.renew(self.arena.base()) }
+        // SAFETY: a copy of a snapshot of this VM.
+        unsafe { base.renew(self) }
     }
 }

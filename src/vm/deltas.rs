@@ -14,6 +14,7 @@ use super::front::Front;
 use super::graft::graft;
 use super::guard::see_idle;
 use super::guarded;
+use super::handles::{Between, Brought, Exchange};
 use super::images::{Hashed, Sink, delta_header, zeros};
 use super::kept::Changed;
 use super::load::{HashedSource, HostName, Source, refused, resolve};
@@ -35,14 +36,16 @@ pub unsafe fn save(vm: *mut Vm, from: Frame, to: Frame, sink: &mut Sink<'_>) -> 
     // SAFETY: the contract above.
     unsafe {
         see_idle(vm)?;
-        let (before, base, changed) = (*vm).take_base(from, to)?;
+        let steps = ((*vm).steps_to(from)?, (*vm).steps_to(to)?);
+        let resources = Between::of(&*vm, steps.0, steps.1)?;
+        let (before, base, changed) = (*vm).take_base(steps)?;
         let header = Header {
             body_bytes: base.kept.used_bytes() as u64,
             sums: [before, base.kept.sum()],
             ..delta_header(&*vm)
         };
         let mut put = || {
-            let names = base.names((*vm).arena.base(), &changed)?;
+            let names = base.names(vm, &changed)?;
             let mut sink = Hashed::new(sink, &header, &(*vm).config)?;
             for (first, count) in groups(&changed) {
                 sink.put(&(first as u64 | (count as u64) << 32).to_le_bytes())?;
@@ -50,6 +53,7 @@ pub unsafe fn save(vm: *mut Vm, from: Frame, to: Frame, sink: &mut Sink<'_>) -> 
             }
             sink.put(&[0; 8])?;
             sink.put_names(names.names())?;
+            resources.put(vm, &mut sink)?;
             sink.finish()
         };
         let done = put();
@@ -114,9 +118,10 @@ pub unsafe fn apply(vm: *mut Vm, names: &[HostName<'_>], from: &mut dyn Source) 
             next = first + count;
         }
         let (count, text) = source.names(header.body_bytes)?;
+        let resources = Brought::read(&mut source, header.limit_bytes)?;
         source.finish()?;
         let mut front = (*vm).take_front()?;
-        let names = resolve(count, &text, names, &|word| front.known(word));
+        let names = resolve(count, &text, names, &(*vm).types, &|word| front.known(word));
         let is_right = front.kept.sum() == header.sums[0];
         let names = match names {
             Ok(names) if is_right => names,
@@ -130,12 +135,17 @@ pub unsafe fn apply(vm: *mut Vm, names: &[HostName<'_>], from: &mut dyn Source) 
             return Err(ImageError::Damaged.into());
         }
         front.meet(names)?;
-        if (*vm).config.trust == Trust::Proved {
-            replace(vm, &front.kept.bytes()[..used], &front.names)?;
-        } else {
-            let Front { kept, names } = &mut front;
-            graft(vm, kept, names)?;
+        let resources = Exchange::begin(vm, resources)?;
+        let Front { kept, names } = &mut front;
+        let done = match (*vm).config.trust {
+            Trust::Proved => replace(vm, &kept.bytes()[..used], names, &resources),
+            _ => graft(vm, kept, names, &resources),
+        };
+        if let Err(error) = done {
+            resources.undo(vm);
+            return Err(error);
         }
+        resources.end(vm);
         (*vm).front = Some(front);
         (*vm).serial = header.serial;
     }
@@ -146,7 +156,12 @@ pub unsafe fn apply(vm: *mut Vm, names: &[HostName<'_>], from: &mut dyn Source) 
 ///
 /// # Safety
 /// As for [`apply`].
-unsafe fn replace(vm: *mut Vm, bytes: &[u8], outward: &[lua::Outward]) -> Result<()> {
+unsafe fn replace(
+    vm: *mut Vm,
+    bytes: &[u8],
+    outward: &[lua::Outward],
+    resources: &Exchange,
+) -> Result<()> {
     // SAFETY: the contract above; the used part, of an idle VM (V1).
     unsafe {
         let before = (*vm).arena.used_bytes();
@@ -156,7 +171,8 @@ unsafe fn replace(vm: *mut Vm, bytes: &[u8], outward: &[lua::Outward]) -> Result
         let replaced = (*vm).arena.replace(bytes).and_then(|()| {
             (*vm).arena.check().map_err(refused)?;
             (*vm).fix(outward, main)?;
-            guarded::as_the_vm_keeps(vm)
+            guarded::as_the_vm_keeps(vm)?;
+            resources.give(vm, &|_| true)
         });
         if let Err(error) = replaced {
             // It was there before, so there is room.

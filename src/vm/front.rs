@@ -8,6 +8,7 @@ use super::Vm;
 use super::canonical::Canonical;
 use super::kept::Kept;
 use super::load::resolve;
+use super::types::Types;
 use crate::arena::View;
 use crate::error::{HostError, Result};
 use crate::lua::Outward;
@@ -45,7 +46,7 @@ impl Front {
 
     fn meet_all(&mut self, canonical: &Canonical) -> Result<()> {
         let (text, count) = canonical.names();
-        self.meet(resolve(count, text, &[], &|word| canonical.known(word))?)
+        self.meet(resolve(count, text, &[], &Types::default(), &|word| canonical.known(word))?)
     }
 }
 
@@ -57,9 +58,8 @@ impl Vm {
     pub(super) unsafe fn take_front(&mut self) -> Result<Front> {
         let mut front = self.front.take().unwrap_or_default();
         self.note_written(&mut front.kept.follower);
-        let base = self.arena.base();
         // SAFETY: the contract above.
-        let (canonical, _) = unsafe { front.kept.renew(View::new(base), base)? };
+        let (canonical, _) = unsafe { front.kept.renew(View::new(self.arena.base()), self)? };
         front.meet_all(&canonical)?;
         Ok(front)
     }

@@ -8,6 +8,7 @@
 //! Which units differ in meaning ([`super::follower`]); whether it is the right state
 //! ([`super::deltas`]).
 
+use super::handles::Exchange;
 use super::images::zeros;
 use super::kept::Kept;
 use super::{Vm, guarded};
@@ -83,14 +84,27 @@ impl Parts {
     }
 }
 
-/// Puts in place what the form has had put in. After an error nothing has changed, but the form is
-/// not that of the state.
+impl Parts {
+    /// Whether a byte is among them.
+    fn have(&self, at: usize) -> bool {
+        let next = self.bytes.partition_point(|bytes| bytes.end <= at);
+        self.bytes.get(next).is_some_and(|bytes| bytes.contains(&at))
+    }
+}
+
+/// Puts in place what the form has had put in, and gives its resources their handles. After an
+/// error nothing has changed, but the form is not that of the state.
 ///
-/// Cost: the blocks in the units that differ.
+/// Cost: the blocks in the units that differ, and a look at each resource.
 ///
 /// # Safety
 /// `vm` is live, held and idle; the form was that of its state, and is one of a state again.
-pub(super) unsafe fn graft(vm: *mut Vm, kept: &mut Kept, names: &[lua::Outward]) -> Result<()> {
+pub(super) unsafe fn graft(
+    vm: *mut Vm,
+    kept: &mut Kept,
+    names: &[lua::Outward],
+    resources: &Exchange,
+) -> Result<()> {
     // SAFETY: the contract above; committed, and nothing else uses it (V1).
     unsafe {
         let (mut parts, mut units, mut has_room) = (Parts::default(), Vec::new(), Ok(()));
@@ -145,6 +159,7 @@ pub(super) unsafe fn graft(vm: *mut Vm, kept: &mut Kept, names: &[lua::Outward])
         let before = main.map(|at| old[at..].as_ptr().cast());
         let done = (*vm).fix_parts(names, &parts.blocks, before);
         let done = done.and_then(|()| guarded::as_the_vm_keeps(vm));
+        let done = done.and_then(|()| resources.give(vm, &|at| parts.have(at)));
         if done.is_err() {
             let mut at = 0;
             for bytes in &parts.bytes {

@@ -9,7 +9,7 @@ use super::config::{Config, Pacing, Profile};
 use super::guard::see_idle;
 use super::guarded::Mode;
 use super::load::Outside;
-use super::objects::Meeting;
+use super::meeting::Meeting;
 use super::{Vm, load};
 use crate::arena::kinds::THREAD;
 use crate::arena::{Arena, Block, MAIN_OFFSET, View};

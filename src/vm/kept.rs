@@ -4,8 +4,10 @@
 //! Which units of a state what changed concerns ([`super::follower`]); whose form is kept
 //! ([`super::base`], [`super::front`]).
 
+use super::Vm;
 use super::canonical::{Canonical, For};
 use super::follower::Follower;
+use super::handles::overlook;
 use crate::arena::View;
 use crate::error::{Error, HostError, Result};
 use crate::image::{Sum, UNIT_BYTES, sum_of};
@@ -78,14 +80,10 @@ impl Kept {
     /// which lines of it are others, and with what names it was made. After an error it is none.
     ///
     /// # Safety
-    /// As for [`Canonical::of`].
-    pub unsafe fn renew(
-        &mut self,
-        view: View,
-        region: *const u8,
-    ) -> Result<(Canonical, Vec<Changed>)> {
+    /// As for [`form_of`].
+    pub unsafe fn renew(&mut self, view: View, vm: *const Vm) -> Result<(Canonical, Vec<Changed>)> {
         // SAFETY: the contract above.
-        let mut canonical = unsafe { Canonical::of(view, region, For::Image)? };
+        let mut canonical = unsafe { form_of(view, vm)? };
         self.resize(canonical.used_bytes())?;
         let mut changed = Vec::new();
         let mut has_room = true;
@@ -138,6 +136,19 @@ impl Kept {
             self.follower.each_put(&canonical, found);
             Ok(view)
         }
+    }
+}
+
+/// The canonical form of a state of `vm`, its own or that of a snapshot, as deltas have it.
+///
+/// # Safety
+/// As for [`Canonical::of`] and [`overlook`].
+pub unsafe fn form_of(view: View, vm: *const Vm) -> Result<Canonical> {
+    // SAFETY: the contract above.
+    unsafe {
+        let mut canonical = Canonical::of(view, (*vm).arena.base(), For::Image)?;
+        overlook(&mut canonical, vm);
+        Ok(canonical)
     }
 }
 

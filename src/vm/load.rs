@@ -25,8 +25,6 @@ use std::{mem, ptr};
 /// What the host calls something outside the VM.
 #[derive(Clone, Copy)]
 pub struct HostName<'a> {
-    /// A type that has it, as its method, or nothing. Without its zero.
-    pub of: &'a [u8],
     /// Without its zero.
     pub name: &'a [u8],
     /// A function, a pointer, or a host function and its `ud`: the kinds of `src/lua/internal.h`.
@@ -35,17 +33,6 @@ pub struct HostName<'a> {
     pub address: *const c_void,
     /// Of a host function.
     pub ud: *const c_void,
-}
-
-impl HostName<'_> {
-    /// Whether an image has it by that name.
-    fn is(&self, name: &[u8]) -> bool {
-        match name.strip_prefix(self.of) {
-            Some(rest) if self.of.is_empty() => rest == self.name,
-            Some([b'.', rest @ ..]) => rest == self.name,
-            _ => false,
-        }
-    }
 }
 
 /// What a host tells of what lies outside a state that it loads.
@@ -227,7 +214,7 @@ pub fn load(config: &Config, outer: Outer<'_>, from: &mut dyn Source) -> Result<
     let (count, text) = source.names(header.body_bytes)?;
     let pieces = objects::read(&mut source, header.limit_bytes)?;
     source.finish()?;
-    let outward = resolve(count, &text, &outer.names, &|_| None)?;
+    let outward = resolve(count, &text, &outer.names, &outer.types, &|_| None)?;
     if config.trust == Trust::Proved {
         arena.check().map_err(refused)?;
     }
@@ -252,11 +239,13 @@ pub(super) fn refused(flaw: Flaw) -> Error {
     }
 }
 
-/// What the image's names stand for in this process: `known` are those that the VM has.
+/// What the image's names stand for in this process, methods of types among them: `known` are those
+/// that the VM has.
 pub(super) fn resolve(
     count: u32,
     mut text: &[u8],
     names: &[HostName<'_>],
+    types: &Types,
     known: &dyn Fn(u64) -> Option<lua::Outward>,
 ) -> Result<Vec<lua::Outward>> {
     let mut found = Vec::new();
@@ -275,12 +264,15 @@ pub(super) fn resolve(
         };
         words.try_reserve(1).map_err(|_| HostError::NoMemory { wanted_bytes: 32 })?;
         words.insert(place, word);
-        let given = names.iter().find(|known| known.kind == kind && known.is(name));
+        let given = names.iter().find(|given| given.kind == kind && given.name == name);
         let (address, ud) = match (given, known(word)) {
             _ if kind == NAME_FUNCTION && !library.is_null() => (library, ptr::null()),
             (Some(given), _) => (given.address, given.ud),
             (None, Some(known)) => (known.address, known.ud),
-            (None, None) => return Err(image::unknown(name).into()),
+            (None, None) => match types.method(name) {
+                Some(method) if kind == NAME_HOST => method,
+                _ => return Err(image::unknown(name).into()),
+            },
         };
         found.try_reserve(1).map_err(|_| HostError::NoMemory { wanted_bytes: 32 })?;
         found.push(lua::Outward { address, ud, word, kind: kind.into() });

@@ -10,10 +10,9 @@
 //! state has run.
 //!
 //! # Not here
-//! Their types, as the host tells them ([`super::types`]); their place in an image
-//! (docs/FORMAT.md).
+//! Which a state has that is saved ([`super::meeting`]); their types, as the host tells them
+//! ([`super::types`]); their place in an image (docs/FORMAT.md).
 
-use super::canonical::Canonical;
 use super::guard::Working;
 use super::guarded::{self, Mode};
 use super::images::Hashed;
@@ -23,19 +22,18 @@ use super::{Vm, heap, no_room, registry};
 use crate::arena::kinds::OBJECT;
 use crate::error::{Error, HostError, ImageError, Name, Result, Text};
 use crate::lua;
-use crate::resource::Life;
-use std::ffi::{CStr, c_char, c_int, c_void};
-use std::{ptr, slice};
+use std::ffi::{CStr, c_int, c_void};
+use std::ptr;
 
 /// What lies there in the region of a live VM.
-unsafe fn place_at(vm: *const Vm, offset: usize) -> *mut c_void {
+pub(super) unsafe fn place_at(vm: *const Vm, offset: usize) -> *mut c_void {
     // SAFETY: live, by the contract above.
     unsafe { (*vm).arena.base().wrapping_add(offset).cast() }
 }
 
 /// What a userdata stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum What {
+pub(super) enum What {
     /// A resource that is alive.
     Resource = 1,
     /// Something of a C module, which its finalizer will end.
@@ -46,233 +44,48 @@ enum What {
     Ended = 4,
 }
 
-/// One that was met in a state.
-struct Met {
-    offset: usize,
-    /// What the host has of it lies so far behind the start, and has so many bytes.
-    memory: (usize, usize),
-    what: What,
-    /// Of a resource: the host's.
-    object: *mut c_void,
-    /// Which type it is of.
-    kind: usize,
-}
-
-/// Those of a state that is being made canonical.
-pub struct Meeting {
+/// Puts one into an image: its place, what it is, and its type.
+///
+/// # Safety
+/// The VM is live. The sink may tell it of more types (V3).
+pub(super) unsafe fn put_piece(
     vm: *const Vm,
-    /// How many restores back the state is; `None` for the live one.
-    back: Option<usize>,
-    met: Vec<Met>,
-}
-
-impl Meeting {
-    /// Of a state of `vm`, which is live and held.
-    pub fn of(vm: *const Vm, back: Option<usize>) -> Meeting {
-        Meeting { vm, back, met: Vec::new() }
-    }
-
-    /// Meets those in a state, from its beginning to its end. This stays where it is for so long.
-    pub fn attend(&mut self, canonical: &mut Canonical) {
-        // SAFETY: this stays where it is, and is used by C alone meanwhile.
-        unsafe { canonical.meet(meet, ptr::from_mut(self).cast()) }
-    }
-
-    fn note(&mut self, met: &lua::Met) -> std::result::Result<(), &'static CStr> {
-        // A long block is looked at in parts.
-        if self.met.last().is_some_and(|last| last.offset >= met.offset) {
-            return Ok(());
-        }
-        // SAFETY: the contract of of(); nothing of the host's runs meanwhile.
-        let vm = unsafe { &*self.vm };
-        let memory = (met.memory, met.size);
-        let noted = match met.is_resource {
-            0 => {
-                let (what, kind) = self.userdata(vm, met)?;
-                Met { offset: met.offset, memory, what, object: ptr::null_mut(), kind }
-            }
-            _ => {
-                let handle = vm.arena.base().wrapping_add(met.offset + met.memory);
-                let found = vm.outside.table.get(met.id, handle.cast());
-                let (object, kind, _) = found.ok_or(c"a handle of a resource is none")?;
-                let known = vm.outside.name_of(kind).and_then(|name| vm.types.find(name, true));
-                let kind = known.ok_or(
-                    c"a resource is alive, and rlua_register_type has not told \
-                                         how its type is saved",
-                )?;
-                Met { offset: met.offset, memory, what: What::Resource, object, kind }
-            }
-        };
-        self.met.try_reserve(1).map_err(|_| c"")?;
-        self.met.push(noted);
-        Ok(())
-    }
-
-    fn userdata(
-        &self,
-        vm: &Vm,
-        met: &lua::Met,
-    ) -> std::result::Result<(What, usize), &'static CStr> {
-        let object = vm.arena.base().wrapping_add(met.offset).cast();
-        let what = match met.id as u32 {
-            lua::SPENT => {
-                return Err(c"a userdata waits for a finalizer in C that has run already");
-            }
-            lua::UNNOTED => What::Userdata,
-            place => match vm.guarded.table.life(place, object, self.back) {
-                Some(Life::Alive) => What::Userdata,
-                Some(Life::Dead) => What::GivenUp,
-                Some(Life::Ended) => What::Ended,
-                None => return Err(c"a userdata with a finalizer in C was never noted"),
-            },
-        };
-        if what != What::Ended && met.has_finalizer == 0 {
-            return Err(c"a userdata has lost its finalizer in C");
-        }
-        if (what == What::Userdata) != (met.is_pending != 0) {
-            return Err(c"a userdata has got a finalizer in C once more");
-        }
-        // SAFETY: so many bytes, or none, for the call.
-        let kind = vm.types.find(unsafe { named(met) }, false);
-        let unknown =
-            c"a userdata has a finalizer in C, and rlua_register_type has not told how its \
-                        type is saved";
-        Ok((what, kind.ok_or(unknown)?))
-    }
-
-    /// Saves what was met, behind the names of an image.
-    ///
-    /// # Safety
-    /// The VM is live, held and idle; the host's functions run, which do not use it.
-    pub(super) unsafe fn put(&self, sink: &mut Hashed<'_, '_>) -> Result<()> {
-        // SAFETY: the contract above.
-        let mut room = Room(unsafe { (*self.vm).arena.limit_bytes() } as u64);
-        for met in &self.met {
-            // SAFETY: as above.
-            let bytes = unsafe { self.saved(met)? };
-            room.take(bytes.len())?;
-            // The writer may tell of more types (V3).
-            let (mut head, mut length) = ([0; 10 + 255], 10);
-            head[..4].copy_from_slice(&(met.offset as u32).to_le_bytes());
-            // SAFETY: as above.
-            let name = unsafe { (*self.vm).types.name(met.kind) };
-            (head[4], head[5]) = (met.what as u8, name.len() as u8);
-            head[6..10].copy_from_slice(&(bytes.len() as u32).to_le_bytes());
-            head[10..][..name.len()].copy_from_slice(name);
-            length += name.len();
-            sink.put(&head[..length])?;
-            sink.put(&bytes)?;
-        }
-        sink.put(&[0; 4])
-    }
-
-    /// The same as the pieces of an image.
-    ///
-    /// # Safety
-    /// As for [`Meeting::put`].
-    pub(super) unsafe fn pieces(&self) -> Result<Vec<Piece>> {
-        let mut pieces = Vec::new();
-        for met in &self.met {
-            // SAFETY: the contract above.
-            let (bytes, known) = unsafe { (self.saved(met)?, (*self.vm).types.name(met.kind)) };
-            let mut name = Vec::new();
-            name.try_reserve_exact(known.len() + 1).map_err(no_room("object"))?;
-            name.extend_from_slice(known);
-            name.push(0);
-            pieces.try_reserve(1).map_err(no_room("object"))?;
-            pieces.push(Piece { offset: met.offset, what: met.what, name, bytes });
-        }
-        Ok(pieces)
-    }
-
-    /// What the host saves of one.
-    unsafe fn saved(&self, met: &Met) -> Result<Vec<u8>> {
-        // SAFETY: the contract of put(); no reference is held while the host's function runs (V3).
-        unsafe {
-            let Way { save, ud, .. } = (*self.vm).types.way(met.kind);
-            let (behind, size) = met.memory;
-            let (object, size) = match met.what {
-                What::Resource => (met.object.cast_const(), 0),
-                _ => (place_at(self.vm, met.offset + behind).cast_const(), size),
-            };
-            let mut taken = Taken { bytes: Vec::new(), has_room: true };
-            let answer = save(object, size, Some(take), ptr::from_mut(&mut taken).cast(), ud);
-            if !taken.has_room {
-                return Err(HostError::NoRoom { what: "saved object" }.into());
-            }
-            if answer != 0 {
-                let name = Name::from_lossy((*self.vm).types.name(met.kind));
-                return Err(ImageError::Object { what: "save", name, answer }.into());
-            }
-            Ok(taken.bytes)
-        }
-    }
-}
-
-/// The name of its metatable.
-///
-/// # Safety
-/// As C has filled it.
-unsafe fn named(met: &lua::Met) -> &[u8] {
-    match met.kind.is_null() {
-        true => &[],
-        // SAFETY: the contract above.
-        false => unsafe { slice::from_raw_parts(met.kind.cast(), met.kind_length) },
-    }
-}
-
-/// Something outside is met (called by C).
-///
-/// # Safety
-/// `ud` is a meeting that nothing else uses; `met` is one for the call.
-unsafe extern "C" fn meet(ud: *mut c_void, met: *const lua::Met) -> *const c_char {
+    (offset, what, kind): (usize, What, usize),
+    bytes: &[u8],
+    room: &mut Room,
+    sink: &mut Hashed<'_, '_>,
+) -> Result<()> {
+    room.take(bytes.len())?;
+    let mut head = [0; 10 + 255];
     // SAFETY: the contract above.
-    match unsafe { (*ud.cast::<Meeting>()).note(&*met) } {
-        Ok(()) => ptr::null(),
-        Err(why) => why.as_ptr(),
-    }
-}
-
-/// What a save function has written.
-struct Taken {
-    bytes: Vec<u8>,
-    has_room: bool,
-}
-
-/// The writer of a save function.
-///
-/// # Safety
-/// `to` is what the function got; there are so many bytes.
-unsafe extern "C" fn take(to: *mut c_void, bytes: *const c_void, length: usize) -> c_int {
-    // SAFETY: the contract above.
-    let taken = unsafe { &mut *to.cast::<Taken>() };
-    if taken.bytes.try_reserve(length).is_err() {
-        taken.has_room = false;
-        return 1;
-    }
-    if length > 0 {
-        // SAFETY: as above.
-        taken.bytes.extend_from_slice(unsafe { slice::from_raw_parts(bytes.cast(), length) });
-    }
-    0
+    let name = unsafe { (*vm).types.name(kind) };
+    head[..4].copy_from_slice(&(offset as u32).to_le_bytes());
+    (head[4], head[5]) = (what as u8, name.len() as u8);
+    head[6..10].copy_from_slice(&(bytes.len() as u32).to_le_bytes());
+    head[10..][..name.len()].copy_from_slice(name);
+    let length = 10 + name.len();
+    sink.put(&head[..length])?;
+    sink.put(bytes)
 }
 
 /// One of an image.
 pub struct Piece {
-    offset: usize,
-    what: What,
+    pub(super) offset: usize,
+    pub(super) what: What,
     /// Of its type, with a zero.
-    name: Vec<u8>,
-    bytes: Vec<u8>,
+    pub(super) name: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
 }
 
-/// A name without its zero.
-fn bare(name: &[u8]) -> &[u8] {
-    &name[..name.len() - 1]
+impl Piece {
+    /// Of its type.
+    pub fn name(&self) -> &CStr {
+        CStr::from_bytes_with_nul(&self.name).unwrap_or_default()
+    }
 }
 
 /// What the objects of an image may take: as many bytes as the VM, so that a load has a bound.
-struct Room(u64);
+pub(super) struct Room(pub(super) u64);
 
 impl Room {
     fn take(&mut self, wanted_bytes: usize) -> Result<()> {
@@ -316,26 +129,25 @@ pub(super) fn read(source: &mut HashedSource<'_>, most_bytes: u64) -> Result<Vec
     }
 }
 
-/// Where one is to be, what it is, and, of a resource, the host's object.
-struct Place {
-    memory: *mut c_void,
+/// Where one is to be, and, of a resource, the host's object.
+pub(super) struct Place {
+    pub memory: *mut c_void,
     size: usize,
     object: *mut c_void,
 }
 
-/// Sees that the userdata can stand for what the pieces say.
+/// Sees that the userdata at an offset can stand for an object of a type.
 ///
 /// # Safety
 /// The state of `vm` was loaded, and nothing has run in it.
-unsafe fn claim(vm: *mut Vm, piece: &Piece) -> Result<Place> {
-    let Piece { offset, what, name, .. } = piece;
+pub(super) unsafe fn claim(vm: *mut Vm, offset: usize, what: What, name: &CStr) -> Result<Place> {
     let mut place = Place { memory: ptr::null_mut(), size: 0, object: ptr::null_mut() };
     // SAFETY: the contract above; C looks at a live block.
     unsafe {
-        if *what != What::Resource && (*vm).config.guard == Mode::Off {
+        if what != What::Resource && (*vm).config.guard == Mode::Off {
             return Err(ImageError::bad(format_args!("it has userdata that nobody guards")).into());
         }
-        let block = place_at(vm, *offset);
+        let block = place_at(vm, offset);
         let mut kind = 0;
         let bytes = heap::block_bytes((&raw mut (*vm).arena).cast(), block, &mut kind);
         let why = match (bytes, kind) {
@@ -343,8 +155,8 @@ unsafe fn claim(vm: *mut Vm, piece: &Piece) -> Result<Place> {
                 (*vm).main,
                 block,
                 bytes,
-                name.as_ptr().cast(),
-                *what as c_int,
+                name.as_ptr(),
+                what as c_int,
                 &mut place.memory,
                 &mut place.size,
             ),
@@ -352,10 +164,25 @@ unsafe fn claim(vm: *mut Vm, piece: &Piece) -> Result<Place> {
         };
         if !why.is_null() {
             let what = Text::from_lossy(CStr::from_ptr(why).to_bytes());
-            return Err(ImageError::Bad { what, place: Some(*offset) }.into());
+            return Err(ImageError::Bad { what, place: Some(offset) }.into());
         }
     }
     Ok(place)
+}
+
+/// Sees that no finalizer in C would find memory that its module has not filled.
+///
+/// # Safety
+/// As for [`claim`].
+pub(super) unsafe fn see_all_claimed(vm: *mut Vm) -> Result<()> {
+    // SAFETY: the contract above.
+    match unsafe { lua::rlua_c_has_unclaimed((*vm).main) } {
+        0 => Ok(()),
+        _ => {
+            let what = format_args!("a userdata has a finalizer in C, and nothing to finalize");
+            Err(ImageError::bad(what).into())
+        }
+    }
 }
 
 /// Gives a state that was loaded what lies outside, and makes it the VM's own; nothing where it is
@@ -372,11 +199,10 @@ pub(super) unsafe fn give(vm: *mut Vm, outside: &Outside) -> Result<()> {
     // SAFETY: the contract above.
     unsafe {
         for piece in pieces {
-            places.push(claim(vm, piece)?);
+            places.push(claim(vm, piece.offset, piece.what, piece.name())?);
         }
-        if is_proved && lua::rlua_c_has_unclaimed((*vm).main) != 0 {
-            let what = format_args!("a userdata has a finalizer in C, and nothing to finalize");
-            return Err(ImageError::bad(what).into());
+        if is_proved {
+            see_all_claimed(vm)?;
         }
         let mut each = || {
             for (piece, place) in pieces.iter().zip(&mut places).filter(|_| !is_left) {
@@ -400,41 +226,78 @@ pub(super) unsafe fn give(vm: *mut Vm, outside: &Outside) -> Result<()> {
     }
 }
 
+/// How a type's objects are loaded.
+unsafe fn way_of(vm: *const Vm, piece: &Piece) -> Result<Way> {
+    let name = piece.name().to_bytes();
+    // SAFETY: live (the caller).
+    let types = unsafe { &(*vm).types };
+    let kind = types.find(name, piece.what == What::Resource);
+    let unknown = || ImageError::UnknownType { name: Name::from_lossy(name) };
+    Ok(types.way(kind.ok_or_else(unknown)?))
+}
+
+/// Has the host fill a place from a piece.
+unsafe fn call(way: &Way, piece: &Piece, place: *mut c_void, size: usize) -> Result<()> {
+    let bytes = &piece.bytes;
+    // SAFETY: the contract of give(); no reference is held while the host's function runs (V3).
+    match unsafe { (way.load)(bytes.as_ptr().cast(), bytes.len(), place, size, way.ud) } {
+        0 => Ok(()),
+        answer => Err(refused(piece, answer)),
+    }
+}
+
+fn refused(piece: &Piece, answer: c_int) -> Error {
+    let name = Name::from_lossy(piece.name().to_bytes());
+    ImageError::Object { what: "load", name, answer }.into()
+}
+
 /// Has the host make one.
 unsafe fn load(vm: *mut Vm, piece: &Piece, place: &mut Place) -> Result<()> {
-    let Piece { what, name, bytes, .. } = piece;
-    let shown = || Name::from_lossy(bare(name));
-    // SAFETY: the contract of give(); no reference is held while the host's function runs (V3).
+    // SAFETY: the contract of give().
     unsafe {
-        let kind = (*vm).types.find(bare(name), *what == What::Resource);
-        let Way { load, ud, resource, .. } = match kind {
-            Some(kind) => (*vm).types.way(kind),
-            None => return Err(ImageError::UnknownType { name: shown() }.into()),
-        };
-        let (source, length) = (bytes.as_ptr().cast(), bytes.len());
-        let refused = |answer| ImageError::Object { what: "load", name: shown(), answer };
-        let Some((release, release_ud)) = resource else {
-            match load(source, length, place.memory, place.size, ud) {
-                0 => return Ok(()),
-                answer => return Err(refused(answer).into()),
-            }
-        };
-        let name = CStr::from_bytes_with_nul(name).expect("a type's name");
+        if piece.what != What::Resource {
+            return call(&way_of(vm, piece)?, piece, place.memory, place.size);
+        }
+        let (id, object) = make(vm, piece)?;
+        place.object = object;
+        give_resource(vm, id, object, place.memory);
+    }
+    Ok(())
+}
+
+/// Has the host make a resource, which has no handle yet, and answers its id and the object.
+///
+/// # Safety
+/// `vm` is live, and held or not in the registry.
+pub(super) unsafe fn make(vm: *mut Vm, piece: &Piece) -> Result<(u64, *mut c_void)> {
+    // SAFETY: the contract above; no reference is held while the host's function runs (V3).
+    unsafe {
+        let way = way_of(vm, piece)?;
+        let (release, ud) = way.resource.expect("a type of resources");
         let outside = &raw mut (*vm).outside;
-        let kind = (*outside).kind(name, release, release_ud)?;
+        let kind = (*outside).kind(piece.name(), release, ud)?;
         let id = (*outside).table.create(ptr::null_mut(), kind)?;
-        let object = &raw mut place.object;
-        match load(source, length, object.cast(), size_of::<*mut c_void>(), ud) {
-            0 if !place.object.is_null() => {
-                (*outside).table.fill(id, place.object, place.memory);
-                lua::rlua_c_give_resource((*vm).main, place.memory, id);
-                Ok(())
-            }
-            answer => {
+        let mut object: *mut c_void = ptr::null_mut();
+        let place = (&raw mut object).cast();
+        match call(&way, piece, place, size_of::<*mut c_void>()) {
+            Ok(()) if !object.is_null() => Ok((id, object)),
+            outcome => {
                 (*outside).table.forget(id);
-                Err(refused(answer).into())
+                Err(outcome.err().unwrap_or_else(|| refused(piece, 0)))
             }
         }
+    }
+}
+
+/// Gives a resource its handle, whose memory was claimed.
+///
+/// # Safety
+/// `vm` is live; the id is of its table.
+pub(super) unsafe fn give_resource(vm: *mut Vm, id: u64, object: *mut c_void, handle: *mut c_void) {
+    // SAFETY: the contract above.
+    unsafe {
+        (*vm).outside.table.fill(id, object, handle);
+        lua::rlua_c_give_resource((*vm).main, handle, id);
     }
 }
 
@@ -448,13 +311,7 @@ unsafe fn take_back(vm: *mut Vm, given: &[Piece], places: &[Place]) {
         let _working = Working::mark(vm);
         for (piece, place) in given.iter().zip(places).rev() {
             match piece.what {
-                What::Resource => {
-                    let types = &(*vm).types;
-                    let kind = types.find(bare(&piece.name), true);
-                    if let Some((release, ud)) = kind.and_then(|kind| types.way(kind).resource) {
-                        release((*vm).main, place.object, ud);
-                    }
-                }
+                What::Resource => unmake(vm, piece, place.object),
                 What::Userdata | What::GivenUp => {
                     lua::rlua_c_end_guarded((*vm).main, place_at(vm, piece.offset));
                 }
@@ -462,5 +319,18 @@ unsafe fn take_back(vm: *mut Vm, given: &[Piece], places: &[Place]) {
             }
         }
         registry::leave(vm);
+    }
+}
+
+/// Releases a resource that was made.
+///
+/// # Safety
+/// As for [`make`]; the VM is marked as working.
+pub(super) unsafe fn unmake(vm: *mut Vm, piece: &Piece, object: *mut c_void) {
+    // SAFETY: the contract above; no reference is held while the host's function runs (V3).
+    unsafe {
+        if let Ok(Way { resource: Some((release, ud)), .. }) = way_of(vm, piece) {
+            release((*vm).main, object, ud);
+        }
     }
 }

@@ -33,8 +33,9 @@ pub struct Outside {
 
 impl Outside {
     /// What a type is called; `None` for what has none, as files.
-    pub(super) fn name_of(&self, kind: u32) -> Option<&[u8]> {
-        self.kinds.get(kind as usize).map(|kind| &kind.name[..kind.name.len() - 1])
+    pub(super) fn name_of(&self, kind: u32) -> Option<&CStr> {
+        let kind = self.kinds.get(kind as usize)?;
+        CStr::from_bytes_with_nul(&kind.name).ok()
     }
 
     /// The number of a type; a type of that name is entered when there is none.

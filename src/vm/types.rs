@@ -4,6 +4,7 @@ use super::no_room;
 use super::resources::Release;
 use crate::error::{Error, HostError, Name, Result};
 use std::ffi::{CStr, c_int, c_void};
+use std::ptr;
 
 /// As `rlua_Writer`.
 pub type Writer = unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> c_int;
@@ -39,39 +40,70 @@ impl PartialEq for Way {
     }
 }
 
-/// Of one VM, or of a config. Each with its name, which ends with a zero.
+/// A method of resources, by its own name.
+pub type Method<'a> = (&'a [u8], *const c_void);
+
+#[derive(PartialEq)]
+struct Type {
+    /// Ends with a zero.
+    name: Vec<u8>,
+    way: Way,
+    /// What images call each, and its function.
+    methods: Vec<(Vec<u8>, *const c_void)>,
+}
+
+/// Of one VM, or of a config.
 #[derive(Default)]
-pub struct Types(Vec<(Vec<u8>, Way)>);
+pub struct Types(Vec<Type>);
+
+fn joined(parts: &[&[u8]]) -> Result<Vec<u8>> {
+    let mut joined = Vec::new();
+    let bytes = parts.iter().map(|part| part.len()).sum();
+    joined.try_reserve_exact(bytes).map_err(no_room("type"))?;
+    parts.iter().for_each(|part| joined.extend_from_slice(part));
+    Ok(joined)
+}
 
 impl Types {
     /// Enters a type; again, if it is the same.
-    pub fn enter(&mut self, name: &CStr, way: Way) -> Result<()> {
-        let bytes = name.to_bytes_with_nul();
-        if !(2..=256).contains(&bytes.len()) {
+    pub fn enter(&mut self, name: &CStr, way: Way, methods: &[Method<'_>]) -> Result<()> {
+        if !(1..=255).contains(&name.to_bytes().len()) {
             let function = "rlua_register_type";
             return Err(Error::BadArg { function, why: "a type's name has 1 to 255 bytes" });
         }
-        if let Some(known) = self.find(name.to_bytes(), way.resource.is_some()) {
-            return match self.way(known) == way {
+        let name_bytes = joined(&[name.to_bytes_with_nul()])?;
+        let mut entered = Type { name: name_bytes, way, methods: Vec::new() };
+        entered.methods.try_reserve_exact(methods.len()).map_err(no_room("type"))?;
+        for &(method, function) in methods {
+            let method = joined(&[name.to_bytes(), b".", method])?;
+            entered.methods.push((method, function));
+        }
+        self.take(entered)
+    }
+
+    fn take(&mut self, entered: Type) -> Result<()> {
+        let name = &entered.name[..entered.name.len() - 1];
+        if let Some(known) = self.find(name, entered.way.resource.is_some()) {
+            return match self.0[known] == entered {
                 true => Ok(()),
-                false => {
-                    Err(HostError::TypeDiffers { name: Name::from_lossy(name.to_bytes()) }.into())
-                }
+                false => Err(HostError::TypeDiffers { name: Name::from_lossy(name) }.into()),
             };
         }
-        let mut copy = Vec::new();
-        copy.try_reserve_exact(bytes.len()).map_err(no_room("type"))?;
-        copy.extend_from_slice(bytes);
         self.0.try_reserve(1).map_err(no_room("type"))?;
-        self.0.push((copy, way));
+        self.0.push(entered);
         Ok(())
     }
 
     /// The same ones.
     pub fn copy(&self) -> Result<Types> {
         let mut copy = Types::default();
-        for (name, way) in &self.0 {
-            copy.enter(CStr::from_bytes_with_nul(name).expect("it was one"), *way)?;
+        for Type { name, way, methods } in &self.0 {
+            let (name, mut copied) = (joined(&[name])?, Vec::new());
+            copied.try_reserve_exact(methods.len()).map_err(no_room("type"))?;
+            for (method, function) in methods {
+                copied.push((joined(&[method])?, *function));
+            }
+            copy.take(Type { name, way: *way, methods: copied })?;
         }
         Ok(copy)
     }
@@ -79,18 +111,26 @@ impl Types {
     /// The number of a type.
     pub fn find(&self, name: &[u8], is_resource: bool) -> Option<usize> {
         (0..self.0.len()).find(|&kind| {
-            self.name(kind) == name && self.0[kind].1.resource.is_some() == is_resource
+            self.name(kind) == name && self.0[kind].way.resource.is_some() == is_resource
         })
     }
 
     /// What it is called.
     pub fn name(&self, kind: usize) -> &[u8] {
-        let name = &self.0[kind].0;
+        let name = &self.0[kind].name;
         &name[..name.len() - 1]
     }
 
     /// How it is saved and loaded.
     pub fn way(&self, kind: usize) -> Way {
-        self.0[kind].1
+        self.0[kind].way
+    }
+
+    /// What images call a method of some type: its function, and the `ud` for that.
+    pub fn method(&self, name: &[u8]) -> Option<(*const c_void, *const c_void)> {
+        self.0.iter().find_map(|Type { way, methods, .. }| {
+            let (_, function) = methods.iter().find(|(method, _)| method == name)?;
+            Some((*function, way.resource.map_or(ptr::null(), |(_, ud)| ud.cast_const())))
+        })
     }
 }

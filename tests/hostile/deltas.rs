@@ -5,9 +5,11 @@
 //!
 //! Not here: what is done to a state.
 
-use super::mutants::{self, CLASSES, Expect, KEY, Mutant, Reading, Sample, Seal, WORLD};
+use super::mutants::{self, CLASSES, Expect, KEY, Mutant, Reading, Sample, Seal, USERDATA, WORLD};
 use super::random::Random;
-use super::vm::{Loaded, attempt, bytes_of, feed, feed_of, load_own, open, save_delta, use_vm};
+use super::vm::{
+    Loaded, attempt, bytes_of, feed, feed_of, living, load_own, open, save_delta, use_vm,
+};
 use rlua::ffi::images::rlua_apply_delta;
 use rlua::ffi::life::{lua_close, rlua_check};
 use rlua::ffi::snapshots::{rlua_rollback, rlua_snap};
@@ -41,6 +43,11 @@ const CHANGE: &str = "
     kept.more = {} for i = 1, 90 do kept.more[i] = {('x'):rep(i)} end
     setmetatable({}, {__gc = type})";
 
+/// Of four textures two stay; one of the new ones may lie where one of the others lay.
+const EXCHANGE: &str = "
+    t, v = nil collectgarbage() collectgarbage()
+    w, x, y = new_texture(), {new_texture()}, 1";
+
 pub fn pairs() -> Pairs {
     let young = format!("collectgarbage 'generational' {WORLD}");
     let less = "for k in pairs(kept) do kept[k] = nil end collectgarbage() collectgarbage()";
@@ -52,6 +59,7 @@ pub fn pairs() -> Pairs {
         (&young, 1, CHANGE),
         (&stock, 128, CHANGE),
         (WORLD, 64, CHANGE),
+        (WORLD, 1024, EXCHANGE),
         (WORLD, 256, CHANGE),
     ];
     let (mut pairs, mut samples) = (Vec::new(), Vec::new());
@@ -72,13 +80,15 @@ enum Class {
     Sums,
     OtherBase,
     AnImage,
+    Handles,
 }
 
-pub const OTHERS: [(&str, Expect); 4] = [
+pub const OTHERS: [(&str, Expect); 5] = [
     ("groups of lines", Expect::Either),
     ("sums of other states", Expect::Refused),
     ("of another state", Expect::Refused),
     ("an image", Expect::Refused),
+    ("handles", Expect::Either),
 ];
 
 /// Of every class: what it is called, and what must come of it.
@@ -114,6 +124,15 @@ fn groups_of(delta: &[u8]) -> Vec<usize> {
     }
 }
 
+/// Where a delta has its resources: what is gone, and behind a zero what is new.
+fn handles_of(delta: &[u8]) -> (usize, usize) {
+    let half = |at: usize| u32::from_le_bytes(delta[at..at + 4].try_into().unwrap()) as usize;
+    let names = groups_of(delta).pop().unwrap() + 8;
+    let first = names + 8 + half(names + 4);
+    let gone = (first..).step_by(4).take_while(|&at| half(at) != 0).count();
+    (first, first + 4 * gone + 4)
+}
+
 impl Pairs {
     /// What leads to the state of a changed image: its lines that differ from those before.
     fn delta_to(&self, mutant: &Mutant) -> Vec<u8> {
@@ -143,12 +162,14 @@ impl Pairs {
             }
         }
         delta.extend([0; 8]);
-        // A delta has no objects: of an image, their end is four bytes before the hash.
-        let mut rest = mutant.bytes[(HEADER_BYTES + body.len()).min(mutant.bytes.len())..].to_vec();
-        if let Some(end) = rest.len().checked_sub(HASH_BYTES + 4) {
-            rest.drain(end..end + 4);
-        }
-        delta.extend(rest);
+        // Its resources are those of the genuine one, in place of the objects that an image has.
+        let sample = &self.samples[mutant.sample];
+        let objects = sample.bytes.len() - sample.objects[0];
+        let rest = &mutant.bytes[(HEADER_BYTES + body.len()).min(mutant.bytes.len())..];
+        let (names, hash) = (rest.len().saturating_sub(objects), rest.len().min(HASH_BYTES));
+        delta.extend(&rest[..names]);
+        delta.extend(&pair.delta[handles_of(&pair.delta).0..pair.delta.len() - HASH_BYTES]);
+        delta.extend(&rest[rest.len() - hash..]);
         delta
     }
 
@@ -166,7 +187,8 @@ impl Pairs {
             Some(0) => Class::Groups,
             Some(1) => Class::Sums,
             Some(2) => Class::OtherBase,
-            Some(_) => Class::AnImage,
+            Some(3) => Class::AnImage,
+            Some(_) => Class::Handles,
         };
         // A seed of the same class of images.
         let state = |class: usize, random: &mut Random| {
@@ -214,12 +236,17 @@ impl Pairs {
     }
 
     fn of_a_delta(&self, class: Class, random: &mut Random) -> Mutant {
-        let which = random.below(self.pairs.len() - 1);
+        let which = match class {
+            // The one before the compressed one.
+            Class::Handles => self.pairs.len() - 2,
+            _ => random.below(self.pairs.len() - 1),
+        };
         let sample = &self.samples[which];
         let mut mutant = Mutant::of(sample, self.pairs[which].delta.clone());
         mutant.sample = which;
         match class {
             Class::Groups => groups(&mut mutant.bytes, random),
+            Class::Handles => handles(&mut mutant.bytes, sample, random),
             Class::Sums => {
                 let at = SUMS + random.below(32);
                 mutant.bytes[at] ^= 1 << random.below(8);
@@ -274,10 +301,45 @@ fn groups(bytes: &mut Vec<u8>, random: &mut Random) {
     }
 }
 
+/// What is gone, or new: its place, what it is, how long it is; not at all, or twice.
+fn handles(bytes: &mut Vec<u8>, sample: &Sample, random: &mut Random) {
+    let ((gone, born), end) = (handles_of(bytes), bytes.len() - HASH_BYTES);
+    let mut places: Vec<_> = (gone..born).step_by(4).collect();
+    places.push(born);
+    let at = places[random.below(places.len())];
+    let place = u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    let other = sample.object(random, Some(USERDATA)).offset as u32;
+    let values = [0, 1, other, place ^ 16, place.wrapping_add(8), u32::MAX];
+    match random.below(7) {
+        0 => {
+            let at = gone + random.below(end - gone);
+            bytes[at] ^= 1 << random.below(8);
+        }
+        1 => drop(bytes.drain(at..at + 4)),
+        2 => {
+            let word = bytes[at..at + 4].to_vec();
+            bytes.splice(at..at, word);
+        }
+        3 => {
+            let pieces = bytes[born..end - 4].to_vec();
+            bytes.splice(end - 4..end - 4, pieces);
+        }
+        4 => drop(bytes.drain(born..end - 4)),
+        // Where something else is, or what stays.
+        5 => bytes[born..born + 4].copy_from_slice(&other.to_le_bytes()),
+        _ => {
+            let value = values[random.below(values.len())];
+            bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        }
+    }
+}
+
 /// A VM that has the state before, and its image.
 struct Receiver {
     main: *mut lua_State,
     image: Vec<u8>,
+    /// What it has outside.
+    things: isize,
 }
 
 /// VMs that receive, one for each pair.
@@ -297,11 +359,12 @@ impl<'a> Receivers<'a> {
         let (pairs, place) = (self.pairs, &mut self.open[which]);
         let receiver = place.get_or_insert_with(|| {
             let from = pairs.pairs[which].from.clone();
+            let before = living();
             let main = attempt(&Mutant::of(&pairs.samples[which], from));
             assert!(!main.is_null(), "the state before is a good one");
-            Receiver { main, image: bytes_of(main) }
+            Receiver { main, image: bytes_of(main), things: living() - before }
         });
-        let main = receiver.main;
+        let (main, things, before) = (receiver.main, receiver.things, living());
         let rolls_back = (seed / 64).is_multiple_of(16);
         // SAFETY: a VM of this test's own.
         unsafe {
@@ -318,11 +381,13 @@ impl<'a> Receivers<'a> {
                     assert_eq!(rlua_check(main), 0);
                 }
                 lua_close(main);
+                assert_eq!(living(), before - things, "what was made has ended");
                 return Loaded::Sound;
             }
             let sentence = CStr::from_ptr(rlua_last_error(main));
             assert!(sentence.to_bytes().len() > 20, "{status}: {sentence:?}");
             assert!(bytes_of(main) == receiver.image, "what was refused changed the VM");
+            assert_eq!(living(), before, "what was made for it has ended");
             if rolls_back {
                 assert_eq!(rlua_check(main), 0);
                 assert_eq!(rlua_rollback(main, 1), 0);

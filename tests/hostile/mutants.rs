@@ -199,7 +199,7 @@ impl Sample {
     }
 
     /// An object with that tag, or any.
-    fn object(&self, random: &mut Random, tag: Option<u8>) -> Block {
+    pub fn object(&self, random: &mut Random, tag: Option<u8>) -> Block {
         let first = random.below(self.blocks.len());
         let mut around = self.blocks[first..].iter().chain(&self.blocks[..first]);
         let found = around.find(|block| {

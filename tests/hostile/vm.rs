@@ -12,8 +12,8 @@ use rlua::ffi::resources::{rlua_Method, rlua_ResourceType, rlua_pushresource};
 use rlua::ffi::snapshots::rlua_snap_frame;
 use rlua::ffi::status::rlua_last_error;
 use rlua::lua::lua_State;
+use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{mem, ptr};
 
 unsafe extern "C" {
@@ -55,16 +55,22 @@ const LUA_GCINC: c_int = 11;
 const LUA_GCCOLLECT: c_int = 2;
 const LUA_GCSTEP: c_int = 5;
 
-/// What lies outside: how many were made, and have ended.
-static MADE: AtomicUsize = AtomicUsize::new(0);
-static ENDED: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    /// How much of what lies outside was made, and has not ended.
+    static LIVING: Cell<isize> = const { Cell::new(0) };
+}
 
-fn count(of: &AtomicUsize) {
-    of.fetch_add(1, Ordering::Relaxed);
+fn count(change: isize) {
+    LIVING.set(LIVING.get() + change);
+}
+
+/// How much lies outside.
+pub fn living() -> isize {
+    LIVING.get()
 }
 
 unsafe extern "C" fn release(_: *mut lua_State, _: *mut c_void, _: *mut c_void) {
-    count(&ENDED);
+    count(-1);
 }
 
 unsafe extern "C" fn width(_: *mut lua_State, _: *mut c_void) -> c_int {
@@ -89,7 +95,7 @@ unsafe extern "C" fn meter_gc(main: *mut lua_State) -> c_int {
     let meter = unsafe { lua_touserdata(main, 1) };
     // SAFETY: NULL, or the block of a meter, of 16 bytes.
     if !meter.is_null() && unsafe { meter.cast::<u64>().read_unaligned() } == 7 {
-        count(&ENDED);
+        count(-1);
     }
     0
 }
@@ -121,7 +127,7 @@ unsafe extern "C" fn load_object(
         assert!(size == 8 || memory.iter().all(|&byte| byte == 0));
         object.cast::<u64>().write_unaligned(7);
     }
-    count(&MADE);
+    count(1);
     0
 }
 
@@ -141,31 +147,56 @@ static KINDS: Lists<[rlua_ObjectType; 2]> =
     Lists([kind(c"Texture", &raw const RESOURCE.0), kind(c"Meter", ptr::null())]);
 static TYPES: Lists<[*const rlua_ObjectType; 3]> =
     Lists([&raw const KINDS.0[0], &raw const KINDS.0[1], ptr::null()]);
-static NAMES: Lists<[rlua_Name; 2]> = Lists([
-    rlua_Name {
-        name: c"meter_gc".as_ptr(),
-        function: Some(meter_gc),
-        host: None,
-        pointer: ptr::null_mut(),
-    },
+const fn named(name: &'static CStr, function: lua_CFunction) -> rlua_Name {
+    rlua_Name { name: name.as_ptr(), function, host: None, pointer: ptr::null_mut() }
+}
+
+static NAMES: Lists<[rlua_Name; 3]> = Lists([
+    named(c"meter_gc", Some(meter_gc)),
+    named(c"new_texture", Some(new_texture)),
     rlua_Name { name: ptr::null(), function: None, host: None, pointer: ptr::null_mut() },
 ]);
+
+/// Seven is an object that nobody reads.
+unsafe extern "C" fn new_texture(main: *mut lua_State) -> c_int {
+    count(1);
+    // SAFETY: a thread of a VM of this test's own.
+    unsafe { assert_eq!(rlua_pushresource(main, 7 as *mut c_void, &RESOURCE.0), 0) };
+    1
+}
+
+/// Puts some textures into globals, and the function that makes them.
+///
+/// # Safety
+/// A VM of this test's own.
+unsafe fn push_textures(main: *mut lua_State) {
+    let function: lua_CFunction = Some(new_texture);
+    // SAFETY: the contract above.
+    unsafe {
+        assert_eq!(rlua_register(main, c"new_texture".as_ptr(), function), 0);
+        lua_pushcclosure(main, function, 0);
+        lua_setglobal(main, c"new_texture".as_ptr());
+        for name in [c"t", c"u", c"v"] {
+            new_texture(main);
+            lua_setglobal(main, name.as_ptr());
+        }
+    }
+}
 
 /// Puts some of what lies outside into globals.
 ///
 /// # Safety
 /// A VM of this test's own.
 unsafe fn push_objects(main: *mut lua_State) {
-    // SAFETY: the contract above; seven is an object that nobody reads.
+    // SAFETY: the contract above.
     unsafe {
         assert_eq!(rlua_register(main, c"meter_gc".as_ptr(), Some(meter_gc)), 0);
         for name in [c"t", c"u", c"v"] {
-            count(&MADE);
-            assert_eq!(rlua_pushresource(main, 7 as *mut c_void, &RESOURCE.0), 0);
+            new_texture(main);
             lua_setglobal(main, name.as_ptr());
         }
         for name in [c"m", c"n", c"o"] {
-            count(&MADE);
+            count(1);
             lua_newuserdatauv(main, 16, 1).cast::<u64>().write(7);
             if luaL_newmetatable(main, c"Meter".as_ptr()) != 0 {
                 lua_pushcclosure(main, Some(meter_gc), 0);
@@ -179,8 +210,7 @@ unsafe fn push_objects(main: *mut lua_State) {
 
 /// Whatever came of a load: what was made for it has ended.
 fn all_has_ended() {
-    let (made, ended) = (MADE.load(Ordering::Relaxed), ENDED.load(Ordering::Relaxed));
-    assert_eq!(made, ended, "objects outside that were made, and have ended");
+    assert_eq!(living(), 0, "objects outside that were made, and have not ended");
 }
 
 /// How a load ended. The numbers are places in the counts.
@@ -208,7 +238,7 @@ fn config(memory_size: usize, keyed: bool) -> rlua_Config {
 }
 
 /// A VM that has run `code`, and some small steps of its collector. 64: keyed. 128: stock.
-/// 256: its images are compressed. 512: it has what lies outside.
+/// 256: its images are compressed. 512: it has what lies outside. 1024: it has textures of that.
 pub fn open(code: &str, memory_size: usize, steps: usize) -> *mut lua_State {
     let mut config = config(memory_size, steps & 64 != 0);
     config.profile = i32::from(steps & 128 != 0);
@@ -223,6 +253,9 @@ pub fn open(code: &str, memory_size: usize, steps: usize) -> *mut lua_State {
         assert_eq!(lua_pcallk(main, 0, 0, 0, 0, ptr::null()), 0);
         if steps & 512 != 0 {
             push_objects(main);
+        }
+        if steps & 1024 != 0 {
+            push_textures(main);
         }
         for _ in 0..steps & 63 {
             lua_gc(main, LUA_GCSTEP, 1);

@@ -1,0 +1,235 @@
+//! Meeting: what lies outside a state that becomes canonical, and what the host saves of it.
+//!
+//! # Not here
+//! What becomes of that ([`super::objects`]).
+
+use super::canonical::Canonical;
+use super::images::Hashed;
+use super::objects::{Piece, Room, What, place_at, put_piece};
+use super::types::Way;
+use super::{Vm, no_room};
+use crate::error::{HostError, ImageError, Name, Result};
+use crate::lua;
+use crate::resource::Life;
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::{ptr, slice};
+
+/// One that was met in a state.
+struct Met {
+    offset: usize,
+    /// What the host has of it lies so far behind the start, and has so many bytes.
+    memory: (usize, usize),
+    what: What,
+    /// Of a resource: the host's.
+    object: *mut c_void,
+    /// Which type it is of.
+    kind: usize,
+}
+
+/// Those of a state that is being made canonical.
+pub struct Meeting {
+    vm: *const Vm,
+    /// How many restores back the state is; `None` for the live one.
+    back: Option<usize>,
+    met: Vec<Met>,
+}
+
+impl Meeting {
+    /// Of a state of `vm`, which is live and held.
+    pub fn of(vm: *const Vm, back: Option<usize>) -> Meeting {
+        Meeting { vm, back, met: Vec::new() }
+    }
+
+    /// Meets those in a state, from its beginning to its end. This stays where it is for so long.
+    pub fn attend(&mut self, canonical: &mut Canonical) {
+        // SAFETY: this stays where it is, and is used by C alone meanwhile.
+        unsafe { canonical.meet(meet, ptr::from_mut(self).cast()) }
+    }
+
+    fn note(&mut self, met: &lua::Met) -> std::result::Result<(), &'static CStr> {
+        // A long block is looked at in parts.
+        if self.met.last().is_some_and(|last| last.offset >= met.offset) {
+            return Ok(());
+        }
+        // SAFETY: the contract of of(); nothing of the host's runs meanwhile.
+        let vm = unsafe { &*self.vm };
+        let memory = (met.memory, met.size);
+        let noted = match met.is_resource {
+            0 => {
+                let (what, kind) = self.userdata(vm, met)?;
+                Met { offset: met.offset, memory, what, object: ptr::null_mut(), kind }
+            }
+            _ => {
+                let handle = vm.arena.base().wrapping_add(met.offset + met.memory);
+                let found = vm.outside.table.get(met.id, handle.cast());
+                let (object, kind, _) = found.ok_or(c"a handle of a resource is none")?;
+                let known =
+                    vm.outside.name_of(kind).and_then(|name| vm.types.find(name.to_bytes(), true));
+                let kind = known.ok_or(
+                    c"a resource is alive, and rlua_register_type has not told \
+                                         how its type is saved",
+                )?;
+                Met { offset: met.offset, memory, what: What::Resource, object, kind }
+            }
+        };
+        self.met.try_reserve(1).map_err(|_| c"")?;
+        self.met.push(noted);
+        Ok(())
+    }
+
+    fn userdata(
+        &self,
+        vm: &Vm,
+        met: &lua::Met,
+    ) -> std::result::Result<(What, usize), &'static CStr> {
+        let object = vm.arena.base().wrapping_add(met.offset).cast();
+        let what = match met.id as u32 {
+            lua::SPENT => {
+                return Err(c"a userdata waits for a finalizer in C that has run already");
+            }
+            lua::UNNOTED => What::Userdata,
+            place => match vm.guarded.table.life(place, object, self.back) {
+                Some(Life::Alive) => What::Userdata,
+                Some(Life::Dead) => What::GivenUp,
+                Some(Life::Ended) => What::Ended,
+                None => return Err(c"a userdata with a finalizer in C was never noted"),
+            },
+        };
+        if what != What::Ended && met.has_finalizer == 0 {
+            return Err(c"a userdata has lost its finalizer in C");
+        }
+        if (what == What::Userdata) != (met.is_pending != 0) {
+            return Err(c"a userdata has got a finalizer in C once more");
+        }
+        // SAFETY: so many bytes, or none, for the call.
+        let kind = vm.types.find(unsafe { named(met) }, false);
+        let unknown =
+            c"a userdata has a finalizer in C, and rlua_register_type has not told how its \
+                        type is saved";
+        Ok((what, kind.ok_or(unknown)?))
+    }
+
+    /// Saves what was met, behind the names of an image.
+    ///
+    /// # Safety
+    /// The VM is live, held and idle; the host's functions run, which do not use it.
+    pub(super) unsafe fn put(&self, sink: &mut Hashed<'_, '_>) -> Result<()> {
+        // SAFETY: the contract above.
+        let mut room = Room(unsafe { (*self.vm).arena.limit_bytes() } as u64);
+        for met in &self.met {
+            // SAFETY: as above.
+            let bytes = unsafe { self.saved(met)? };
+            // SAFETY: as above.
+            unsafe {
+                put_piece(self.vm, (met.offset, met.what, met.kind), &bytes, &mut room, sink)?
+            };
+        }
+        sink.put(&[0; 4])
+    }
+
+    /// The same as the pieces of an image.
+    ///
+    /// # Safety
+    /// As for [`Meeting::put`].
+    pub(super) unsafe fn pieces(&self) -> Result<Vec<Piece>> {
+        let mut pieces = Vec::new();
+        for met in &self.met {
+            // SAFETY: the contract above.
+            let (bytes, known) = unsafe { (self.saved(met)?, (*self.vm).types.name(met.kind)) };
+            let mut name = Vec::new();
+            name.try_reserve_exact(known.len() + 1).map_err(no_room("object"))?;
+            name.extend_from_slice(known);
+            name.push(0);
+            pieces.try_reserve(1).map_err(no_room("object"))?;
+            pieces.push(Piece { offset: met.offset, what: met.what, name, bytes });
+        }
+        Ok(pieces)
+    }
+
+    /// What the host saves of one.
+    unsafe fn saved(&self, met: &Met) -> Result<Vec<u8>> {
+        // SAFETY: the contract of put().
+        unsafe {
+            let (behind, size) = met.memory;
+            let (object, size) = match met.what {
+                What::Resource => (met.object.cast_const(), 0),
+                _ => (place_at(self.vm, met.offset + behind).cast_const(), size),
+            };
+            saved(self.vm, met.kind, object, size)
+        }
+    }
+}
+
+/// What the host saves of an object of a type.
+///
+/// # Safety
+/// The VM is live, held and idle; the host's function runs, which does not use it.
+pub(super) unsafe fn saved(
+    vm: *const Vm,
+    kind: usize,
+    object: *const c_void,
+    size: usize,
+) -> Result<Vec<u8>> {
+    // SAFETY: the contract above; no reference is held while the host's function runs (V3).
+    unsafe {
+        let Way { save, ud, .. } = (*vm).types.way(kind);
+        let mut taken = Taken { bytes: Vec::new(), has_room: true };
+        let answer = save(object, size, Some(take), ptr::from_mut(&mut taken).cast(), ud);
+        if !taken.has_room {
+            return Err(HostError::NoRoom { what: "saved object" }.into());
+        }
+        if answer != 0 {
+            let name = Name::from_lossy((*vm).types.name(kind));
+            return Err(ImageError::Object { what: "save", name, answer }.into());
+        }
+        Ok(taken.bytes)
+    }
+}
+
+/// The name of its metatable.
+///
+/// # Safety
+/// As C has filled it.
+unsafe fn named(met: &lua::Met) -> &[u8] {
+    match met.kind.is_null() {
+        true => &[],
+        // SAFETY: the contract above.
+        false => unsafe { slice::from_raw_parts(met.kind.cast(), met.kind_length) },
+    }
+}
+
+/// Something outside is met (called by C).
+///
+/// # Safety
+/// `ud` is a meeting that nothing else uses; `met` is one for the call.
+unsafe extern "C" fn meet(ud: *mut c_void, met: *const lua::Met) -> *const c_char {
+    // SAFETY: the contract above.
+    match unsafe { (*ud.cast::<Meeting>()).note(&*met) } {
+        Ok(()) => ptr::null(),
+        Err(why) => why.as_ptr(),
+    }
+}
+
+/// What a save function has written.
+struct Taken {
+    bytes: Vec<u8>,
+    has_room: bool,
+}
+
+/// The writer of a save function.
+///
+/// # Safety
+/// `to` is what the function got; there are so many bytes.
+unsafe extern "C" fn take(to: *mut c_void, bytes: *const c_void, length: usize) -> c_int {
+    // SAFETY: the contract above.
+    let taken = unsafe { &mut *to.cast::<Taken>() };
+    if taken.bytes.try_reserve(length).is_err() {
+        taken.has_room = false;
+        return 1;
+    }
+    if length > 0 {
+        // SAFETY: as above.
+        taken.bytes.extend_from_slice(unsafe { slice::from_raw_parts(bytes.cast(), length) });
+    }
+    0
+}
