@@ -184,6 +184,57 @@ TEST(a_state_that_cannot_be_cloned_is_tested_too) {
     lua_close(L);
 }
 
+static int never_saves(const void *object, size_t size, rlua_Writer writer, void *to, void *ud) {
+    (void)object, (void)size, (void)writer, (void)to, (void)ud;
+    FAIL("a sync test saves an object");
+}
+
+static int never_loads(const void *bytes, size_t length, void *object, size_t size, void *ud) {
+    (void)bytes, (void)length, (void)object, (void)size, (void)ud;
+    FAIL("a sync test makes an object");
+}
+
+static void count_release(lua_State *L, void *object, void *count) {
+    (void)L, (void)object;
+    ++*(int *)count;
+}
+
+static int count_gc(lua_State *L) {
+    outside += *(int *)lua_touserdata(L, 1);
+    return 0;
+}
+
+/* What lies outside is not made a second time for that. */
+TEST(what_lies_outside_stays_alone) {
+    static int released;
+    static const rlua_ResourceType type = {sizeof type, "t", count_release, &released, NULL};
+    const rlua_ObjectType ways[] = {
+        {sizeof *ways, "t", &type, never_saves, never_loads, NULL},
+        {sizeof *ways, "Meter", NULL, never_saves, never_loads, NULL}};
+    lua_State *L = game_of(5);
+    rlua_SyncReport report = empty_report();
+    Game clean = {0, NULL, 0, 0, 0, 0}, wrong = {5, "units[3].hp = outside()", 0, 0, 0, 0};
+    for (size_t i = 0; i < COUNT_OF(ways); i++) CHECK_OK(rlua_register_type(L, &ways[i]));
+    CHECK_OK(rlua_pushresource(L, &outside, &type));
+    lua_setglobal(L, "texture");
+    *(int *)lua_newuserdatauv(L, sizeof(int), 0) = 100;
+    luaL_newmetatable(L, "Meter");
+    lua_pushcfunction(L, count_gc);
+    CHECK_OK(rlua_register(L, "meter.gc", count_gc));
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    lua_setglobal(L, "meter");
+    CHECK_OK(rlua_synctest(L, play, &clean, 4, 10, &report));
+    CHECK_EQ(report.frames, 10);
+    CHECK_STATUS(rlua_synctest(L, play, &wrong, 4, 10, &report), RLUA_DESYNC);
+    CHECK_EQ(report.frame, 5);
+    CHECK_STR(report.path, "_G.units[3].hp");
+    CHECK(released == 0 && outside < 100);
+    CHECK_OK(rlua_check(L));
+    lua_close(L);
+    CHECK(released == 1 && outside > 100);
+}
+
 TEST(an_error_of_a_frame_ends_the_test_with_its_status) {
     lua_State *L = game_of(5);
     rlua_SyncReport report = empty_report();

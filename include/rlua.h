@@ -2059,8 +2059,8 @@ int rlua_diff(const struct rlua_Config *config,
  * go as the history is full. Afterwards the VM is where the frames have led to; after a difference
  * it is in the state of the run that differs; after an error as the frame's function left it.
  *
- * Cost: for each frame `check_distance` + 1 runs, captures and checksums, and a clone;
- * `check_distance` + 1 clones are kept at a time.
+ * Cost: for each frame `check_distance` + 1 runs, captures and checksums, and a clone, for which
+ * no object outside is made; `check_distance` + 1 clones are kept at a time.
  *
  * @param L               A thread of an idle VM that keeps more than `check_distance` snapshots;
  *                        `frame` gets the main one.

@@ -467,8 +467,24 @@ pub unsafe extern "C" fn rlua_clone(L: *mut lua_State, out: *mut *mut lua_State)
                 return Err(Error::NullArg { name: "out" });
             }
             out.write(ptr::null_mut());
-            out.write(images::copy(vm).and_then(|copy| registry::enter(copy))?);
+            out.write(images::copy(vm, false).and_then(|copy| registry::enter(copy))?);
             Ok(())
         })
     }
+}
+
+/// The same, to be looked at and closed, as of [`load_unrun`]; or NULL.
+///
+/// # Safety
+/// As for [`rlua_clone`].
+pub unsafe fn clone_unrun(L: *mut lua_State) -> *mut lua_State {
+    let mut out = ptr::null_mut();
+    // SAFETY: by the contract above.
+    unsafe {
+        guard::work(L, |vm| {
+            out = images::copy(vm, true).and_then(|copy| registry::enter(copy))?;
+            Ok(())
+        });
+    }
+    out
 }

@@ -5,7 +5,7 @@
 
 use crate::error::{Error, HostError, Status, Text};
 use crate::ffi::diff::compare;
-use crate::ffi::images::{rlua_Checksum, rlua_checksum, rlua_clone};
+use crate::ffi::images::{clone_unrun, rlua_Checksum, rlua_checksum};
 use crate::ffi::sized::{self, Sized};
 use crate::ffi::snapshots::{rlua_newest_frame, rlua_rollback, rlua_snap};
 use crate::lua::lua_State;
@@ -132,7 +132,8 @@ impl Test {
             }
             let mut before = Before { checksum: self.checksum()?, clone: ptr::null_mut() };
             if self.clones {
-                self.clones = rlua_clone(self.main, &mut before.clone) == Status::Ok as c_int;
+                before.clone = clone_unrun(self.main);
+                self.clones = !before.clone.is_null();
             }
             if self.states.len() > self.distance {
                 self.states.pop_front();
@@ -245,8 +246,8 @@ impl Test {
 /// go as the history is full. Afterwards the VM is where the frames have led to; after a difference
 /// it is in the state of the run that differs; after an error as the frame's function left it.
 ///
-/// Cost: for each frame `check_distance` + 1 runs, captures and checksums, and a clone;
-/// `check_distance` + 1 clones are kept at a time.
+/// Cost: for each frame `check_distance` + 1 runs, captures and checksums, and a clone, for which
+/// no object outside is made; `check_distance` + 1 clones are kept at a time.
 ///
 /// @param L               A thread of an idle VM that keeps more than `check_distance` snapshots;
 ///                        `frame` gets the main one.

@@ -155,10 +155,11 @@ impl Vm {
 }
 
 /// A second VM with the same state, without snapshots of its own yet; not in the registry yet.
+/// Where it is only looked at, what lies outside is left: the host's functions do not run.
 ///
 /// # Safety
 /// `vm` is live and held.
-pub unsafe fn copy(vm: *mut Vm) -> Result<*mut Vm> {
+pub unsafe fn copy(vm: *mut Vm, is_left: bool) -> Result<*mut Vm> {
     // SAFETY: the contract above.
     unsafe {
         let state = live_state(vm)?;
@@ -178,8 +179,8 @@ pub unsafe fn copy(vm: *mut Vm) -> Result<*mut Vm> {
             at += part.len();
             Ok(())
         })?;
-        let (types, pieces) = ((*vm).types.copy()?, outside.pieces()?);
-        let outside = Outside { types, pieces, is_left: false, is_proved: false };
+        let (types, pieces) = ((*vm).types.copy()?, outside.pieces(is_left)?);
+        let outside = Outside { types, pieces, is_left, is_proved: false };
         load::adopt(&config, arena, (*vm).serial, outside, |vm, block| {
             let arena = &raw mut vm.arena;
             let cards = (*arena).cards().first().cast();

@@ -127,15 +127,17 @@ impl Meeting {
         sink.put(&[0; 4])
     }
 
-    /// The same as the pieces of an image.
+    /// The same as the pieces of an image; where nothing is made of them, without their bytes.
     ///
     /// # Safety
     /// As for [`Meeting::put`].
-    pub(super) unsafe fn pieces(&self) -> Result<Vec<Piece>> {
+    pub(super) unsafe fn pieces(&self, is_left: bool) -> Result<Vec<Piece>> {
         let mut pieces = Vec::new();
         for met in &self.met {
             // SAFETY: the contract above.
-            let (bytes, known) = unsafe { (self.saved(met)?, (*self.vm).types.name(met.kind)) };
+            let bytes = if is_left { Vec::new() } else { unsafe { self.saved(met)? } };
+            // SAFETY: the contract above.
+            let known = unsafe { (*self.vm).types.name(met.kind) };
             let mut name = Vec::new();
             name.try_reserve_exact(known.len() + 1).map_err(no_room("object"))?;
             name.extend_from_slice(known);
