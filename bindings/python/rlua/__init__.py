@@ -42,7 +42,7 @@ from ._declarations import (
 from ._errors import (
     ArgumentError, BadArgument, BadFrame, BadImage, BudgetError, Busy, Closed, Corrupt, Desync,
     Difference, Disabled, Error, LuaError, LuaFileError, LuaSyntaxError, NoSnapshot, OutOfMemory,
-    ParticipantError, Poisoned, Stale, Unsavable, Unsupported, Untrusted,
+    ParticipantError, Poisoned, ResourceError, Stale, Unsavable, Unsupported, Untrusted,
 )
 from ._state import History, Participant, ResourceType, State, diff
 
@@ -51,8 +51,9 @@ __all__ = [
     "Config", "Coroutine", "Corrupt", "Desync", "DiffKind", "Difference", "Disabled", "Error",
     "Function", "Guard", "History", "Info", "Libs", "LuaError", "LuaFileError", "LuaSyntaxError",
     "NoSnapshot", "OutOfMemory", "Participant", "ParticipantError", "Poisoned", "Profile", "Proxy",
-    "Resource", "ResourceType", "Stale", "State", "Status", "Table", "Tracker", "Trust",
-    "Unsavable", "Unsupported", "Untrusted", "Userdata", "diff", "enable_c_modules", "version",
+    "Resource", "ResourceError", "ResourceType", "Stale", "State", "Status", "Table", "Tracker",
+    "Trust", "Unsavable", "Unsupported", "Untrusted", "Userdata", "diff", "enable_c_modules",
+    "version",
 ]
 
 

@@ -141,6 +141,10 @@ class ParticipantError(Error):
     """A participant could not capture its state: __cause__ tells. Nothing has changed."""
 
 
+class ResourceError(Error):
+    """The save or load of a ResourceType failed: __cause__ tells. Nothing was saved or opened."""
+
+
 class Closed(Error):
     """The State was used after close()."""
 

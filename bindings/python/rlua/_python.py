@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Optional, Tuple
 
 from . import _core
-from ._declarations import DiffKind
-from ._errors import FAILURES, ArgumentError, Desync, Difference, Error, LuaError
+from ._declarations import DiffKind, Status
+from ._errors import (
+    FAILURES, ArgumentError, Desync, Difference, Error, LuaError, ResourceError,
+)
 
 __all__ = ["Mapping", "LuaError", "failure", "error", "tell_report", "describe",
            "not_a_resource", "discard", "copy"]
@@ -16,9 +18,14 @@ MAX_DEPTH = 100
 """Tables nested deeper than this are not copied."""
 
 
-def failure(status: int, message: str) -> Error:
-    """The exception for a status that is not Lua's."""
-    return FAILURES.get(status, Error)(message, status)
+def failure(status: int, message: str, cause: Optional[BaseException]) -> Error:
+    """The exception for a status that is not Lua's, and what a function of Python raised."""
+    kind = FAILURES.get(status, Error)
+    if cause is None:
+        return kind(message, status)
+    failed = (ResourceError if status == Status.STREAM else kind)(message, status)
+    failed.__cause__ = cause
+    return failed
 
 
 def tell_report(desync: Desync, frame: int, rolled_back: int, kind: int, path: str, a: str, b: str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
@@ -9,7 +10,7 @@ from typing import Any, List, Optional, Protocol, Tuple, Type, TypeVar, Union
 
 from . import _core
 from ._core import Function, Resource, Table, Userdata
-from ._declarations import NO_BUDGET, Config, DiffKind, Info, Libs
+from ._declarations import NO_BUDGET, Config, DiffKind, Info, Libs, Trust
 from ._errors import BadArgument, Difference
 
 Value = Any
@@ -48,6 +49,14 @@ def _check_libs(libs: Libs) -> None:
         raise BadArgument(f"libs {libs} has bits that name no library")
 
 
+def _checked_types(types: Iterable[ResourceType]) -> Tuple[ResourceType, ...]:
+    checked = tuple(types)
+    for each in checked:
+        if not isinstance(each, ResourceType):
+            raise TypeError(f"types are ResourceTypes, not {type(each).__name__}")
+    return checked
+
+
 class Participant(Protocol):
     """State outside the VM that follows its snapshots. `discard(token)` may be there too."""
 
@@ -66,19 +75,41 @@ class ResourceType:
     name     names the type in a VM and in messages
     release  called with the object exactly once, when neither the live state nor a snapshot of the
              VM can reach its handle any more; at the latest when the State closes
-    methods  name -> function(object, *args), for scripts: `texture:width()`
+    methods  name -> function(object, *args), for scripts: `texture:width()`; one that begins with
+             two underscores is a metamethod
+    save     with `load`: its objects are in images. Called with an object; returns the bytes that
+             `load` needs
+    load     called with what save() returned, or with a stranger's bytes, where images of strangers
+             are taken; returns another object, which the State that is opened owns, and releases
 
-    It may be shared by States.
+    save() and load() cannot use the State. An exception in them fails the save, or the opening, as
+    the __cause__ of a ResourceError. A type may be shared by States; in one State no two have one
+    name.
     """
 
-    __slots__ = ("_name", "_release_function", "_methods")
+    __slots__ = ("_name", "_release_function", "_methods", "_save_function", "_load_function",
+                 "__weakref__")
 
     def __init__(self, name: str, release: Optional[Callable[[Any], object]] = None,
-                 methods: Optional[Mapping[str, Callable[..., Any]]] = None) -> None:
+                 methods: Optional[Mapping[str, Callable[..., Any]]] = None, *,
+                 save: Optional[Callable[[Any], Bytes]] = None,
+                 load: Optional[Callable[[bytes], Any]] = None) -> None:
         if not isinstance(name, str) or "\0" in name:
             raise TypeError("the name of a type is a str without NUL")
+        if (save is None) != (load is None):
+            raise TypeError("save and load go together")
+        for what, given in (("release", release), ("save", save), ("load", load)):
+            if given is not None:
+                _check_callable(what, given)
         self._name, self._release_function = name, release
+        self._save_function, self._load_function = save, load
         self._methods = dict(methods or {})
+        for method, function in self._methods.items():
+            if not isinstance(method, str) or "\0" in method:
+                raise TypeError("the name of a method is a str without NUL")
+            if method in ("__gc", "__close"):
+                raise ValueError(f"{method} is the library's: it releases the object")
+            _check_callable(method, function)
 
     @property
     def name(self) -> str:
@@ -91,11 +122,24 @@ class ResourceType:
         if self._release_function is not None:
             self._release_function(value)
 
-    def _method(self, name: Any) -> Optional[Callable[..., Any]]:
-        """For the extension: what a handle has under a key; None for nothing."""
-        if isinstance(name, bytes):
-            name = name.decode(errors="replace")
-        return self._methods.get(name) if isinstance(name, str) else None
+    @property
+    def _is_saved(self) -> bool:
+        return self._save_function is not None
+
+    def _save(self, value: Any) -> Bytes:
+        assert self._save_function is not None
+        return self._save_function(value)
+
+    def _load(self, data: bytes) -> Any:
+        assert self._load_function is not None
+        value = self._load_function(data)
+        if value is None:
+            raise TypeError(f"load of {self._name} returned None")
+        return value
+
+    def _names(self) -> List[str]:
+        """What its methods are called in images."""
+        return [f"{self._name}.{method}" for method in self._methods]
 
 
 class History:
@@ -199,8 +243,10 @@ class State(_core.Vm):
     image      bytes that save() gave: the VM begins with that state, its libraries included; of the
                config the limit, the snapshots, trust and image_key count. A VM takes images of
                others only by a key, or where Config.trust says so. Raises BadImage, Untrusted,
-               Unsavable for a name that this process does not have
+               Unsavable for a name or a type that this process does not have, ResourceError
     functions  what the names of set_function() in an image stand for: {"game.spawn": spawn}
+    types      the ResourceTypes whose objects may be in an image; otherwise a type is known from
+               its first resource() on
 
     One thread at a time may use it; a second one gets Busy. It cannot be copied or pickled.
     Raises OutOfMemory, BadArgument, Unsupported.
@@ -211,7 +257,8 @@ class State(_core.Vm):
     def __init__(self, memory: int = 0, snapshots: int = 0, *, config: Optional[Config] = None,
                  libs: Libs = Libs.ALL, strings: str = "str",
                  image: Optional[Bytes] = None,
-                 functions: Optional[Mapping[str, Callable[..., Any]]] = None) -> None:
+                 functions: Optional[Mapping[str, Callable[..., Any]]] = None,
+                 types: Iterable[ResourceType] = ()) -> None:
         if config is None:
             config = Config(memory_size=memory, max_snapshots=snapshots)
         elif memory or snapshots:
@@ -222,7 +269,9 @@ class State(_core.Vm):
             raise BadArgument(f"strings {strings!r} is neither 'str' nor 'bytes'")
         if functions and image is None:
             raise TypeError("functions are for the names in an image; here, set_function()")
-        super().__init__(config, libs, strings == "bytes", image, dict(functions or {}))
+        self._strings = strings
+        super().__init__(config, libs, strings == "bytes", image, dict(functions or {}),
+                         _checked_types(types))
         self.config = config
 
     def __enter__(self: _Self) -> _Self:
@@ -379,9 +428,22 @@ class State(_core.Vm):
 
     def save(self, frame: Optional[int] = None) -> bytes:
         """The whole state as bytes, or that of a held snapshot: State(image=...) goes on with it,
-        in any process. Raises Unsavable where Python owns a part of it: a Resource, or a callable
-        without a name of set_function()."""
+        in any process. Raises Unsavable where Python owns a part of it: a callable without a name
+        of set_function(), or a Resource whose type has no `save`. Raises ResourceError."""
         return self._save(frame)
+
+    def clone(self) -> State:
+        """A second State with the same state, for another thread or to look ahead: one of the image
+        that save() gives, with the same functions, the same types, and objects of its own. Its
+        history is empty, nothing follows it. Raises as save() and State(image=) do."""
+        image = self.save()
+        functions, types = self._outside()
+        config = dataclasses.replace(self.config, trust=Trust.OWN,
+                                     max_snapshots=self.history.limit)
+        clone = State(config=config, strings=self._strings, image=image, functions=functions,
+                      types=types)
+        clone.config = self.config
+        return clone
 
     def save_delta(self, from_frame: int, to_frame: int) -> bytes:
         """What leads from one held snapshot to another. Raises NoSnapshot, Unsavable."""
@@ -428,15 +490,20 @@ class State(_core.Vm):
 
 
 def diff(a: Bytes, b: Bytes, *, config: Optional[Config] = None, functions: Iterable[str] = (),
-         most: int = 0) -> List[Difference]:
-    """Where the states of two images differ, as State.diff() tells it. No code in them is run.
+         types: Iterable[ResourceType] = (), most: int = 0) -> List[Difference]:
+    """Where the states of two images differ, as State.diff() tells it. No code in them is run, and
+    no object is loaded.
 
     config     its image_key, where they have one, and its memory_size, where they may be hostile
     functions  the names of set_function() that are in them
+    types      the ResourceTypes whose handles are in them
     Raises BadImage, Unsavable for a name that is missing.
     """
     if config is None:
         config = Config()
     _check_config(config)
+    names = dict.fromkeys(functions)
+    for each in _checked_types(types):
+        names.update(dict.fromkeys(each._names()))
     return [Difference(DiffKind(kind), path, one, other) for kind, path, one, other in
-            _core.diff(a, b, config, dict.fromkeys(functions), most)]
+            _core.diff(a, b, config, names, most)]

@@ -76,20 +76,11 @@ static PyObject *history_leave(Vm *vm, int status, int snapped, int restored) {
         forget_graves(vm);
     }
     vm->history_busy = 0;
-    PyObject *failure = vm->failure;
-    vm->failure = NULL;
     if (status != RLUA_OK) {
-        vm_fail(vm, status);
-        if (failure != NULL) {
-            PyObject *type, *error, *trace;
-            PyErr_Fetch(&type, &error, &trace);
-            PyErr_NormalizeException(&type, &error, &trace);
-            PyException_SetCause(error, failure); /* takes it */
-            PyErr_Restore(type, error, trace);
-        }
-    } else if (failure != NULL) {
-        PyErr_SetObject((PyObject *)Py_TYPE(failure), failure);
-        Py_DECREF(failure);
+        vm_blame(vm, status);
+    } else if (vm->failure != NULL) {
+        PyErr_SetObject((PyObject *)Py_TYPE(vm->failure), vm->failure);
+        Py_CLEAR(vm->failure);
         status = -1;
     }
     vm_leave(vm);

@@ -28,7 +28,7 @@ static int take_bytes(void *ud, const void *start, size_t length) {
 static PyObject *leave(Vm *vm, int status, Bytes *bytes) {
     PyObject *result = NULL;
     vm->history_busy = 0;
-    if (status != RLUA_OK) vm_fail(vm, status);
+    if (status != RLUA_OK) vm_blame(vm, status);
     else if (bytes == NULL) result = Py_NewRef(Py_None);
     else result = PyBytes_FromStringAndSize(bytes->start, (Py_ssize_t)bytes->length);
     if (bytes != NULL) PyMem_RawFree(bytes->start);
@@ -75,10 +75,18 @@ static PyObject *vm_save_delta(PyObject *object, PyObject *args) {
 rlua_Name *image_names(Vm *vm, PyObject *functions) {
     PyObject *name, *callable;
     Py_ssize_t at = 0;
-    rlua_Name *names = PyMem_Calloc((size_t)PyDict_GET_SIZE(functions) + 2, sizeof *names);
+    size_t count = (size_t)PyDict_GET_SIZE(functions) + 2;
+    Kind *kinds = vm == NULL ? NULL : vm->kinds;
+    for (Kind *kind = kinds; kind != NULL; kind = kind->next)
+        for (Method *method = kind->methods; method->label != NULL; method++) count++;
+    rlua_Name *names = PyMem_Calloc(count, sizeof *names);
     if (names == NULL) return (rlua_Name *)PyErr_NoMemory();
     rlua_Name *next = names;
     *next++ = (rlua_Name){OWNER, NULL, NULL, vm != NULL ? (void *)vm : &python};
+    for (Kind *kind = kinds; kind != NULL; kind = kind->next)
+        for (Method *method = kind->methods; method->label != NULL; method++)
+            *next++ = (rlua_Name){PyUnicode_AsUTF8(method->label), NULL, named_function,
+                                  (void *)method->key};
     while (PyDict_Next(functions, &at, &name, &callable)) {
         const char *text = PyUnicode_AsUTF8(name);
         size_t key = (size_t)at; /* told apart, and never called */
@@ -94,6 +102,22 @@ rlua_Name *image_names(Vm *vm, PyObject *functions) {
         *next++ = (rlua_Name){text, NULL, named_function, (void *)key};
     }
     return names;
+}
+
+/* (functions by name, types): what a State that goes on with an image of this one has to have. */
+static PyObject *vm_outside(PyObject *object, PyObject *Py_UNUSED(ignored)) {
+    Vm *vm = (Vm *)object;
+    PyObject *functions = PyDict_New(), *types = PyList_New(0), *name, *key;
+    int failed = functions == NULL || types == NULL;
+    Py_ssize_t at = 0;
+    while (!failed && vm->names != NULL && PyDict_Next(vm->names, &at, &name, &key))
+        failed = PyDict_SetItem(functions, name, slot_find(vm, PyLong_AsSize_t(key))->value);
+    for (Kind *kind = vm->kinds; !failed && kind != NULL; kind = kind->next)
+        failed = PyList_Append(types, kind->type);
+    PyObject *both = failed ? NULL : PyTuple_Pack(2, functions, types);
+    Py_XDECREF(functions);
+    Py_XDECREF(types);
+    return both;
 }
 
 static size_t give_bytes(void *ud, void *start, size_t length) {
@@ -195,6 +219,7 @@ PyMethodDef image_methods[] = {
     {"save_bound", vm_save_bound, METH_NOARGS,
      "How many bytes save() would give now, for whoever needs a size ahead."},
     {"_apply_delta", vm_apply_delta, METH_VARARGS, NULL},
+    {"_outside", vm_outside, METH_NOARGS, NULL},
     {"_checksum", vm_checksum, METH_NOARGS, NULL},
     {"_diff", vm_diff, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL}};

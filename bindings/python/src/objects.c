@@ -1,9 +1,9 @@
-/* objects.c: what Python owns and the VM knows: callables, resources, participants.
+/* objects.c: what Python owns and the VM knows: slots, and participants.
  *
  * The library releases each exactly once, when neither the live state nor a held snapshot can reach
  * it. An exception in a release or a discard has no caller to go to: sys.unraisablehook.
  *
- * Not here: how a callable is called (calls.c). */
+ * Not here: how a callable is called (calls.c), types of resources (resources.c). */
 #include "vm.h"
 
 /* Slots */
@@ -57,7 +57,8 @@ size_t slot_named(Vm *vm, PyObject *name, PyObject *callable) {
         Py_SETREF(slot_find(vm, key)->value, Py_NewRef(callable));
         return key;
     }
-    size_t key = PyErr_Occurred() ? 0 : slot_take(vm, callable, &vm->callables);
+    int refused = PyErr_Occurred() || kind_has_name(vm, name);
+    size_t key = refused ? 0 : slot_take(vm, callable, &vm->callables);
     PyObject *number = key == 0 ? NULL : PyLong_FromSize_t(key);
     int failed = number == NULL || PyDict_SetItem(vm->names, name, number) < 0;
     Py_XDECREF(number);
@@ -92,179 +93,15 @@ static void release(lua_State *L, void *object, void *ud) {
     vm_away(vm, back);
 }
 
-/* Keeps the function on top for the next time. Not as a proxy, which would keep the State alive. */
-static void keep_method(Vm *vm, lua_State *L, PyObject *key) {
-    lua_pushvalue(L, -1);
-    rlua_Ref ref = rlua_ref(L);
-    if (ref == 0) {
-        lua_settop(L, -2);
-        return;
-    }
-    PyObject *number = PyLong_FromUnsignedLongLong(ref);
-    if (vm->methods == NULL) vm->methods = PyDict_New();
-    if (number == NULL || vm->methods == NULL || PyDict_SetItem(vm->methods, key, number) < 0)
-        rlua_unref(L, ref);
-    Py_XDECREF(number);
-}
-
-/* `__index` of a handle: a method of its type, made when it is asked for the first time. */
-static int method_of(lua_State *L, void *ud) {
-    Kind *kind = ud;
-    Vm *vm = kind->vm;
-    Back back = vm_back(vm, L);
-    PyObject *name = vm_read(vm, L, 2), *key = NULL, *method = NULL, *made = NULL;
-    int results = 1, status = RLUA_STALE;
-    if (name != NULL) key = PyTuple_Pack(2, kind->type, name);
-    if (key != NULL && vm->methods != NULL) made = PyDict_GetItemWithError(vm->methods, key);
-    if (made != NULL) status = rlua_getref(L, PyLong_AsUnsignedLongLong(made));
-    if (key != NULL && status != RLUA_OK && !PyErr_Occurred()) {
-        method = PyObject_CallMethod(kind->type, "_method", "(O)", name);
-        if (method == Py_None) lua_pushnil(L);
-        else if (method != NULL && vm_push_callable(vm, L, method, kind) == 0)
-            keep_method(vm, L, key);
-    }
-    if (PyErr_Occurred()) {
-        PyErr_Clear();
-        rlua_error(L, "no memory for a method");
-        results = RLUA_RAISE;
-    }
-    Py_XDECREF(name);
-    Py_XDECREF(key);
-    Py_XDECREF(method);
-    vm_away(vm, back);
-    return results;
-}
-
 void vm_kind_init(Vm *vm, Kind *kind, PyObject *type, const char *name) {
     kind->vm = vm;
     kind->type = Py_XNewRef(type);
     kind->c = (rlua_ResourceType){sizeof kind->c, name, release, kind, NULL};
-    if (type != NULL) {
-        kind->methods[0] = (rlua_Method){"__index", method_of};
-        kind->methods[1] = (rlua_Method){NULL, NULL};
-        kind->c.methods = kind->methods;
-    }
 }
-
-/* Resources */
-
-static Kind *kind_of(Vm *vm, PyObject *type) {
-    for (Kind *kind = vm->kinds; kind != NULL; kind = kind->next)
-        if (kind->type == type) return kind;
-    PyObject *name = PyObject_GetAttrString(type, "name");
-    const char *text = name == NULL ? NULL : PyUnicode_AsUTF8(name);
-    Kind *kind = text == NULL ? NULL : PyMem_Calloc(1, sizeof *kind);
-    if (kind == NULL) {
-        if (text != NULL) PyErr_NoMemory();
-    } else {
-        kind->name = strdup(text);
-        if (kind->name == NULL) {
-            PyMem_Free(kind);
-            kind = (Kind *)PyErr_NoMemory();
-        } else {
-            vm_kind_init(vm, kind, type, kind->name);
-            kind->next = vm->kinds;
-            vm->kinds = kind;
-        }
-    }
-    Py_XDECREF(name);
-    return kind;
-}
-
-int vm_push_new_resource(Vm *vm, lua_State *L, PyObject *type, PyObject *value) {
-    Kind *kind = kind_of(vm, type);
-    size_t key = kind == NULL ? 0 : slot_take(vm, value, kind);
-    if (key == 0) return -1;
-    int status = rlua_pushresource(L, (void *)key, &kind->c);
-    if (status == RLUA_OK) return 0;
-    slot_give(vm, key);
-    vm_raise(vm, L, status);
-    return -1;
-}
-
-/* The kind of the handle at an index, whether it is alive or not. */
-static Kind *handle_kind(Vm *vm, lua_State *L, int index, void **object, int *status) {
-    for (Kind *kind = vm->kinds; kind != NULL; kind = kind->next) {
-        *status = rlua_toresource(L, index, &kind->c, object);
-        if (*status != RLUA_BAD_ARG) return kind;
-    }
-    return NULL;
-}
-
-int vm_is_resource(lua_State *L, int index, Vm *vm) {
-    void *object;
-    int status;
-    return vm->kinds != NULL && lua_type(L, index) == LUA_TUSERDATA &&
-        handle_kind(vm, L, index, &object, &status) != NULL;
-}
-
-int resource_slot(Vm *vm, lua_State *L, int index, Slot **slot, Kind **kind) {
-    void *object;
-    int status = RLUA_BAD_ARG;
-    *kind = handle_kind(vm, L, index, &object, &status);
-    if (*kind == NULL || status != RLUA_OK) return 0;
-    *slot = slot_find(vm, (uintptr_t)object);
-    return *slot != NULL;
-}
-
-static PyObject *resource_get(PyObject *object, int what) {
-    Proxy *self = (Proxy *)object;
-    Vm *vm = self->vm;
-    if (vm_enter(vm) < 0) return NULL;
-    lua_State *L = vm->current;
-    int base = lua_gettop(L), status = RLUA_OK;
-    void *address = NULL;
-    PyObject *result = NULL;
-    if (lua_checkstack(L, 8) && proxy_push(self, L) == 0) {
-        Kind *kind = handle_kind(vm, L, base + 1, &address, &status);
-        if (what == 'c') { /* close */
-            if (status == RLUA_OK) status = rlua_closeresource(L, base + 1, &kind->c);
-            result = status == RLUA_OK || status == RLUA_STALE ? Py_NewRef(Py_None)
-                                                               : vm_fail(vm, status);
-        } else if (what == 'q') { /* closed? */
-            result = PyBool_FromLong(status != RLUA_OK);
-        } else if (what == 't') {
-            result = kind == NULL ? vm_fail(vm, status) : Py_NewRef(kind->type);
-        } else {
-            Slot *slot = status == RLUA_OK ? slot_find(vm, (uintptr_t)address) : NULL;
-            result = slot == NULL ? vm_fail(vm, status) : Py_NewRef(slot->value);
-        }
-    }
-    lua_settop(L, base);
-    vm_leave(vm);
-    return result;
-}
-
-static PyObject *resource_close(PyObject *self, PyObject *Py_UNUSED(ignored)) {
-    return resource_get(self, 'c');
-}
-
-static PyObject *resource_value(PyObject *self, void *Py_UNUSED(ignored)) {
-    return resource_get(self, 'v');
-}
-
-static PyObject *resource_kind(PyObject *self, void *Py_UNUSED(ignored)) {
-    return resource_get(self, 't');
-}
-
-static PyObject *resource_closed(PyObject *self, void *Py_UNUSED(ignored)) {
-    return resource_get(self, 'q');
-}
-
-PyMethodDef resource_methods[] = {
-    {"close", resource_close, METH_NOARGS,
-     "Ends it now; released when no held snapshot can reach it. A second call does nothing."},
-    {NULL, NULL, 0, NULL}};
-
-PyGetSetDef resource_getset[] = {
-    {"value", resource_value, NULL, "The object; Stale when it was closed.", NULL},
-    {"kind", resource_kind, NULL, "Its ResourceType.", NULL},
-    {"closed", resource_closed, NULL, "Whether it was closed.", NULL},
-    {NULL, NULL, NULL, NULL, NULL}};
 
 /* Participants */
 
-static void keep_failure(Vm *vm) {
+void vm_keep_failure(Vm *vm) {
     PyObject *type, *error, *trace;
     PyErr_Fetch(&type, &error, &trace);
     PyErr_NormalizeException(&type, &error, &trace);
@@ -282,7 +119,7 @@ static int capture(void *ud, int64_t frame, void **token) {
     PyObject *kept = PyObject_CallMethod(self->object, "capture", "L", (long long)frame);
     PyObject *key = kept == NULL ? NULL : PyLong_FromSize_t(++self->next_token);
     if (key != NULL) failed = PyDict_SetItem(self->tokens, key, kept);
-    if (failed != 0) keep_failure(self->vm);
+    if (failed != 0) vm_keep_failure(self->vm);
     else *token = (void *)self->next_token;
     Py_XDECREF(kept);
     Py_XDECREF(key);
@@ -300,7 +137,7 @@ static void restore(void *ud, void *token) {
         result = PyObject_CallMethod(self->object, "restore", "(O)", kept);
         Py_DECREF(kept);
     }
-    if (result == NULL) keep_failure(self->vm);
+    if (result == NULL) vm_keep_failure(self->vm);
     Py_XDECREF(key);
     Py_XDECREF(result);
     vm_away(self->vm, back);

@@ -120,8 +120,10 @@ static PyObject *vm_resource(PyObject *object, PyObject *args) {
     int base = lua_gettop(L);
     PyObject *result = NULL;
     if (!lua_checkstack(L, 8)) vm_full();
-    else if (vm_push_new_resource(vm, L, type, value) == 0)
+    else if (vm_push_new_resource(vm, L, type, value) == 0) {
         result = proxy_new(vm, L, base + 1, &Resource_Type);
+        if (result == NULL) resource_disown(vm, L, base + 1);
+    }
     lua_settop(L, base);
     vm_leave(vm);
     return result;

@@ -5,21 +5,34 @@
 #include "fields.inc"
 #include "vm.h"
 
+static void raise_failure(int status, const char *message, PyObject *cause) {
+    PyObject *error = PyObject_CallMethod(python, "failure", "isO", status, message,
+                                          cause == NULL ? Py_None : cause);
+    if (error != NULL) PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+    Py_XDECREF(error);
+}
+
 PyObject *vm_fail(Vm *vm, int status) {
     if (PyErr_Occurred()) return NULL;
     const char *message = vm != NULL && vm->main == NULL ? "this State is closed"
         : rlua_last_error(vm == NULL ? NULL : vm->main);
-    if (message[0] == 0) message = rlua_strerror(status);
-    PyObject *error = PyObject_CallMethod(python, "failure", "is", status, message);
-    if (error != NULL) PyErr_SetObject((PyObject *)Py_TYPE(error), error);
-    Py_XDECREF(error);
+    raise_failure(status, message[0] == 0 ? rlua_strerror(status) : message, NULL);
+    return NULL;
+}
+
+PyObject *vm_blame(Vm *vm, int status) {
+    PyObject *cause = vm->failure;
+    vm->failure = NULL;
+    if (!PyErr_Occurred()) {
+        const char *message = rlua_last_error(vm->main);
+        raise_failure(status, message[0] == 0 ? rlua_strerror(status) : message, cause);
+    }
+    Py_XDECREF(cause);
     return NULL;
 }
 
 int vm_refuse(int status, const char *message) {
-    PyObject *error = PyObject_CallMethod(python, "failure", "is", status, message);
-    if (error != NULL) PyErr_SetObject((PyObject *)Py_TYPE(error), error);
-    Py_XDECREF(error);
+    raise_failure(status, message, NULL);
     return -1;
 }
 
@@ -34,6 +47,8 @@ int vm_enter(Vm *vm) {
     unsigned long thread = PyThread_get_thread_ident();
     if (vm->depth > 0 && vm->thread != thread)
         return vm_refuse(RLUA_BUSY, "another thread is inside this State; wait for its call");
+    if (vm->sealed)
+        return vm_refuse(RLUA_BUSY, "this State is being saved; a type's `save` cannot use it");
     vm->thread = thread;
     vm->depth++;
     return 0;
@@ -150,7 +165,7 @@ int vm_settings(PyObject *config, Settings *settings) {
 }
 
 /* A new VM, or one from an image. A status, or -1 where Python has raised. */
-static int open_vm(Vm *vm, rlua_Config *raw, PyObject *image, PyObject *functions,
+static int open_vm(Vm *vm, const rlua_Config *raw, PyObject *image, PyObject *functions,
                    lua_State **L) {
     if (image == Py_None) {
         int status = rlua_open(raw, L);
@@ -159,22 +174,35 @@ static int open_vm(Vm *vm, rlua_Config *raw, PyObject *image, PyObject *function
     Py_buffer view;
     if (PyObject_GetBuffer(image, &view, PyBUF_SIMPLE) < 0) return -1;
     rlua_Name *names = image_names(vm, functions);
-    raw->names = names;
-    int status = names == NULL ? -1 : rlua_load_buffer(raw, view.buf, (size_t)view.len, L);
+    rlua_Config named = *raw;
+    named.names = names;
+    int status = names == NULL ? -1 : rlua_load_buffer(&named, view.buf, (size_t)view.len, L);
     PyMem_Free(names);
     PyBuffer_Release(&view);
     return status;
 }
 
+/* The same, with types of resources that it knows from the beginning. */
+static int open_with(Vm *vm, rlua_Config *raw, PyObject *image, PyObject *functions,
+                     PyObject *types, lua_State **L) {
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(types); i++)
+        if (vm_kind(vm, PyTuple_GET_ITEM(types, i)) == NULL) return -1;
+    const rlua_ObjectType **ways = vm_ways(vm);
+    raw->types = ways;
+    int status = ways == NULL ? -1 : open_vm(vm, raw, image, functions, L);
+    PyMem_Free(ways);
+    return status;
+}
+
 static int vm_init(PyObject *object, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"config", "libs", "bytes_only", "image", "functions", NULL};
+    static char *names[] = {"config", "libs", "bytes_only", "image", "functions", "types", NULL};
     Vm *vm = (Vm *)object;
-    PyObject *config, *image, *functions;
+    PyObject *config, *image, *functions, *types;
     Settings settings;
     unsigned int libs;
     int bytes_only;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OIpOO!", names, &config, &libs, &bytes_only,
-                                     &image, &PyDict_Type, &functions))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OIpOO!O!", names, &config, &libs, &bytes_only,
+                                     &image, &PyDict_Type, &functions, &PyTuple_Type, &types))
         return -1;
     if (vm->callables.vm != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "a State is opened once");
@@ -183,9 +211,9 @@ static int vm_init(PyObject *object, PyObject *args, PyObject *kwargs) {
     if (vm_settings(config, &settings) < 0) return -1;
     lua_State *L = NULL;
     vm_kind_init(vm, &vm->callables, NULL, "python callable");
-    int status = open_vm(vm, &settings.raw, image, functions, &L);
+    int status = open_with(vm, &settings.raw, image, functions, types, &L);
     if (status != RLUA_OK) {
-        if (status > 0) vm_fail(NULL, status);
+        if (status > 0) vm_blame(vm, status);
         return -1;
     }
     memcpy(lua_getextraspace(L), &vm, sizeof vm);
@@ -205,7 +233,6 @@ static void close_vm(Vm *vm) {
     vm->main = vm->current = NULL;
     vm->history_busy = 0;
     vm->held_count = vm->waiting.count = vm->graves.count = 0;
-    Py_CLEAR(vm->methods);
     Py_CLEAR(vm->names);
     slots_clear(vm);
     vm_leave(vm);
@@ -242,7 +269,6 @@ static int vm_traverse(PyObject *object, visitproc visit, void *arg) {
     Py_VISIT(vm->last_raised);
     Py_VISIT(vm->noted);
     Py_VISIT(vm->failure);
-    Py_VISIT(vm->methods);
     Py_VISIT(vm->names);
     return 0;
 }
@@ -254,7 +280,6 @@ static int vm_clear(PyObject *object) {
     Py_CLEAR(vm->last_raised);
     Py_CLEAR(vm->noted);
     Py_CLEAR(vm->failure);
-    Py_CLEAR(vm->methods);
     Py_CLEAR(vm->names);
     if (vm->main != NULL) return 0;
     slots_clear(vm);
@@ -280,8 +305,7 @@ static void vm_dealloc(PyObject *object) {
         }
         while (vm->kinds != NULL) {
             Kind *next = vm->kinds->next;
-            free(vm->kinds->name);
-            PyMem_Free(vm->kinds);
+            kind_free(vm->kinds);
             vm->kinds = next;
         }
         PyMem_Free(vm->slots);

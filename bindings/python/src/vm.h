@@ -30,6 +30,14 @@ typedef struct Slot {
     uint32_t serial, next_free;
 } Slot;
 
+/* A method of a type: its name in images, the one that scripts use, which is the end of it, and the
+ * key of its slot. */
+typedef struct Method {
+    PyObject *label;
+    const char *name;
+    size_t key;
+} Method;
+
 /* A type of resource in one VM, or the callables. Its address is the library's `ud`. */
 typedef struct Kind {
     struct Kind *next;
@@ -37,7 +45,8 @@ typedef struct Kind {
     PyObject *type;             /* rlua.ResourceType; NULL for callables */
     char *name;                 /* malloc */
     rlua_ResourceType c;
-    rlua_Method methods[2];
+    rlua_ObjectType way;        /* `save` is NULL: its objects are in no image */
+    Method *methods;            /* the last has no label */
 } Kind;
 
 typedef struct Follower {
@@ -71,6 +80,7 @@ typedef struct Vm {
     lua_State *current;         /* the thread that calls go to: a callback's own inside it */
     int depth;                  /* entries on the stack of the thread that is inside */
     int history_busy;           /* a snap, a rollback or a close is under way */
+    int sealed;                 /* an object is being saved: nobody enters */
     int bytes_only;
     unsigned long thread;       /* that is inside, while depth > 0 */
     PyThreadState *outside;     /* of the thread that gave the GIL away, while Lua runs */
@@ -86,8 +96,7 @@ typedef struct Vm {
     PyObject *raised;           /* error value -> the exception that it stands for */
     PyObject *last_raised;
     PyObject *noted;            /* the exception on its way out that has its traceback */
-    PyObject *failure;          /* of a participant, until its snap or rollback is done */
-    PyObject *methods;          /* (type, name) -> rlua_Ref of its function */
+    PyObject *failure;          /* of a participant or a type, until the call is done */
     PyObject *names;            /* name -> key of the callable that it stands for */
     char *traceback;            /* Lua's, of the error on its way out; malloc */
 } Vm;
@@ -118,6 +127,7 @@ void vm_settle(Vm *vm);
 void vm_bury(Vm *vm, Dropped dropped);
 void vm_forget(Vm *vm, rlua_Ref ref, uint64_t born);
 PyObject *vm_fail(Vm *vm, int status); /* raises what a status below RLUA_ERR_RUN says */
+PyObject *vm_blame(Vm *vm, int status); /* the same, with vm->failure as its cause */
 
 /* An rlua.Config as C has it; `raw` has the address of `key`. */
 typedef struct Settings {
@@ -200,11 +210,20 @@ void slot_give(Vm *vm, uint64_t key);
 size_t slot_named(Vm *vm, PyObject *name, PyObject *callable); /* as slot_take */
 void slots_clear(Vm *vm);
 void vm_kind_init(Vm *vm, Kind *kind, PyObject *type, const char *name);
-int vm_push_new_resource(Vm *vm, lua_State *L, PyObject *type, PyObject *value);
-int vm_is_resource(lua_State *L, int index, Vm *vm);
-int resource_slot(Vm *vm, lua_State *L, int index, Slot **slot, Kind **kind);
+void vm_keep_failure(Vm *vm);   /* takes the exception that is set */
 PyObject *vm_add_participant(PyObject *self, PyObject *object);
 PyObject *vm_remove_participant(PyObject *self, PyObject *object);
+
+/* resources.c */
+Kind *vm_kind(Vm *vm, PyObject *type); /* NULL with an exception set */
+int kind_has_name(Vm *vm, PyObject *name); /* whether a method has it: with BadArgument set */
+void kind_free(Kind *kind);
+/* Those of the VM, for an rlua_Config: to be freed by PyMem_Free; NULL with MemoryError set. */
+const rlua_ObjectType **vm_ways(Vm *vm);
+int vm_push_new_resource(Vm *vm, lua_State *L, PyObject *type, PyObject *value);
+int vm_is_resource(lua_State *L, int index, Vm *vm);
+void resource_disown(Vm *vm, lua_State *L, int index); /* ends it, and releases no object */
+int resource_slot(Vm *vm, lua_State *L, int index, Slot **slot, Kind **kind);
 extern PyMethodDef resource_methods[];
 extern PyGetSetDef resource_getset[];
 

@@ -36,12 +36,12 @@ LEFT_OUT = {
     "rlua_setmetatable": "Table.metatable", "rlua_testudata": "Userdata is opaque",
     "rlua_settop": "nothing on the stack is to be closed", "rlua_toclose": "the same",
     "rlua_closeslot": "the same",
-    "rlua_register_type": "resources of Python are not saved",
     "rlua_alloc": "Python has no use for raw memory",
     "rlua_touch": "it goes with rlua_alloc", "rlua_realloc": "the same",
     "rlua_free": "the same", "rlua_register": "State.set_function: rlua_pushfunction",
     "rlua_save_buffer": "rlua_save",
-    "rlua_load": "rlua_load_buffer", "rlua_clone": "State(image=lua.save())",
+    "rlua_load": "rlua_load_buffer",
+    "rlua_clone": "its threads would lead to the State that was cloned; State.clone loads a save",
 }
 
 
