@@ -133,7 +133,7 @@ namespace Rlua
 
         private readonly List<Held> held = new List<Held>();
         private long clock;                 // serial of the newest snapshot ever taken
-        private Exception failure;          // of a participant, until its call is done
+        private Exception failure;          // of a participant or a type, until the call is done
 
         internal long Clock { get { return clock; } }
         internal int HeldCount { get { return held.Count; } }
@@ -204,18 +204,24 @@ namespace Rlua
 
         private void Done(IntPtr L, Status status, bool snapped)
         {
-            if (status != Status.Ok)
-            {
-                RluaException error = Failure(L, status);
-                Exception cause = failure;
-                failure = null;
-                throw cause == null ? error : new RluaException(status, error.Message, cause);
-            }
+            Blame(L, status);
             FollowHistory(L, snapped);
             int gone = 0;
             while (gone < graves.Count && (held.Count == 0 || graves[gone].At < held[0].Serial))
                 gone++;
             graves.RemoveRange(0, gone);
+        }
+
+        /// <summary>Throws what a status says, with what a function of the host threw in the call.
+        /// </summary>
+        private void Blame(IntPtr L, Status status)
+        {
+            if (status == Status.Ok)
+                return;
+            RluaException error = Failure(L, status);
+            Exception cause = failure;
+            failure = null;
+            throw cause == null ? error : new RluaException(status, error.Message, cause);
         }
 
         /// <summary>Makes `held` what the library holds.</summary>

@@ -71,6 +71,8 @@ namespace Rlua
         {
             if (named.TryGetValue(name, out IntPtr number))
                 slots.Find(number).Value = function;
+            else if (types.Exists(each => each.MethodNames().Contains(name)))
+                throw new RluaException(Status.BadArg, name + " is the name of a method");
             else
                 named[name] = number = slots.Take(new Slot { Value = function });
             return number;
@@ -93,7 +95,7 @@ namespace Rlua
             IntPtr number = PushNew(L, function, function.Name);
             PushReference(L, keepers);
             Native.lua_pushvalue(L, -2);
-            PushResource(L, number, Kinds.Functions.Raw);     // gives the slot back if it fails
+            PushResource(L, number, Kinds.Functions);     // gives the slot back if it fails
             Check(L, Native.rlua_rawset(L, -3));
             Native.lua_settop(L, -2);
         }

@@ -5,7 +5,7 @@
 // a VM, the handler and the table of anonymous functions, is made in the same steps in each, and so
 // has the same references in all.
 //
-// Not here: clones. The threads of one lead to the Lua that was cloned; Load of a Save does it.
+// Not here: objects of the host, and clones (Objects.cs).
 
 using System;
 using System.Collections.Generic;
@@ -21,6 +21,8 @@ namespace Rlua
         /// <summary>32 bytes, a secret of those who exchange images, or null. Images that the Lua
         /// saves carry a hash that only who has the key can make.</summary>
         public byte[] ImageKey { get; set; }
+
+        internal Config Copy() { return (Config)MemberwiseClone(); }
 
         internal byte[] CheckedKey()
         {
@@ -91,8 +93,9 @@ namespace Rlua
         // Saving
 
         /// <summary>The whole state, for this process or another: Load.</summary>
-        /// <exception cref="RluaException">Unsavable: something has no name, or is a resource or an
-        /// anonymous function; the sentence says what and where.</exception>
+        /// <exception cref="RluaException">Unsavable: something has no name, or is an anonymous
+        /// function, or a resource whose type has no `save`; the sentence says what and where.
+        /// Stream: a `save` failed, by the InnerException.</exception>
         public byte[] Save()
         {
             using (var stream = new MemoryStream())
@@ -121,7 +124,7 @@ namespace Rlua
             try
             {
                 ForgetSlots(L);
-                Plain(L, Native.rlua_save_bound(L, &length));
+                Blame(L, Native.rlua_save_bound(L, &length));
             }
             finally { Leave(); }
             return (long)length;
@@ -154,7 +157,7 @@ namespace Rlua
             {
                 Status status = save(this, L);
                 transfer.Throw();
-                Plain(L, status);
+                Blame(L, status);
             }
             finally
             {
@@ -270,18 +273,22 @@ namespace Rlua
         /// <param name="functions">The names of SetFunction in them.</param>
         /// <param name="pointers">The names of NamePointer in them.</param>
         /// <param name="most">How many are looked for; 0 for 1000.</param>
+        /// <param name="types">The types whose handles are in them; nothing is loaded.</param>
         /// <exception cref="RluaException">BadImage; Unsavable: a name is missing.</exception>
         public static IList<Difference> Diff(byte[] a, byte[] b, Config config = null,
                                              IEnumerable<string> functions = null,
-                                             IEnumerable<string> pointers = null, int most = 0)
+                                             IEnumerable<string> pointers = null, int most = 0,
+                                             IEnumerable<ResourceType> types = null)
         {
             Required(a, "a");
             Required(b, "b");
             if (most < 0)
                 throw new ArgumentOutOfRangeException("most");
             Library.Load();
-            return DiffLoaded(a, b, config ?? new Config(), functions ?? new string[0],
-                              pointers ?? new string[0], most);
+            var all = new List<string>(functions ?? new string[0]);
+            foreach (ResourceType type in types ?? new ResourceType[0])
+                all.AddRange(Required(type, "types").MethodNames());
+            return DiffLoaded(a, b, config ?? new Config(), all, pointers ?? new string[0], most);
         }
 
         [MethodImpl(MethodImplOptions.NoInlining)]
@@ -340,39 +347,47 @@ namespace Rlua
         /// are taken: Trust says whose else.</param>
         /// <param name="functions">What the names of SetFunction stand for.</param>
         /// <param name="pointers">What the names of NamePointer stand for.</param>
-        /// <exception cref="RluaException">BadImage, Untrusted, Unsavable: a name is missing.
-        /// </exception>
+        /// <param name="types">The types whose objects may be in it.</param>
+        /// <exception cref="RluaException">BadImage, Untrusted, Unsavable: a name or a type is
+        /// missing; Stream: a type's `load` failed, by the InnerException.</exception>
         public static Lua Load(byte[] image, Config config = null,
                                IDictionary<string, Delegate> functions = null,
-                               IDictionary<string, IntPtr> pointers = null)
+                               IDictionary<string, IntPtr> pointers = null,
+                               IEnumerable<ResourceType> types = null)
         {
             using (var stream = new MemoryStream(Required(image, "image"), false))
-                return Load(stream, config, functions, pointers);
+                return Load(stream, config, functions, pointers, types);
         }
 
         /// <summary>Makes a Lua from an image in a stream, and reads no further.</summary>
         public static Lua Load(Stream image, Config config = null,
                                IDictionary<string, Delegate> functions = null,
-                               IDictionary<string, IntPtr> pointers = null)
+                               IDictionary<string, IntPtr> pointers = null,
+                               IEnumerable<ResourceType> types = null)
         {
             Required(image, "image");
+            var all = new List<ResourceType>(types ?? new ResourceType[0]);
+            all.ForEach(each => Required(each, "types"));
             Library.Load();
             CloseForgotten();
             return new Lua().Loaded(image, config ?? new Config(),
                                     functions ?? new Dictionary<string, Delegate>(),
-                                    pointers ?? new Dictionary<string, IntPtr>());
+                                    pointers ?? new Dictionary<string, IntPtr>(), all);
         }
 
         private Lua() { cell = TakeCell(); }
 
         [MethodImpl(MethodImplOptions.NoInlining)]
         private Lua Loaded(Stream image, Config config, IDictionary<string, Delegate> functions,
-                           IDictionary<string, IntPtr> pointers)
+                           IDictionary<string, IntPtr> pointers, List<ResourceType> types)
         {
             IntPtr L = IntPtr.Zero;
+            cell.Active = this;     // for functions of types, and the release of what they made
+            this.config = config.Copy();
             try
             {
-                Status status = Read(image, functions, pointers, names =>
+                types.ForEach(each => Declare(IntPtr.Zero, each));
+                Status status = Read(image, functions, pointers, names => WithTypes(list =>
                 {
                     RawConfig raw = config.Raw();
                     fixed (byte* key = config.CheckedKey())
@@ -380,15 +395,17 @@ namespace Rlua
                         IntPtr made;
                         raw.ImageKey = key;
                         raw.Names = (RawName*)names;
+                        raw.Types = (RawObjectType**)list;
                         Status answer = Native.rlua_load(&raw, ReadPointer, IntPtr.Zero, &made);
                         L = made;
                         return answer;
                     }
-                });
-                Plain(IntPtr.Zero, status);
+                }));
+                Blame(IntPtr.Zero, status);
             }
             finally
             {
+                cell.Active = null;
                 if (L == IntPtr.Zero)
                     GiveCell();
             }
@@ -396,6 +413,7 @@ namespace Rlua
             try { Recognize(L); }
             catch
             {
+                *(IntPtr*)((byte*)L - IntPtr.Size) = cell.Place;    // it may lead anywhere
                 Close();
                 throw;
             }
@@ -437,11 +455,17 @@ namespace Rlua
             {
                 names.Add(CellName, IntPtr.Zero, cell.Place);
                 names.Add(HandlerName, HandlerPointer, IntPtr.Zero);
+                foreach (ResourceType type in types)
+                    for (int i = 0; i < MethodsOf(type).Length; i++)
+                        names.Add(type.MethodNames()[i], CallPointer, MethodsOf(type)[i]);
                 foreach (KeyValuePair<string, Delegate> each in functions)
                     names.Add(each.Key, CallPointer,
                               Named(each.Key, Shapes.Make(Required(each.Value, "functions"))));
                 foreach (KeyValuePair<string, IntPtr> each in pointers)
+                {
                     names.Add(each.Key, IntPtr.Zero, each.Value);
+                    this.pointers[each.Key] = each.Value;
+                }
                 Status status;
                 fixed (RawName* list = names.Terminated())
                     status = load((IntPtr)list);

@@ -103,6 +103,7 @@ namespace Rlua
         private void Open(Config config, Libs libs)
         {
             CloseForgotten();
+            this.config = config.Copy();
             IntPtr L = IntPtr.Zero;
             Status status = Status.Ok;
             try
@@ -187,6 +188,7 @@ namespace Rlua
             depth = 0;
             slots.Clear();
             named.Clear();
+            pointers.Clear();
             followers.Clear();
             GiveCell();
         }
@@ -309,6 +311,9 @@ namespace Rlua
         {
             if (main == IntPtr.Zero)
                 return new ObjectDisposedException("Lua", "this Lua was disposed of");
+            if (owner == Sealed)
+                return new BusyException("this Lua is being saved; save of a ResourceType cannot"
+                                         + " use it");
             return new WrongThreadException(string.Format(
                 "this Lua belongs to thread {0}, and thread {1} called it: call it there, or"
                 + " MoveToThisThread() while no call is under way", ownerId,

@@ -64,6 +64,8 @@ namespace Rlua
             {
                 fixed (byte* text = Text.Terminated(name))
                     Plain(L, Native.rlua_register_pointer(L, text, pointer));
+                if (name != CellName)
+                    pointers[name] = pointer;
             }
             finally { Leave(); }
         }

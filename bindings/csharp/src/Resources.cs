@@ -16,7 +16,11 @@ namespace Rlua
         /// <summary>Names the kind in a VM, and in messages.</summary>
         public string Name { get; }
 
+        /// <summary>With its name alone, which is all that finding one needs.</summary>
         internal RawResourceType* Raw { get; }
+
+        /// <summary>Which of all types it is, from 1 on.</summary>
+        internal int Number { get; }
 
         internal readonly List<KeyValuePair<string, HostFunction>> Methods =
             new List<KeyValuePair<string, HostFunction>>();
@@ -30,12 +34,20 @@ namespace Rlua
             byte* label = (byte*)Marshal.AllocHGlobal(text.Length);
             Marshal.Copy(text, 0, (IntPtr)label, text.Length);
             Raw = (RawResourceType*)Marshal.AllocHGlobal(sizeof(RawResourceType));
-            *Raw = new RawResourceType { Size = (UIntPtr)sizeof(RawResourceType), Name = label,
-                                         Release = Lua.ReleasePointer,
-                                         Ud = (IntPtr)Interlocked.Increment(ref made) };
+            *Raw = new RawResourceType { Size = (UIntPtr)sizeof(RawResourceType), Name = label };
+            Number = Interlocked.Increment(ref made);
         }
 
+        /// <summary>What its methods are called in images, in order.</summary>
+        internal List<string> MethodNames()
+        {
+            return Methods.ConvertAll(each => Name + "." + each.Key);
+        }
+
+        internal virtual bool IsSaved { get { return false; } }
         internal virtual void Release(object value) { }
+        internal virtual byte[] Save(object value) { return null; }
+        internal virtual object Load(byte[] data) { return null; }
     }
 
     /// <summary>A kind of object that scripts hold and Lua owns from then on: a texture, a socket,
@@ -44,18 +56,30 @@ namespace Rlua
     public sealed partial class ResourceType<T> : ResourceType where T : class
     {
         private readonly Action<T> release;
+        private readonly Func<T, byte[]> save;
+        private readonly Func<byte[], T> load;
 
         /// <param name="name">Names the kind in a VM, and in messages.</param>
         /// <param name="release">Called with the object exactly once, when neither the live state
         /// nor a snapshot can reach its handle any more; at the latest when the Lua is disposed of.
         /// </param>
-        public ResourceType(string name, Action<T> release = null) : base(name)
+        /// <param name="save">With `load`: its objects are in images. Returns what `load` needs. It
+        /// cannot use the Lua; what it throws is the InnerException of what Save throws.</param>
+        /// <param name="load">Makes another object, which the Lua that is loaded owns, and
+        /// releases. Its bytes may be a stranger's, where images of strangers are taken. The Lua is
+        /// not there yet; what it throws is the InnerException of what Load throws.</param>
+        public ResourceType(string name, Action<T> release = null, Func<T, byte[]> save = null,
+                            Func<byte[], T> load = null) : base(name)
         {
+            if ((save == null) != (load == null))
+                throw new ArgumentException("save and load go together");
             if (!(Converter<T>.Instance is ObjectConverter<T>) || typeof(Proxy).IsAssignableFrom(
                 typeof(T)))
                 throw new ArgumentException(typeof(T) + " is a Lua value by itself; a resource"
                                             + " is an object of a class of the host");
             this.release = release;
+            this.save = save;
+            this.load = load;
         }
 
         /// <summary>An object for the way in, where no Resource is needed: it can be given to a
@@ -67,6 +91,10 @@ namespace Rlua
             if (release != null)
                 release((T)value);
         }
+
+        internal override bool IsSaved { get { return save != null; } }
+        internal override byte[] Save(object value) { return save((T)value); }
+        internal override object Load(byte[] data) { return load(data); }
 
         private void AddMethod(string name, HostFunction method)
         {
@@ -165,7 +193,7 @@ namespace Rlua
         [MonoPInvokeCallback(typeof(ReleaseEntry))]
         private static void ReleaseResource(IntPtr L, IntPtr number, IntPtr ud)
         {
-            Lua lua = Of(L);
+            Lua lua = cells[(int)(ud.ToInt64() >> 32)].Active;
             if (lua == null)
                 return;
             IntPtr outer = lua.current;
@@ -192,14 +220,29 @@ namespace Rlua
             using (var frame = new Frame(this))
             {
                 PushOwned(frame.L, owned);
-                return new Resource(this, frame.L, -1);
+                try { return new Resource(this, frame.L, -1); }
+                catch
+                {
+                    Disown(frame.L);
+                    throw;
+                }
             }
         }
 
-        /// <summary>Gives the slot back if it fails.</summary>
-        private void PushResource(IntPtr L, IntPtr number, RawResourceType* type)
+        /// <summary>Ends the handle on top, whose object stays the host's.</summary>
+        private void Disown(IntPtr L)
         {
-            Status status = Native.rlua_pushresource(L, number, type);
+            if (FindResource(L, -1, out Slot slot) != Status.Ok)
+                return;
+            slot.Type = null;
+            CloseResource(L, -1);
+        }
+
+        /// <summary>Gives the slot back if it fails.</summary>
+        private void PushResource(IntPtr L, IntPtr number, ResourceType type)
+        {
+            RawResourceType described = Described(type);
+            Status status = Native.rlua_pushresource(L, number, &described);
             if (status == Status.Ok)
                 return;
             slots.Give(number);
@@ -212,13 +255,31 @@ namespace Rlua
                 throw new InvalidOperationException("what Wrap returned can be given to a Lua once:"
                                                     + " it would be released twice");
             Reserve(L, Room);
+            Declare(L, owned.Type);
             var slot = new Slot { Value = owned.Value, Type = owned.Type };
-            PushResource(L, slots.Take(slot), owned.Type.Raw);
-            owned.Given = true;
-            if (!types.Contains(owned.Type))
-                types.Add(owned.Type);
-            if (owned.Type.Methods.Count > 0)
-                RequireMethods(L, owned.Type);
+            PushResource(L, slots.Take(slot), owned.Type);
+            int handle = Native.lua_gettop(L);
+            try
+            {
+                if (owned.Type.Methods.Count > 0)
+                    RequireMethods(L, owned.Type);
+                owned.Given = true;
+            }
+            catch
+            {
+                Native.lua_settop(L, handle);
+                Disown(L);
+                throw;
+            }
+        }
+
+        /// <summary>The slots of a type's methods, which live as long as the VM.</summary>
+        private IntPtr[] MethodsOf(ResourceType type)
+        {
+            if (!methods.TryGetValue(type, out IntPtr[] numbers))
+                methods[type] = numbers = type.Methods.ConvertAll(
+                    each => slots.Take(new Slot { Value = each.Value })).ToArray();
+            return numbers;
         }
 
         /// <summary>Gives the metatable of the handle on top its methods, where it has none: at
@@ -232,9 +293,7 @@ namespace Rlua
             {
                 Native.lua_settop(L, metatable);
                 PushRaw(L, metatable, "__index");       // a table, of the library's
-                if (!methods.TryGetValue(type, out IntPtr[] numbers))
-                    methods[type] = numbers = type.Methods.ConvertAll(
-                        each => slots.Take(new Slot { Value = each.Value })).ToArray();
+                IntPtr[] numbers = MethodsOf(type);
                 for (int i = 0; i < numbers.Length; i++)
                 {
                     string name = type.Methods[i].Key;

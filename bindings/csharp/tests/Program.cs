@@ -3,6 +3,7 @@
 //
 //     tests.exe [NAME...]     runs the tests whose names contain one of these, or all
 //     tests.exe layout        prints enumerations, structs and functions, for check_header.py
+//     tests.exe load FILE     what ObjectTests has another process do
 //     tests.exe methods       compiles every method: all that it refers to is in this runtime
 
 using System;
@@ -24,6 +25,7 @@ internal static class Program
         switch (arguments.FirstOrDefault())
         {
             case "layout": Layout.Print(); return 0;
+            case "load": return ObjectTests.LoadFile(arguments[1]);
             case "methods": return CompileMethods();
             default: return RunTests(arguments);
         }

@@ -54,8 +54,7 @@ LEFT_OUT = {
     "rlua_closeslot": "the same",
     "rlua_save_buffer": "Lua.Save: rlua_save",
     "rlua_load_buffer": "Lua.Load: rlua_load",
-    "rlua_clone": "its threads would lead to the Lua that was cloned; Lua.Load of a Save",
-    "rlua_register_type": "resources of C# are not saved",
+    "rlua_clone": "its threads would lead to the Lua that was cloned; Lua.Clone loads a Save",
     "rlua_register": "functions of the host are named by rlua_pushfunction",
 }
 

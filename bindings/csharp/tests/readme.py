@@ -17,13 +17,15 @@ HEAD = """using System;
 using System.Collections.Generic;
 using System.IO;
 using System.Linq;
+using System.Text;
 using Rlua;
 
 internal sealed class Texture
 {
     internal int Width = 64;
+    internal string Path;
     internal static readonly List<Texture> Freed = new List<Texture>();
-    internal static Texture Load(string path) { return new Texture(); }
+    internal static Texture Load(string path) { return new Texture { Path = path }; }
     internal void Free() { Freed.Add(this); }
 }
 """
