@@ -437,7 +437,7 @@ namespace Rlua
             {
                 Func<IntPtr, Status> apply = names =>
                     Native.rlua_apply_delta(L, (RawName*)names, ReadPointer, IntPtr.Zero);
-                Plain(L, Read(delta, functions ?? new Dictionary<string, Delegate>(),
+                Blame(L, Read(delta, functions ?? new Dictionary<string, Delegate>(),
                               pointers ?? new Dictionary<string, IntPtr>(), apply));
             }
             finally { Leave(); }

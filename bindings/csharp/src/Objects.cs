@@ -28,7 +28,7 @@ namespace Rlua
         private static readonly IntPtr LoadPointer =
             Marshal.GetFunctionPointerForDelegate(OnLoad);
 
-        /// <summary>The owner of a Lua, while an object of it is saved.</summary>
+        /// <summary>The owner of a Lua, while an object of it is saved or loaded.</summary>
         private static readonly object Sealed = new object();
 
         private readonly Dictionary<string, IntPtr> pointers = new Dictionary<string, IntPtr>();
@@ -166,7 +166,9 @@ namespace Rlua
             if (lua == null)
                 return 1;
             IntPtr number = IntPtr.Zero;
+            object owner = lua.owner;
             lua.depth++;
+            lua.owner = Sealed;
             try
             {
                 var data = new byte[checked((int)(ulong)length)];
@@ -185,7 +187,11 @@ namespace Rlua
                 lua.slots.Give(number);
                 return 1;
             }
-            finally { lua.depth--; }
+            finally
+            {
+                lua.owner = owner;
+                lua.depth--;
+            }
         }
     }
 }

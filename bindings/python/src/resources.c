@@ -42,6 +42,7 @@ static int load_object(const void *bytes, size_t length, void *object, size_t Py
     Back back = vm_back(vm, NULL);
     PyObject *value = NULL;
     size_t key = slot_take(vm, Py_None, kind);
+    vm->sealed = 1;
     if (key != 0)
         value = PyObject_CallMethod(kind->type, "_load", "(y#)", length == 0 ? "" : bytes,
                                     (Py_ssize_t)length);
@@ -52,6 +53,7 @@ static int load_object(const void *bytes, size_t length, void *object, size_t Py
         vm_keep_failure(vm);
         if (key != 0) slot_give(vm, key);
     }
+    vm->sealed = 0;
     vm_away(vm, back);
     return value == NULL;
 }

@@ -80,7 +80,7 @@ typedef struct Vm {
     lua_State *current;         /* the thread that calls go to: a callback's own inside it */
     int depth;                  /* entries on the stack of the thread that is inside */
     int history_busy;           /* a snap, a rollback or a close is under way */
-    int sealed;                 /* an object is being saved: nobody enters */
+    int sealed;                 /* an object is saved or loaded: nobody enters */
     int bytes_only;
     unsigned long thread;       /* that is inside, while depth > 0 */
     PyThreadState *outside;     /* of the thread that gave the GIL away, while Lua runs */

@@ -269,27 +269,43 @@ with rlua.State(config=config, image=sys.stdin.buffer.read(), types=[kind],
                 with self.assertRaises(rlua.Unsavable):
                     rlua.diff(image, image)
 
-    def test_a_delta_has_names_of_methods_and_no_objects(self):
+    def test_a_delta_brings_what_is_new_and_ends_what_is_gone(self):
+        self.give("a", "wall")
+        self.give("b", "sky")
         self.lua.snap(0)
         image = self.lua.save(0)
-        self.give("a", "wall")
+        self.lua.execute("a = nil")
+        self.lua.collect_garbage()
+        self.give("c", "sea")
         self.lua.snap(1)
-        with self.assertRaises(rlua.Unsavable):
-            self.lua.save_delta(0, 1)
-        self.lua.rollback_to(0)
-        handle = self.lua.resource(self.loader.type, self.loader.new("gone"))
-        self.lua.globals["a"] = handle
-        handle.close()
-        self.lua.snap(2)
-        delta = self.lua.save_delta(0, 2)
-        with rlua.State(config=CONFIG, image=image) as late:
-            with self.assertRaisesRegex(rlua.Unsavable, "texture"):
-                late.apply_delta(delta)
+        delta = self.lua.save_delta(0, 1)
         with self.world(image=image) as late:
+            self.loader.fail_at = 3
+            with self.assertRaises(rlua.ResourceError) as caught:
+                late.apply_delta(delta)
+            self.assertIs(caught.exception.__cause__, self.loader.mistake)
+            self.assertEqual(self.loader.living(), 5)
             late.apply_delta(delta)
             self.assertEqual(late.checksum(), self.lua.checksum())
-            self.assertTrue(late.globals["a"].closed)
-        self.assertEqual((self.loader.loads, self.loader.living()), (0, 0))
+            self.assertEqual(self.loader.living(), 5)
+            self.assertEqual(late.eval("a == nil and b:path() .. c:path()"), "skysea")
+        self.assertEqual(self.loader.living(), 3)
+
+    def test_a_load_cannot_use_the_state_that_a_delta_is_for(self):
+        def load(data):
+            with self.assertRaises(rlua.Busy):
+                late.execute("x = 1")
+            return data
+
+        kind = rlua.ResourceType("bytes", save=lambda data: data, load=load)
+        with rlua.State(config=CONFIG, types=[kind]) as lua:
+            lua.snap(0)
+            late = rlua.State(config=CONFIG, image=lua.save(0), types=[kind])
+            lua.globals["a"] = lua.resource(kind, b"x")
+            lua.snap(1)
+            with late:
+                late.apply_delta(lua.save_delta(0, 1))
+                self.assertEqual(late.globals["a"].value, b"x")
 
     def test_damaged_images_make_nothing(self):
         self.give("a", "wall")
