@@ -54,6 +54,16 @@ struct unit : base {
     static inline int ended = 0;
 };
 
+struct shape {
+    virtual double area() const = 0;
+    virtual ~shape() = default;
+};
+struct square : shape {
+    explicit square(double a) : side(a) {}
+    double side;
+    double area() const override { return side * side; }
+};
+
 struct impostor { // another type of texture's name
     std::string text;
 };
@@ -82,6 +92,10 @@ template <> struct rlua::usertype<unit> {
     static constexpr rlua::member members[] = {
         rlua::property<&unit::name, unit>("name"), rlua::property<&unit::log>("log"),
         rlua::property<&unit::id>("id"), rlua::method<&base::called, unit>("called")};
+};
+template <> struct rlua::usertype<shape> {
+    static constexpr const char *name = "shape";
+    static constexpr rlua::member members[] = {rlua::method<&shape::area>("area")};
 };
 template <> struct rlua::usertype<impostor> {
     static constexpr const char *name = "texture";
@@ -230,6 +244,14 @@ TEST(objects_outside_do_not_go_back_but_are_deleted_once) {
     CHECK(lua.set("host", rlua::borrow(host)) && lua.run("host.name = 'mine'"));
     CHECK(host.name == "mine" && unit::ended == 0);
     CHECK(lua.close() && unit::ended == 1);
+}
+
+TEST(a_type_may_be_an_abstract_class) {
+    auto lua = open();
+    CHECK(lua.set("s", std::unique_ptr<shape>(std::make_unique<square>(3))));
+    CHECK(lua.set_function("twice", [](const shape &s) { return 2 * s.area(); }));
+    CHECK(lua.eval<double>("return s:area() + twice(s)").value() == 27);
+    CHECK(lua.get<shape *>("s").value()->area() == 9 && lua.check());
 }
 
 TEST(objects_end_early) {

@@ -69,8 +69,10 @@ template <class T> struct members_of<T, std::void_t<decltype(usertype<T>::member
 template <class T> struct inline_object {
     std::uint64_t kind;
     T object;
-    static constexpr std::uint64_t own_kind() { return hash(usertype<T>::name, sizeof(T)); }
 };
+template <class T> constexpr std::uint64_t own_kind() {
+    return hash(usertype<T>::name, sizeof(T));
+}
 
 // An object outside: what a resource owns.
 template <class T> inline char tag = 0; // its address names the type
@@ -163,7 +165,7 @@ template <class T> int push_members(core *c, lua_State *L, bool all) {
             status = rlua_setfield(L, is_metamethod(each->name) ? meta : methods, each->name);
     }
     // Last: what has it is whole.
-    lua_pushinteger(L, static_cast<lua_Integer>(inline_object<T>::own_kind()));
+    lua_pushinteger(L, static_cast<lua_Integer>(own_kind<T>()));
     if (status == RLUA_OK)
         status = rlua_rawseti(L, meta, 1);
     if (status == RLUA_OK)
@@ -230,7 +232,7 @@ template <class T, class From> int push_object(lua_State *L, From &&from) {
         if (status != RLUA_OK)
             return status;
         std::memset(block, 0, sizeof(inline_object<T>)); // the padding too
-        new (block) inline_object<T>{inline_object<T>::own_kind(), std::forward<From>(from)};
+        new (block) inline_object<T>{own_kind<T>(), std::forward<From>(from)};
         status = push_metatable<T>(c, L);
         if (status == RLUA_OK)
             lua_setmetatable(L, -2); // has no __gc, so it raises nothing
@@ -257,7 +259,7 @@ template <class T> T *find_object(lua_State *L, int index) {
     if constexpr (lies_in_vm<T>) {
         // Its size, what its block says, and what its metatable says: a userdata of another
         // module would have to be made to look like one in all three.
-        constexpr std::uint64_t kind = inline_object<T>::own_kind();
+        constexpr std::uint64_t kind = own_kind<T>();
         auto *found = static_cast<inline_object<T> *>(lua_touserdata(L, index));
         if (lua_rawlen(L, index) != sizeof(inline_object<T>) || found->kind != kind ||
             !lua_getmetatable(L, index))
