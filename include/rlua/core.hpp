@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <mutex>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 namespace rlua {
@@ -25,13 +26,14 @@ namespace detail {
 
 struct core;
 
-// A function of the host that a core owns until its VM closes. attach() puts its state where it
-// follows the snapshots, and answers an rlua_Status; detach() undoes that.
+// A function of the host that cores own until their VMs close. One with a state that rolls back has
+// an owner: attach() puts that state where it follows the snapshots, and answers an rlua_Status;
+// detach() undoes that. Any other may be in several VMs.
 struct host_function {
     core *owner = nullptr;
     virtual ~host_function() = default;
-    virtual int invoke(lua_State *L) = 0;
-    virtual int attach(lua_State *) { return RLUA_OK; }
+    virtual int invoke(core *c, lua_State *L) = 0;
+    virtual int attach(core *, lua_State *) { return RLUA_OK; }
     virtual void detach(lua_State *) noexcept {}
 };
 
@@ -46,10 +48,12 @@ inline std::string text_at(lua_State *L, int index) {
 }
 
 // The state that outlives its VM. `passing` is the script's error that a host function passes on:
-// it keeps the traceback of where it was raised. `traceback` is what the last error left.
+// it keeps the traceback of where it was raised. `traceback` is what the last error left. `seen` is
+// the last thread that asked for its core: while the VM is open, its address is in no other one.
 struct core {
     lua_State *main = nullptr;
     lua_State *current = nullptr;
+    lua_State *seen = nullptr;
     std::atomic<const void *> holder{nullptr};
     std::atomic<std::size_t> users{1};
     error passing;
@@ -95,7 +99,7 @@ inline thread_local core *active = nullptr;
 // Cores by their main threads, for a view that is made of a lua_State alone.
 struct directory {
     std::mutex mutex;
-    std::vector<core *> cores;
+    std::unordered_map<lua_State *, core *> cores;
 
     static directory &get() {
         static directory all;
@@ -103,23 +107,16 @@ struct directory {
     }
     void add(core *c) {
         const std::lock_guard<std::mutex> lock(mutex);
-        cores.push_back(c);
+        cores[c->main] = c;
     }
     void remove(core *c) noexcept {
         const std::lock_guard<std::mutex> lock(mutex);
-        for (auto &each : cores)
-            if (each == c) {
-                each = cores.back();
-                cores.pop_back();
-                return;
-            }
+        cores.erase(c->main);
     }
     core *find(lua_State *main) noexcept {
         const std::lock_guard<std::mutex> lock(mutex);
-        for (core *each : cores)
-            if (each->main == main)
-                return each;
-        return nullptr;
+        const auto found = cores.find(main);
+        return found == cores.end() ? nullptr : found->second;
     }
 };
 
@@ -127,14 +124,17 @@ struct directory {
 inline core *core_of(lua_State *L) noexcept {
     if (L == nullptr)
         return nullptr;
-    if (active && active->current == L)
+    if (active && (active->current == L || active->seen == L))
         return active;
     if (!lua_checkstack(L, 1))
         return nullptr;
     lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
     lua_State *main = lua_tothread(L, -1);
     lua_settop(L, -2);
-    return active && active->main == main ? active : directory::get().find(main);
+    if (active == nullptr || active->main != main)
+        return directory::get().find(main);
+    active->seen = L;
+    return active;
 }
 
 // The library's sentence for a status.
@@ -387,6 +387,13 @@ template <class Body> int host_call(core *c, lua_State *L, Body body) noexcept {
 #else
     return body();
 #endif
+}
+// The same where only the thread is known.
+template <class Body> int host_call(lua_State *L, Body body) noexcept {
+    core *c = core_of(L);
+    if (c == nullptr)
+        return raise(L, "this VM was not made by rlua::state");
+    return host_call(c, L, [&] { return body(c); });
 }
 
 } // namespace detail

@@ -218,7 +218,9 @@ template <class F> int invoke(core *c, lua_State *L, F &function) {
 // The body of a host function of rlua_pushfunction whose ud is a host_function.
 inline int trampoline(lua_State *L, void *ud) noexcept {
     auto *function = static_cast<host_function *>(ud);
-    return host_call(function->owner, L, [=] { return function->invoke(L); });
+    if (function->owner)
+        return host_call(function->owner, L, [=] { return function->invoke(function->owner, L); });
+    return host_call(L, [=](core *c) { return function->invoke(c, L); });
 }
 
 // What raises for a C function: no frame with destructors is on the stack any more.
@@ -274,10 +276,7 @@ template <class F> struct inline_function {
         }
     }
     static int call(lua_State *L, F &function) noexcept {
-        core *c = core_of(L);
-        if (c == nullptr)
-            return raise(L, "this VM was not made by rlua::state");
-        return host_call(c, L, [=, &function] { return detail::invoke(c, L, function); });
+        return host_call(L, [=, &function](core *c) { return detail::invoke(c, L, function); });
     }
     static int entry(lua_State *L) { return finish(L, run(L)); }
 };
@@ -291,7 +290,7 @@ template <class F> constexpr bool lies_inline<outside_function<F>> = false;
 template <class F> struct held_function final : host_function {
     F function;
     explicit held_function(F f) : function(std::move(f)) {}
-    int invoke(lua_State *L) override { return detail::invoke(owner, L, function); }
+    int invoke(core *c, lua_State *L) override { return detail::invoke(c, L, function); }
 };
 
 inline void release_function(lua_State *, void *object, void *) noexcept {
@@ -384,7 +383,9 @@ public:
     explicit named_function(F function)
         : heap_(std::make_unique<F>(std::move(function))), function_(heap_.get()) {}
 
-    int attach(lua_State *L) override {
+    int attach(core *c, lua_State *L) override {
+        if constexpr (moves)
+            owner = c;
         if constexpr (in_arena) {
             void *place = rlua_alloc(L, sizeof(F));
             if (!place)
@@ -393,9 +394,8 @@ public:
         } else if constexpr (by_copies) {
             const rlua_Participant participant = copies<F, named_function>::participant();
             return rlua_add_participant(L, &participant, this);
-        } else {
-            (void)L;
         }
+        (void)c, (void)L;
         return RLUA_OK;
     }
 
@@ -411,10 +411,10 @@ public:
         }
     }
 
-    int invoke(lua_State *L) override {
+    int invoke(core *c, lua_State *L) override {
         if (!function_)
             return raise(L, "the state of this function could not be restored: out of memory");
-        return detail::invoke(owner, L, *function_);
+        return detail::invoke(c, L, *function_);
     }
 
     // For copies<F>. A copy that fails loses the state; calls then raise, and snaps fail.

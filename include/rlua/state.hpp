@@ -483,11 +483,10 @@ public:
                 return in.refused();
             using held = detail::named_function<std::decay_t<F>>;
             auto made = std::make_unique<held>(std::forward<F>(function));
-            made->owner = vm_;
             auto &all = vm_->functions;
             if (all.size() == all.capacity())
                 all.reserve(2 * all.size() + 8); // nothing throws when others have the pointer
-            int status = made->attach(in.state());
+            int status = made->attach(vm_, in.state());
             if (status != RLUA_OK)
                 return in.failed(status);
             status = rlua_pushfunction(in.state(), detail::trampoline,
@@ -595,10 +594,8 @@ public:
         if (status != RLUA_OK)
             return detail::sentence(nullptr, status);
         state made(L);
-        for (auto &each : functions.held_) {
-            each.function->owner = made.vm_;
+        for (auto &each : functions.held_)
             made.vm_->functions.push_back(std::move(each.function));
-        }
         return made;
     }
 

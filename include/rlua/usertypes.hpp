@@ -84,7 +84,7 @@ struct box {
 };
 template <class T> struct value_box final : box {
     T held;
-    explicit value_box(T value) : held(std::move(value)) {
+    template <class From> explicit value_box(From &&from) : held(std::forward<From>(from)) {
         kind = &tag<T>, object = &held;
     }
 };
@@ -110,6 +110,7 @@ template <class T> struct table_of_members {
         const member *is;
     };
     std::vector<rlua_Method> methods;
+    std::vector<std::string> names; // of the methods in images: "type.method"
     std::vector<property> properties;
 
     static const table_of_members &get() {
@@ -137,6 +138,8 @@ private:
             methods.push_back({"__index", index_member<T>});
             methods.push_back({"__newindex", set_member<T>});
         }
+        for (const rlua_Method &each : methods)
+            names.push_back(std::string(usertype<T>::name) + '.' + each.name);
         methods.push_back({nullptr, nullptr});
     }
 };
@@ -144,7 +147,7 @@ private:
 inline bool is_metamethod(const char *name) noexcept { return std::strncmp(name, "__", 2) == 0; }
 
 // Fills the metatable at the top; `all` of the methods, or those that are no metamethods alone.
-template <class T> int push_members(core *c, lua_State *L, bool all) {
+template <class T> int push_members(lua_State *L, bool all) {
     const int meta = lua_gettop(L);
     const auto &members = table_of_members<T>::get();
     int methods = meta, status = RLUA_OK;
@@ -156,13 +159,13 @@ template <class T> int push_members(core *c, lua_State *L, bool all) {
         if (status == RLUA_OK)
             status = rlua_setfield(L, meta, "__index");
     }
-    for (const rlua_Method *each = members.methods.data(); status == RLUA_OK && each->name;
-         ++each) {
-        if (!all && is_metamethod(each->name))
+    for (std::size_t i = 0; status == RLUA_OK && i < members.names.size(); ++i) {
+        const rlua_Method &each = members.methods[i];
+        if (!all && is_metamethod(each.name))
             continue;
-        status = rlua_pushfunction(L, each->function, c, each->name);
+        status = rlua_pushfunction(L, each.function, nullptr, members.names[i].c_str());
         if (status == RLUA_OK)
-            status = rlua_setfield(L, is_metamethod(each->name) ? meta : methods, each->name);
+            status = rlua_setfield(L, is_metamethod(each.name) ? meta : methods, each.name);
     }
     // Last: what has it is whole.
     lua_pushinteger(L, static_cast<lua_Integer>(own_kind<T>()));
@@ -173,13 +176,13 @@ template <class T> int push_members(core *c, lua_State *L, bool all) {
     return status;
 }
 
-template <class T> rlua_ResourceType resource_type(core *c) {
-    return {sizeof(rlua_ResourceType), usertype<T>::name, release_box, c,
+template <class T> rlua_ResourceType resource_type() {
+    return {sizeof(rlua_ResourceType), usertype<T>::name, release_box, nullptr,
             table_of_members<T>::get().methods.data()};
 }
 
 // Pushes the metatable of a type that lies in the VM; makes it where there is none.
-template <class T> int push_metatable(core *c, lua_State *L) {
+template <class T> int push_metatable(lua_State *L) {
     int status = rlua_getmetatable(L, usertype<T>::name);
     if (status != RLUA_OK || lua_type(L, -1) == LUA_TTABLE)
         return status;
@@ -193,7 +196,7 @@ template <class T> int push_metatable(core *c, lua_State *L) {
             status = rlua_setfield(L, meta, field);
     }
     if (status == RLUA_OK)
-        status = push_members<T>(c, L, true);
+        status = push_members<T>(L, true);
     if (status != RLUA_OK)
         return status;
     lua_pushvalue(L, meta);
@@ -201,11 +204,10 @@ template <class T> int push_metatable(core *c, lua_State *L) {
 }
 
 template <class T, class Box, class From> int push_box(lua_State *L, From &&from) {
-    core *c = core_of(L);
-    if (c == nullptr)
+    if (core_of(L) == nullptr)
         return bad_value(L, "this VM was not made by rlua::state");
     std::unique_ptr<box> held = std::make_unique<Box>(std::forward<From>(from));
-    const rlua_ResourceType type = resource_type<T>(c);
+    const rlua_ResourceType type = resource_type<T>();
     const int status = rlua_pushresource(L, held.get(), &type);
     if (status != RLUA_OK)
         return status;
@@ -216,7 +218,7 @@ template <class T, class Box, class From> int push_box(lua_State *L, From &&from
     lua_rawgeti(L, -1, 1);
     const bool is_whole = lua_type(L, -1) == LUA_TNUMBER;
     lua_settop(L, -2);
-    const int filled = is_whole ? RLUA_OK : push_members<T>(c, L, false);
+    const int filled = is_whole ? RLUA_OK : push_members<T>(L, false);
     if (filled == RLUA_OK)
         lua_settop(L, -2);
     return filled;
@@ -224,8 +226,7 @@ template <class T, class Box, class From> int push_box(lua_State *L, From &&from
 
 template <class T, class From> int push_object(lua_State *L, From &&from) {
     if constexpr (lies_in_vm<T>) {
-        core *c = core_of(L);
-        if (c == nullptr)
+        if (core_of(L) == nullptr)
             return bad_value(L, "this VM was not made by rlua::state");
         void *block = nullptr;
         int status = rlua_newuserdata(L, sizeof(inline_object<T>), 0, &block);
@@ -233,7 +234,7 @@ template <class T, class From> int push_object(lua_State *L, From &&from) {
             return status;
         std::memset(block, 0, sizeof(inline_object<T>)); // the padding too
         new (block) inline_object<T>{own_kind<T>(), std::forward<From>(from)};
-        status = push_metatable<T>(c, L);
+        status = push_metatable<T>(L);
         if (status == RLUA_OK)
             lua_setmetatable(L, -2); // has no __gc, so it raises nothing
         return status;
@@ -324,26 +325,26 @@ template <class T, auto M, class C, class V> struct bound<T, M, V C::*> {
 template <class S> struct class_of { using type = void; };
 template <class C, class V> struct class_of<V C::*> { using type = C; };
 
-template <class T, auto M> int call_member(lua_State *L, void *ud) noexcept {
-    return host_call(static_cast<core *>(ud), L, [=] {
+template <class T, auto M> int call_member(lua_State *L, void *) noexcept {
+    return host_call(L, [=](core *c) {
         bound<T, M> function;
-        return invoke(static_cast<core *>(ud), L, function);
+        return invoke(c, L, function);
     });
 }
 
 // A setter gets the object, the key and the value.
-template <class T, auto M> int assign_member(lua_State *L, void *ud) noexcept {
-    return host_call(static_cast<core *>(ud), L, [=] {
+template <class T, auto M> int assign_member(lua_State *L, void *) noexcept {
+    return host_call(L, [=](core *c) {
         lua_rotate(L, 2, -1);
         lua_settop(L, 2);
         if constexpr (std::is_member_object_pointer_v<decltype(M)>) {
             auto set = [](T &self, bare<decltype(std::declval<T &>().*M)> value) {
                 self.*M = std::move(value);
             };
-            return invoke(static_cast<core *>(ud), L, set);
+            return invoke(c, L, set);
         } else {
             bound<T, M> function;
-            return invoke(static_cast<core *>(ud), L, function);
+            return invoke(c, L, function);
         }
     });
 }
@@ -362,7 +363,7 @@ template <class T> int set_member(lua_State *L, void *ud) noexcept {
     const member *found = table_of_members<T>::get().find(L);
     if (found && found->set)
         return found->set(L, ud);
-    return host_call(static_cast<core *>(ud), L, [=] {
+    return host_call(L, [=](core *) {
         const std::string text = std::string(usertype<T>::name) +
                                  (found ? ": read-only: " : ": no such property: ") + text_at(L, 2);
         return raise(L, text.c_str());
