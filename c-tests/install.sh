@@ -45,7 +45,7 @@ files=$(tree "$work/stage")
 check destdir_has_the_tree "$(
     for file in include/rlua/lauxlib.h include/rlua/lua.h include/rlua/lua.hpp \
         include/rlua/luaconf.h include/rlua/lualib.h include/rlua/rlua.h include/rlua/rlua.hpp \
-        include/rlua/rlua/core.hpp include/rlua/rlua/functions.hpp \
+        include/rlua/rlua/bindings.hpp include/rlua/rlua/core.hpp include/rlua/rlua/functions.hpp \
         include/rlua/rlua/handles.hpp include/rlua/rlua/result.hpp include/rlua/rlua/state.hpp \
         include/rlua/rlua/usertypes.hpp include/rlua/rlua/values.hpp \
         lib64/cmake/rlua/rlua-config-version.cmake lib64/cmake/rlua/rlua-config.cmake \

@@ -28,6 +28,7 @@
 #include "rlua/handles.hpp"   // value, table, function, coroutine
 #include "rlua/functions.hpp" // lambdas as functions of Lua
 #include "rlua/usertypes.hpp" // objects of C++ in Lua
+#include "rlua/bindings.hpp"  // functions and types for VMs that are opened or loaded
 #include "rlua/state.hpp"     // state, state_view
 
 #endif // RLUA_HPP

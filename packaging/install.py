@@ -34,8 +34,8 @@ import platforms
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = platforms.ROOT
-OURS = [*(f"rlua/{part}.hpp" for part in ("core", "functions", "handles", "result", "state",
-                                          "usertypes", "values")),
+OURS = [*(f"rlua/{part}.hpp" for part in ("bindings", "core", "functions", "handles", "result",
+                                          "state", "usertypes", "values")),
         "rlua.h", "rlua.hpp", "lua.hpp"]
 LUAS = ["lua.h", "luaconf.h", "lauxlib.h", "lualib.h"]
 

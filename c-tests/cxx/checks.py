@@ -27,8 +27,6 @@ COMPILER = [*os.environ.get("CXX", "c++").split(), "-std=c++17", f"-I{INCLUDE}"]
 LEFT_OUT = {
     "rlua_save_buffer": "rlua_save",
     "rlua_load": "rlua_load_buffer",
-    "rlua_register_type": "objects of C++ outside the VM are not saved; raw() and the C API",
-    "rlua_clone": "its functions of C++ would belong to the first state; from_image has names",
     "rlua_version": "it is one call, and needs no VM",
     "rlua_new_rollback": "rlua_open does the same with every option",
     "rlua_dostring": "state_view::run loads and calls",

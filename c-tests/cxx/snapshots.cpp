@@ -323,12 +323,13 @@ TEST(functions_of_an_image_are_found_by_their_names) {
     CHECK(lua.run("keep(1)"));
     const rlua::bytes image = lua.save().value();
     CHECK(is_error(rlua::state::from_image(image, trusting(2)), RLUA_UNSAVABLE, "'hit'"));
-    rlua::names known;
-    const auto shared = std::make_shared<int>(100); // owned by the state from then on
-    known.set_function("hit", [&there, shared](int n) { return there += n + *shared; });
-    known.set_function<int(int)>("game.twice", [](auto n) { return 2 * n; });
+    auto known = std::make_optional<rlua::bindings>();
+    const auto shared = std::make_shared<int>(100); // owned by the state, too
+    known->set_function("hit", [&there, shared](int n) { return there += n + *shared; });
+    known->set_function<int(int)>("game.twice", [](auto n) { return 2 * n; });
     {
-        auto other = rlua::state::from_image(image, trusting(2), std::move(known)).value();
+        auto other = rlua::state::from_image(image, trusting(2), *known).value();
+        known.reset();
         CHECK(shared.use_count() == 2);
         CHECK(other.eval<int>("return hit(5)").value() == 105);
         CHECK(other.eval<int>("return game.twice(4)").value() == 8);

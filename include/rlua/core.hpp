@@ -37,6 +37,20 @@ struct host_function {
     virtual void detach(lua_State *) noexcept {}
 };
 
+// One thing that bindings give to VMs: each core owns it until its VM closes.
+struct binding {
+    virtual ~binding() = default;
+    // What it is called, among those of its kind.
+    virtual const char *name() const noexcept = 0;
+    virtual int kind() const noexcept = 0;
+    // Adds what it is called in images.
+    virtual void add_names(std::vector<rlua_Name> &) const {}
+    // How objects of it are saved and loaded, or NULL.
+    virtual const rlua_ObjectType *object_type() const noexcept { return nullptr; }
+    // Tells a VM of it; pushes what scripts shall find under the name, if they shall.
+    virtual int enter(lua_State *L) const = 0;
+};
+
 // Lua's text of a value: itself, or what its __tostring says.
 inline std::string text_at(lua_State *L, int index) {
     const char *text = nullptr;
@@ -58,9 +72,11 @@ struct core {
     std::atomic<std::size_t> users{1};
     error passing;
     std::string traceback;
-    std::vector<std::unique_ptr<host_function>> functions;
+    std::vector<std::shared_ptr<host_function>> functions;
+    std::vector<std::shared_ptr<const binding>> bindings;
+    std::vector<rlua_Name> names; // of these bindings, and an end
 
-    explicit core(lua_State *L) noexcept : main(L), current(L) {}
+    explicit core(lua_State *L) : main(L), current(L), names(1) {}
     core(const core &) = delete;
     core &operator=(const core &) = delete;
 };

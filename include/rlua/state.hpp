@@ -3,14 +3,14 @@
 // Names are paths: "game.player.hp" is the field hp of the field player of the global game. A name
 // with a dot in it is reached by operator[], which takes keys as they are.
 //
-// Images are bytes: save(), from_image(), deltas between snapshots, checksums. diff() tells where
-// two states differ, synctest() which frame depends on something that does not roll back.
+// Images are bytes: save(), from_image(), deltas between snapshots, checksums. clone() makes a
+// second VM. diff() tells where two states differ, synctest() which frame depends on something that
+// does not roll back.
 #ifndef RLUA_STATE_HPP
 #define RLUA_STATE_HPP
 
-#include "usertypes.hpp"
+#include "bindings.hpp"
 
-#include <cstddef>
 #include <cstring>
 #include <limits>
 #include <vector>
@@ -247,8 +247,8 @@ protected:
         return detail::take<T>(in.state(), -1, "value");
     }
 
-    // Pops a value, and assigns it to what the path names.
-    static int assign(const detail::visit &in, std::string_view path) {
+    // Pops a value, and assigns it to what the path names. `makes_tables`: also those on the way.
+    static int assign(const detail::visit &in, std::string_view path, bool makes_tables = false) {
         lua_State *L = in.state();
         const std::size_t dot = path.rfind('.');
         const int value = lua_gettop(L);
@@ -256,7 +256,10 @@ protected:
         if (dot == path.npos) {
             lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
         } else {
-            status = look_up(in, path.substr(0, dot));
+            if (makes_tables)
+                status = make_tables(in, path.substr(0, dot));
+            if (status == RLUA_OK)
+                status = look_up(in, path.substr(0, dot));
             if (status == RLUA_OK && lua_type(L, -1) == LUA_TNIL)
                 return nothing_at(L, path, path.substr(0, dot));
         }
@@ -282,6 +285,25 @@ private:
         text += ": ";
         text += where;
         return detail::bad_value(L, text += " is nil");
+    }
+
+    static int make_tables(const detail::visit &in, std::string_view path) {
+        lua_State *L = in.state();
+        const int top = lua_gettop(L);
+        for (std::size_t dot = 0; dot != path.npos; dot += dot != path.npos) {
+            dot = path.find('.', dot);
+            const std::string_view way = path.substr(0, dot);
+            int status = look_up(in, way);
+            if (status == RLUA_OK && lua_type(L, -1) == LUA_TNIL) {
+                status = rlua_createtable(L, 0, 0);
+                if (status == RLUA_OK)
+                    status = assign(in, way);
+            }
+            if (status != RLUA_OK)
+                return status;
+            lua_settop(L, top);
+        }
+        return RLUA_OK;
     }
 
     // A part of a path as C wants it.
@@ -346,49 +368,6 @@ struct difference {
     std::string path, a, b;
 };
 
-// What the functions of C++ in an image are, for from_image(): each under the path that
-// set_function() gave it when the state was saved. The state that is made owns them. A mutable
-// lambda is none of them: what it captured would begin anew.
-//
-//     rlua::names known;
-//     known.set_function("game.spawn", [&](int kind) { engine.spawn(kind); });
-//     auto vm = rlua::state::from_image(image, config, std::move(known)).value();
-class names {
-public:
-    template <class Signature = void, class F> names &set_function(std::string path, F &&function) {
-        if constexpr (!std::is_void_v<Signature>) {
-            return set_function(std::move(path), typed<Signature>(std::forward<F>(function)));
-        } else {
-            using held = detail::named_function<std::decay_t<F>>;
-            static_assert(!detail::signature<std::decay_t<F>>::is_mutable,
-                          "the captured state of a mutable lambda is not in an image: keep it in "
-                          "the VM, or say rlua::outside()");
-            held_.push_back({std::move(path), std::make_unique<held>(std::forward<F>(function))});
-            return *this;
-        }
-    }
-
-private:
-    friend class state;
-    struct entry {
-        std::string path;
-        std::unique_ptr<detail::host_function> function;
-    };
-
-    // With those of a list that may be NULL, for one call.
-    std::vector<rlua_Name> list(const rlua_Name *others) const {
-        std::vector<rlua_Name> all;
-        for (; others && others->name; ++others)
-            all.push_back(*others);
-        for (const auto &each : held_)
-            all.push_back({each.path.c_str(), nullptr, detail::trampoline, each.function.get()});
-        all.push_back({nullptr, nullptr, nullptr, nullptr});
-        return all;
-    }
-
-    std::vector<entry> held_;
-};
-
 // A VM with its whole state in one arena, owned. Move-only; closes at the end of its life.
 class state : public state_view {
 public:
@@ -412,6 +391,16 @@ public:
         if (libs != 0)
             if (auto opened = made.open_libs(libs); !opened)
                 return opened.error();
+        return made;
+    }
+
+    // The same with functions and types of C++.
+    static result<state> open(const rlua_Config &config, const bindings &given,
+                              unsigned int libs = RLUA_LIB_ALL) {
+        auto made = open(config, libs);
+        if (made)
+            if (auto bound = made->bind(given); !bound)
+                return bound.error();
         return made;
     }
 
@@ -482,7 +471,7 @@ public:
             if (!in)
                 return in.refused();
             using held = detail::named_function<std::decay_t<F>>;
-            auto made = std::make_unique<held>(std::forward<F>(function));
+            auto made = std::make_shared<held>(std::forward<F>(function));
             auto &all = vm_->functions;
             if (all.size() == all.capacity())
                 all.reserve(2 * all.size() + 8); // nothing throws when others have the pointer
@@ -500,6 +489,24 @@ public:
             all.push_back(std::move(made));
             return in.done(assign(in, path)); // on failure a __newindex may have kept it
         }
+    }
+
+    // Gives the VM functions and types: before its first snapshot, as set_function(). What a failed
+    // call had given by then stays.
+    result<void> bind(const bindings &given) {
+        detail::visit in(vm_);
+        if (!in)
+            return in.refused();
+        keep(given);
+        for (const auto &each : given.all_) {
+            int status = each->enter(in.state());
+            if (status == RLUA_OK && lua_gettop(in.state()) > in.top())
+                status = assign(in, each->name(), true);
+            if (status != RLUA_OK)
+                return in.failed(status);
+            lua_settop(in.state(), in.top());
+        }
+        return {};
     }
 
     // Makes an object outside the VM follow its snapshots: each snap copies it, a rollback assigns
@@ -564,8 +571,9 @@ public:
     }
 
     // The whole state as bytes, that of a held snapshot, or what leads from one to another. Refused
-    // with UNSAVABLE and its way is what an image cannot have: an object outside the VM, a callable
-    // that was not named by set_function(). The state is read twice: first for its length.
+    // with UNSAVABLE and its way is what an image cannot have: an object outside the VM whose type
+    // has no functions for it (bindings::set_type), a callable that was not named by
+    // set_function(). The state is read twice: first for its length.
     result<bytes> save() {
         return bytes_by([](lua_State *L, rlua_Writer writer, void *ud) {
             return rlua_save(L, writer, ud);
@@ -585,17 +593,39 @@ public:
     }
 
     // A VM that goes on with a saved state. Of the config its limit, the snapshots, `trust`,
-    // `image_key` and `names` (functions of C, pointers) count; `functions` are those of C++.
-    static result<state> from_image(const bytes &image, rlua_Config config, names functions = {}) {
-        const auto all = functions.list(config.names);
-        config.names = all.data();
+    // `image_key`, `names` and `types` (of C) count; `given` is what the saving VM had of C++.
+    static result<state> from_image(const bytes &image, rlua_Config config,
+                                    const bindings &given = {}) {
+        const bindings::lists lists(given, config);
+        const detail::complaint said;
         lua_State *L = nullptr;
         const int status = rlua_load_buffer(&config, start(image), image.size(), &L);
         if (status != RLUA_OK)
-            return detail::sentence(nullptr, status);
+            return said.explain(detail::sentence(nullptr, status));
         state made(L);
-        for (auto &each : functions.held_)
-            made.vm_->functions.push_back(std::move(each.function));
+        made.keep(given);
+        return made;
+    }
+
+    // A second VM with the same state, for another thread or to look ahead, with objects outside of
+    // its own, as a save and a load make them, and the same functions. UNSAVABLE where one of them
+    // is a mutable lambda. Snapshots and what follows them are not copied.
+    result<state> clone() {
+        detail::visit in(vm_);
+        if (!in)
+            return in.refused();
+        for (const auto &each : vm_->functions)
+            if (each->owner)
+                return error{RLUA_UNSAVABLE, "clone: set_function() was given a mutable lambda, "
+                                             "whose captured state has one owner"};
+        const detail::complaint said;
+        lua_State *L = nullptr;
+        if (const int status = rlua_clone(in.state(), &L); status != RLUA_OK)
+            return said.explain(detail::sentence(in.state(), status));
+        state made(L);
+        made.vm_->functions = vm_->functions;
+        made.vm_->bindings = vm_->bindings;
+        made.vm_->names = vm_->names;
         return made;
     }
 
@@ -614,7 +644,9 @@ public:
     }
     // The same of two images. Nothing of them is run; of the config what from_image() wants.
     static result<std::vector<difference>> diff(const bytes &a, const bytes &b,
-                                                const rlua_Config &config, std::size_t most = 0) {
+                                                rlua_Config config, std::size_t most = 0,
+                                                const bindings &given = {}) {
+        const bindings::lists lists(given, config);
         found_differences found;
         return found.after(nullptr, rlua_diff(&config, start(a), a.size(), start(b), b.size(), most,
                                               found_differences::add, &found));
@@ -641,13 +673,24 @@ public:
     }
 
     // Makes the state what a delta leads to; BAD_IMAGE, and nothing has changed, where it leads
-    // from another state.
+    // from another state. `names` are those of C that are new; what was bound is known.
     result<void> apply_delta(const bytes &delta, const rlua_Name *names = nullptr) {
         detail::visit in(vm_);
         if (!in)
             return in.refused();
+        std::vector<rlua_Name> all;
+        if (names) {
+            for (; names->name; ++names)
+                all.push_back(*names);
+            all.insert(all.end(), vm_->names.begin(), vm_->names.end());
+        }
+        names = names ? all.data() : vm_->names.data();
+        const detail::complaint said;
         part rest{const_cast<std::byte *>(delta.data()), delta.size()};
-        return done(in, rlua_apply_delta(in.state(), names, part::give, &rest));
+        const int status = rlua_apply_delta(in.state(), names, part::give, &rest);
+        if (status != RLUA_OK)
+            return said.explain(detail::sentence(in.state(), status));
+        return {};
     }
 
     // 128 bits that are equal where states are, on any machine.
@@ -758,13 +801,14 @@ private:
         detail::visit in(vm_);
         if (!in)
             return in.refused();
+        const detail::complaint said;
         part sized{nullptr, 0};
         if (const int status = save(in.state(), part::count, &sized); status != RLUA_OK)
-            return detail::sentence(in.state(), status);
+            return said.explain(detail::sentence(in.state(), status));
         bytes image(sized.left);
         part room{image.data(), image.size()};
         if (const int status = save(in.state(), part::take, &room); status != RLUA_OK)
-            return detail::sentence(in.state(), status);
+            return said.explain(detail::sentence(in.state(), status));
         return image;
     }
     // For copies<T>: the object itself is the participant's ud.
@@ -775,6 +819,24 @@ private:
 
     explicit state(lua_State *L) : state_view(new detail::core(L)) {
         detail::directory::get().add(vm_);
+    }
+
+    // Keeps what was given for as long as the VM has it, once.
+    void keep(const bindings &given) {
+        auto all = vm_->bindings;
+        for (const auto &each : given.all_) {
+            bool is_kept = false;
+            for (const auto &other : vm_->bindings)
+                is_kept = is_kept || other == each;
+            if (!is_kept)
+                all.push_back(each);
+        }
+        std::vector<rlua_Name> names;
+        for (const auto &each : all)
+            each->add_names(names);
+        names.push_back({nullptr, nullptr, nullptr, nullptr});
+        vm_->bindings = std::move(all);
+        vm_->names = std::move(names);
     }
 
     // A status of a call that leaves no error value.
@@ -815,6 +877,7 @@ private:
         in.forget();
         vm_->main = vm_->current = nullptr;
         vm_->functions.clear();
+        vm_->bindings.clear();
     }
 };
 

@@ -30,7 +30,7 @@ class Rlua(ConanFile):
 
     def export_sources(self):
         for pattern in ["Cargo.*", "Makefile", "LICENSE", "build.rs", "tools/build/*", "src/*",
-                        "vendor/*", "include/rlua.*",
+                        "vendor/*", "include/rlua.*", "include/rlua/*",
                         "include/lua.hpp", "packaging/*", "c-tests/Makefile", "c-tests/library.py",
                         "benches/*.rs", "tests/*.rs"]:
             copy(self, pattern, self._root(), self.export_sources_folder)

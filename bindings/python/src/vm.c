@@ -48,7 +48,8 @@ int vm_enter(Vm *vm) {
     if (vm->depth > 0 && vm->thread != thread)
         return vm_refuse(RLUA_BUSY, "another thread is inside this State; wait for its call");
     if (vm->sealed)
-        return vm_refuse(RLUA_BUSY, "an object of this State is being saved or loaded: its type cannot use it");
+        return vm_refuse(RLUA_BUSY,
+                         "an object of this State is being saved or loaded; its type cannot use it");
     vm->thread = thread;
     vm->depth++;
     return 0;

@@ -18,6 +18,13 @@ struct own {
 template <> struct rlua::usertype<own> {
     static constexpr const char *name = "own";
 };
+struct half {
+    std::string text;
+};
+template <> struct rlua::usertype<half> {
+    static constexpr const char *name = "half";
+    static std::string save(const half &from) { return from.text; }
+};
 
 void use(rlua::state &lua, rlua::function &f);
 
@@ -48,6 +55,17 @@ void use(rlua::state &lua, rlua::function &f) {
     (void)lua.set_function("f", [](int, int, int, int, int, int, int, int, int, int, int, int,
                                    int) {});
 #elif CASE == 11 // the captured state of a mutable lambda is not in an image
-    rlua::names().set_function("f", [n = 0]() mutable { return ++n; });
+    rlua::bindings().set_function("f", [n = 0]() mutable { return ++n; });
+#elif CASE == 12 // a trivially copyable usertype is in an image as its bytes
+    rlua::bindings().set_type<plain>([](const plain &) { return ""; },
+                                     [](std::string_view) { return plain{1}; });
+#elif CASE == 13 // a usertype has both save(const T &) and load(std::string_view), or neither
+    rlua::bindings().set_type<half>();
+#elif CASE == 14 // a load function returns the object
+    rlua::bindings().set_type<own>([](const own &) { return ""; },
+                                   [](std::string_view) { return new own(); });
+#elif CASE == 15 // a save function returns text or bytes, or a result of them
+    rlua::bindings().set_type<own>([](const own &) { return std::vector<int>(); },
+                                   [](std::string_view) { return own(); });
 #endif
 }
