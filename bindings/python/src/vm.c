@@ -49,7 +49,7 @@ int vm_enter(Vm *vm) {
         return vm_refuse(RLUA_BUSY, "another thread is inside this State; wait for its call");
     if (vm->sealed)
         return vm_refuse(RLUA_BUSY,
-                         "an object of this State is being saved or loaded; its type cannot use it");
+                         "an object of this State is saved or loaded: its type cannot use it");
     vm->thread = thread;
     vm->depth++;
     return 0;
