@@ -364,6 +364,9 @@ static int comes_back(const void *bytes, size_t length, void *object, size_t siz
     CHECK_STATUS(rlua_snap(busy), RLUA_BUSY);
     CHECK_STATUS(rlua_save(busy, append, &none), RLUA_BUSY);
     CHECK_STATUS(apply(busy, none), RLUA_BUSY);
+    CHECK_STATUS(rlua_dostring(busy, "slots = nil"), RLUA_BUSY);
+    CHECK_STATUS(rlua_pushresource(busy, &none, &texture), RLUA_BUSY);
+    lua_close(busy); /* refused, too: it is used below */
     return load_texture(bytes, length, object, size, ud);
 }
 
@@ -387,4 +390,39 @@ TEST(a_load_function_finds_the_vm_busy) {
     lua_close(busy);
     CHECK_EQ(living(), 0);
     free(image.start), free(delta.start);
+}
+
+/* Lua's own functions nobody can keep it from: then the state is not the one that it was. */
+static int writes_to_the_vm(const void *bytes, size_t length, void *object, size_t size, void *ud) {
+    lua_pushstring(busy, "a string that was not there");
+    lua_setglobal(busy, "written");
+    return load_texture(bytes, length, object, size, ud);
+}
+
+TEST(a_load_function_that_changes_the_state_ends_the_delta) {
+    static const rlua_Trust trusts[] = {RLUA_TRUST_PROVED, RLUA_TRUST_OWN};
+    for (size_t way = 0; way < COUNT_OF(trusts); way++) {
+        rlua_Config config = config_of(2), own = config_of(2);
+        rlua_ObjectType type = textures;
+        const rlua_ObjectType *const list[] = {&type, NULL};
+        begin();
+        type.load = writes_to_the_vm;
+        own.types = list;
+        own.trust = trusts[way];
+        lua_State *a = open_slots(&config);
+        CHECK_OK(rlua_snap_frame(a, 1));
+        Bytes image = save(a);
+        busy = load(image, &own);
+        run(a, "make(2)");
+        CHECK_OK(rlua_snap_frame(a, 2));
+        Bytes delta = delta_of(a, 1, 2);
+        CHECK_REFUSED(apply(busy, delta), RLUA_BAD_IMAGE);
+        CHECK_EQ(living(), 1);
+        CHECK_OK(rlua_check(busy));
+        CHECK_EVAL(busy, "written", "a string that was not there");
+        lua_close(a);
+        lua_close(busy);
+        CHECK_EQ(living(), 0);
+        free(image.start), free(delta.start);
+    }
 }

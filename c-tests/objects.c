@@ -298,6 +298,8 @@ static int calls_back(const void *object, size_t size, rlua_Writer writer, void 
     (void)object, (void)size, (void)ud;
     CHECK_STATUS(rlua_snap(busy_vm), RLUA_BUSY);
     CHECK_STATUS(rlua_save_bound(busy_vm, &length), RLUA_BUSY);
+    CHECK_STATUS(rlua_dostring(busy_vm, "m = nil"), RLUA_BUSY);
+    CHECK_STATUS(rlua_pushresource(busy_vm, &length, &texture), RLUA_BUSY);
     return writer(to, "", 1);
 }
 
@@ -349,20 +351,17 @@ TEST(objects_are_no_larger_than_the_limit_of_their_vm) {
     CHECK_EQ(living(), 0);
 }
 
-/* A writer that makes the list of types grow, while names of it are written. */
+/* A writer that would make the list of types grow, while names of it are written. */
 static int tells_types(void *ud, const void *bytes, size_t length) {
-    static int count;
-    char name[32];
     rlua_ObjectType type = meters;
-    for (int i = 0; i < 20; i++) {
-        snprintf(name, sizeof name, "type %d", count++);
-        type.name = name;
-        CHECK_OK(rlua_register_type(busy_vm, &type));
-    }
+    type.name = "another";
+    CHECK_STATUS(rlua_register_type(busy_vm, &type), RLUA_BUSY);
+    CHECK_STATUS(rlua_dostring(busy_vm, "t = nil"), RLUA_BUSY);
+    CHECK(strstr(rlua_last_error(busy_vm), "being saved") != NULL);
     return append(ud, bytes, length);
 }
 
-TEST(a_writer_may_tell_of_more_types) {
+TEST(a_writer_finds_the_vm_sealed) {
     rlua_Config config = config_of(0);
     Bytes image = {NULL, 0};
     begin();
@@ -371,6 +370,7 @@ TEST(a_writer_may_tell_of_more_types) {
     CHECK_OK(rlua_save(busy_vm, tells_types, &image));
     lua_State *b = load(image, &config);
     CHECK_EVAL(b, "t:width() .. u:width() .. m()", "124");
+    CHECK_OK(rlua_dostring(busy_vm, "t = nil"));
     lua_close(busy_vm);
     lua_close(b);
     CHECK_EQ(living(), 0);

@@ -433,7 +433,8 @@ typedef struct rlua_ResourceType {
 } rlua_ResourceType;
 
 /**
- * Takes `length` bytes of an image, which comes in a few parts, in order.
+ * Takes `length` bytes of an image, which comes in a few parts, in order. It may not use the VM,
+ * whose calls answer BUSY meanwhile, but for those that only read.
  *
  * @return  0 to go on; anything else ends the save with RLUA_STREAM.
  */
@@ -443,7 +444,7 @@ typedef int (*rlua_Writer)(void *ud, const void *bytes, size_t length);
  * How objects outside the VM go with an image, or a clone: resources, or what the userdata of a C
  * module stand for. Fill with zeros, set `size`, then the rest.
  *
- * Neither function may use a VM of the state's, or raise.
+ * Neither function may use the VM, whose calls answer BUSY meanwhile, or raise.
  */
 typedef struct rlua_ObjectType {
   /**
@@ -681,7 +682,7 @@ typedef struct rlua_Participant {
 } rlua_Participant;
 
 /**
- * Fills `bytes` with the next `length` bytes of an image.
+ * Fills `bytes` with the next `length` bytes of an image. As for rlua_Writer.
  *
  * @return  How many there are: fewer than `length` at the end alone.
  */
@@ -1875,49 +1876,6 @@ int rlua_save_snapshot(lua_State *L, int64_t frame, rlua_Writer writer, void *ud
 int rlua_save_bound(lua_State *L, size_t *length);
 
 /**
- * Saves what leads from one held snapshot to another, as rlua_save saves a whole state: a
- * spectator who has the first follows for the bytes that changed, a replay seeks. Usually the
- * second is the newer one; the other way round works too. A resource that the second alone has
- * goes along by rlua_register_type, one that both have stays the spectator's own. A state with
- * guarded userdata is refused.
- *
- * Cost: the first time a pass over the used bytes. From then on what changed between the
- * snapshots, and a look at each resource, as long as the one that the last delta led to is held:
- * so long the VM keeps its bytes twice more.
- *
- * @param from_frame  The label of the first.
- * @param to_frame    The label of the second.
- * @return            As rlua_save_snapshot.
- */
-int rlua_save_delta(lua_State *L,
-                    int64_t from_frame,
-                    int64_t to_frame,
-                    rlua_Writer writer,
-                    void *ud);
-
-/**
- * Makes an idle VM's state what a delta leads to; it has to have the state that the delta leads
- * from: the same image loaded, the deltas before applied. Its main thread, its snapshots and its
- * participants stay; references and pointers of the host's into the state are good where they are
- * good in the VM that saved. Resources that are new are made by their types (rlua_register_type,
- * rlua_Config.types), those that are gone end as if their handles had been collected.
- *
- * The delta is verified as rlua_load verifies an image, by the VM's own `image_key` and `trust`.
- * After an error nothing has changed.
- *
- * Cost: what was written since the last one was applied, and what this one changes; the first
- * time, a pass over the used bytes; with RLUA_TRUST_PROVED, the proof each time. The VM keeps its
- * state once more from then on.
- *
- * @param names   What names stand for that the state did not have yet since the first delta, or
- *                NULL: as rlua_Config.names.
- * @param reader  Called until the delta is whole.
- * @return        As rlua_load, and NOT_ROLLBACK, BUSY, POISONED; BAD_IMAGE also where the delta
- *                leads from another state.
- */
-int rlua_apply_delta(lua_State *L, const struct rlua_Name *names, rlua_Reader reader, void *ud);
-
-/**
  * Makes a VM from an image. Whatever the bytes are, the answer is a VM or a sentence that says
  * what is wrong and where; memory is bounded by `memory_size`. What is not verified is the code of
  * scripts: Lua has no verifier of it, so an image of strangers is as dangerous as a binary chunk.
@@ -1980,6 +1938,49 @@ int rlua_checksum(lua_State *L, struct rlua_Checksum *out);
  *             type's function failed).
  */
 int rlua_clone(lua_State *L, lua_State **out);
+
+/**
+ * Saves what leads from one held snapshot to another, as rlua_save saves a whole state: a
+ * spectator who has the first follows for the bytes that changed, a replay seeks. Usually the
+ * second is the newer one; the other way round works too. A resource that the second alone has
+ * goes along by rlua_register_type, one that both have stays the spectator's own. A state with
+ * guarded userdata is refused.
+ *
+ * Cost: the first time a pass over the used bytes. From then on what changed between the
+ * snapshots, and a look at each resource, as long as the one that the last delta led to is held:
+ * so long the VM keeps its bytes twice more.
+ *
+ * @param from_frame  The label of the first.
+ * @param to_frame    The label of the second.
+ * @return            As rlua_save_snapshot.
+ */
+int rlua_save_delta(lua_State *L,
+                    int64_t from_frame,
+                    int64_t to_frame,
+                    rlua_Writer writer,
+                    void *ud);
+
+/**
+ * Makes an idle VM's state what a delta leads to; it has to have the state that the delta leads
+ * from: the same image loaded, the deltas before applied. Its main thread, its snapshots and its
+ * participants stay; references and pointers of the host's into the state are good where they are
+ * good in the VM that saved. Resources that are new are made by their types (rlua_register_type,
+ * rlua_Config.types), those that are gone end as if their handles had been collected.
+ *
+ * The delta is verified as rlua_load verifies an image, by the VM's own `image_key` and `trust`.
+ * After an error nothing has changed.
+ *
+ * Cost: what was written since the last one was applied, and what this one changes; the first
+ * time, a pass over the used bytes; with RLUA_TRUST_PROVED, the proof each time. The VM keeps its
+ * state once more from then on.
+ *
+ * @param names   What names stand for that the state did not have yet since the first delta, or
+ *                NULL: as rlua_Config.names.
+ * @param reader  Called until the delta is whole.
+ * @return        As rlua_load, and NOT_ROLLBACK, BUSY, POISONED; BAD_IMAGE also where the delta
+ *                leads from another state.
+ */
+int rlua_apply_delta(lua_State *L, const struct rlua_Name *names, rlua_Reader reader, void *ud);
 
 /**
  * Tells a VM how objects of a type are saved and loaded, so that a state that has such can leave

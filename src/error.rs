@@ -27,6 +27,8 @@ pub enum Busy {
     Running,
     /// A call that needs an idle VM has called the host back.
     Working,
+    /// The host's function saves or loads something for it.
+    Sealed,
     /// Another OS thread is inside.
     OtherThread,
 }
@@ -41,6 +43,10 @@ impl fmt::Display for Busy {
             Busy::Working => {
                 "a call on this VM has called the host back (a release, a participant); call again \
                  when it has returned"
+            }
+            Busy::Sealed => {
+                "the VM is being saved, or a delta applied: what writes, reads, saves or loads for \
+                 it cannot use it"
             }
             Busy::OtherThread => {
                 "another OS thread is inside this VM; a VM is used by one thread at a time"

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 /// Every Rust source of the C API, in the header's order.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 14] = [
     "error/status.rs",
     "ffi/status.rs",
     "ffi/life.rs",
@@ -17,6 +17,7 @@ const SOURCES: [&str; 13] = [
     "ffi/participants.rs",
     "ffi/determinism.rs",
     "ffi/images.rs",
+    "ffi/deltas.rs",
     "ffi/objects.rs",
     "ffi/diff.rs",
     "ffi/synctest.rs",

@@ -2,12 +2,10 @@
 
 use crate::error::{Error, ImageError, Result, Status};
 use crate::ffi::life::{self, rlua_Config};
-use crate::ffi::objects::{read_names, rlua_Name};
 use crate::lua::lua_State;
 use crate::units::Frame;
 use crate::vm::checksum;
 use crate::vm::config::Config;
-use crate::vm::deltas;
 use crate::vm::images::{self, Sink};
 use crate::vm::load::{self, Outer, Source};
 use crate::vm::{Vm, guard, registry};
@@ -18,13 +16,14 @@ use std::{ptr, slice};
 /// As `lua_CFunction`.
 pub type lua_CFunction = Option<unsafe extern "C" fn(L: *mut lua_State) -> c_int>;
 
-/// Takes `length` bytes of an image, which comes in a few parts, in order.
+/// Takes `length` bytes of an image, which comes in a few parts, in order. It may not use the VM,
+/// whose calls answer BUSY meanwhile, but for those that only read.
 ///
 /// @return  0 to go on; anything else ends the save with RLUA_STREAM.
 pub type rlua_Writer =
     Option<unsafe extern "C" fn(ud: *mut c_void, bytes: *const c_void, length: usize) -> c_int>;
 
-/// Fills `bytes` with the next `length` bytes of an image.
+/// Fills `bytes` with the next `length` bytes of an image. As for rlua_Writer.
 ///
 /// @return  How many there are: fewer than `length` at the end alone.
 pub type rlua_Reader =
@@ -125,79 +124,11 @@ pub unsafe extern "C" fn rlua_save_bound(L: *mut lua_State, length: *mut usize) 
     }
 }
 
-/// Saves what leads from one held snapshot to another, as rlua_save saves a whole state: a
-/// spectator who has the first follows for the bytes that changed, a replay seeks. Usually the
-/// second is the newer one; the other way round works too. A resource that the second alone has
-/// goes along by rlua_register_type, one that both have stays the spectator's own. A state with
-/// guarded userdata is refused.
-///
-/// Cost: the first time a pass over the used bytes. From then on what changed between the
-/// snapshots, and a look at each resource, as long as the one that the last delta led to is held:
-/// so long the VM keeps its bytes twice more.
-///
-/// @param from_frame  The label of the first.
-/// @param to_frame    The label of the second.
-/// @return            As rlua_save_snapshot.
-///
-/// # Safety
-/// As for rlua_save.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn rlua_save_delta(
-    L: *mut lua_State,
-    from_frame: i64,
-    to_frame: i64,
-    writer: rlua_Writer,
-    ud: *mut c_void,
-) -> c_int {
-    // SAFETY: as for rlua_save.
-    unsafe {
-        let (from, to) = (Frame(from_frame), Frame(to_frame));
-        save_by(L, writer, ud, |vm, sink| deltas::save(vm, from, to, sink))
-    }
-}
-
-/// Makes an idle VM's state what a delta leads to; it has to have the state that the delta leads
-/// from: the same image loaded, the deltas before applied. Its main thread, its snapshots and its
-/// participants stay; references and pointers of the host's into the state are good where they are
-/// good in the VM that saved. Resources that are new are made by their types (rlua_register_type,
-/// rlua_Config.types), those that are gone end as if their handles had been collected.
-///
-/// The delta is verified as rlua_load verifies an image, by the VM's own `image_key` and `trust`.
-/// After an error nothing has changed.
-///
-/// Cost: what was written since the last one was applied, and what this one changes; the first
-/// time, a pass over the used bytes; with RLUA_TRUST_PROVED, the proof each time. The VM keeps its
-/// state once more from then on.
-///
-/// @param names   What names stand for that the state did not have yet since the first delta, or
-///                NULL: as rlua_Config.names.
-/// @param reader  Called until the delta is whole.
-/// @return        As rlua_load, and NOT_ROLLBACK, BUSY, POISONED; BAD_IMAGE also where the delta
-///                leads from another state.
-///
-/// # Safety
-/// `L` as for rlua_save; `names` is NULL or ends with a NULL name.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn rlua_apply_delta(
-    L: *mut lua_State,
-    names: *const rlua_Name,
-    reader: rlua_Reader,
-    ud: *mut c_void,
-) -> c_int {
-    // SAFETY: by the contract above.
-    unsafe {
-        guard::work(L, |vm| {
-            let reader = reader.ok_or(Error::NullArg { name: "reader" })?;
-            deltas::apply(vm, &read_names(names)?, &mut ByReader { reader, ud })
-        })
-    }
-}
-
 /// Does a save, whose parts a host's function takes.
 ///
 /// # Safety
 /// As for [`rlua_save`].
-unsafe fn save_by(
+pub(super) unsafe fn save_by(
     L: *mut lua_State,
     writer: rlua_Writer,
     ud: *mut c_void,
@@ -207,9 +138,12 @@ unsafe fn save_by(
     unsafe {
         guard::work(L, |vm| {
             let writer = writer.ok_or(Error::NullArg { name: "writer" })?;
-            save(vm, &mut |part| match writer(ud, part.as_ptr().cast(), part.len()) {
-                0 => Ok(()),
-                answer => Err(ImageError::Writer { answer }.into()),
+            save(vm, &mut |part| {
+                let _sealed = guard::Mark::sealed(vm);
+                match writer(ud, part.as_ptr().cast(), part.len()) {
+                    0 => Ok(()),
+                    answer => Err(ImageError::Writer { answer }.into()),
+                }
             })
         })
     }
@@ -261,9 +195,10 @@ unsafe fn save_into(vm: *mut Vm, mut room: Room, length: *mut usize) -> Result<R
     Ok(room)
 }
 
-struct ByReader {
-    reader: unsafe extern "C" fn(*mut c_void, *mut c_void, usize) -> usize,
-    ud: *mut c_void,
+/// A host's reader.
+pub(super) struct ByReader {
+    pub reader: unsafe extern "C" fn(*mut c_void, *mut c_void, usize) -> usize,
+    pub ud: *mut c_void,
 }
 
 impl Source for ByReader {

@@ -8,6 +8,7 @@
 
 #![allow(non_camel_case_types, non_snake_case)] // C's names
 
+pub mod deltas;
 pub mod determinism;
 pub mod diff;
 pub mod hooks;

@@ -32,7 +32,7 @@ pub struct rlua_Name {
 /// How objects outside the VM go with an image, or a clone: resources, or what the userdata of a C
 /// module stand for. Fill with zeros, set `size`, then the rest.
 ///
-/// Neither function may use a VM of the state's, or raise.
+/// Neither function may use the VM, whose calls answer BUSY meanwhile, or raise.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct rlua_ObjectType {

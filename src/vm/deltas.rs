@@ -120,36 +120,56 @@ pub unsafe fn apply(vm: *mut Vm, names: &[HostName<'_>], from: &mut dyn Source) 
         let (count, text) = source.names(header.body_bytes)?;
         let resources = Brought::read(&mut source, header.limit_bytes)?;
         source.finish()?;
-        let mut front = (*vm).take_front()?;
-        let names = resolve(count, &text, names, &(*vm).types, &|word| front.known(word));
-        let is_right = front.kept.sum() == header.sums[0];
-        let names = match names {
-            Ok(names) if is_right => names,
-            wrong => {
-                (*vm).front = Some(front);
-                return wrong.and(Err(ImageError::WrongBase.into()));
-            }
-        };
-        front.kept.put(&changes, used)?;
-        if front.kept.sum() != header.sums[1] {
-            return Err(ImageError::Damaged.into());
+        if resources.has_new() {
+            // Nothing is made for a delta that leads from another state.
+            (*vm).front = Some(base_of(vm, &header)?);
         }
-        front.meet(names)?;
         let resources = Exchange::begin(vm, resources)?;
-        let Front { kept, names } = &mut front;
-        let done = match (*vm).config.trust {
-            Trust::Proved => replace(vm, &kept.bytes()[..used], names, &resources),
-            _ => graft(vm, kept, names, &resources),
+        let put = || {
+            let mut front = base_of(vm, &header)?;
+            let known = &|word| front.known(word);
+            let names = resolve(count, &text, names, &(*vm).types, known);
+            if names.is_err() {
+                (*vm).front = Some(front);
+                return names.map(drop);
+            }
+            front.kept.put(&changes, used)?;
+            if front.kept.sum() != header.sums[1] {
+                return Err(ImageError::Damaged.into());
+            }
+            front.meet(names?)?;
+            let Front { kept, names } = &mut front;
+            match (*vm).config.trust {
+                Trust::Proved => replace(vm, &kept.bytes()[..used], names, &resources)?,
+                _ => graft(vm, kept, names, &resources)?,
+            }
+            (*vm).front = Some(front);
+            Ok(())
         };
-        if let Err(error) = done {
+        if let Err(error) = put() {
             resources.undo(vm);
             return Err(error);
         }
         resources.end(vm);
-        (*vm).front = Some(front);
         (*vm).serial = header.serial;
     }
     Ok(())
+}
+
+/// The front, where the state is the one that a delta leads from.
+///
+/// # Safety
+/// As for [`apply`].
+unsafe fn base_of(vm: *mut Vm, header: &Header) -> Result<Front> {
+    // SAFETY: the contract above.
+    unsafe {
+        let front = (*vm).take_front()?;
+        if front.kept.sum() == header.sums[0] {
+            return Ok(front);
+        }
+        (*vm).front = Some(front);
+        Err(ImageError::WrongBase.into())
+    }
 }
 
 /// Puts canonical bytes in place of the state. After an error it is what it was.

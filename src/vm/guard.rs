@@ -16,7 +16,7 @@
 //! | door | for | refused |
 //! |---|---|---|
 //! | [`look`] | reading | another OS thread is inside |
-//! | [`call`] | what may also run while Lua does | that, and poison |
+//! | [`call`] | what may also run while Lua does | that, poison, and a seal ([`Mark::sealed`]) |
 //! | [`work`] | what needs an idle VM | that, and a call that works already; the job sees to V1 |
 //!
 //! # Not here
@@ -182,38 +182,53 @@ impl Drop for Hold {
     }
 }
 
-/// The mark that a VM is between two states: what needs V1 answers BUSY.
-pub(super) struct Working {
+/// A mark on a VM, for as long as this lives.
+#[must_use]
+pub struct Mark {
     flag: *const AtomicBool,
     before: bool,
 }
 
-impl Working {
-    /// Sets the mark, or leaves it set.
+impl Mark {
+    /// # Safety
+    /// The flag outlives the mark, or the mark is forgotten.
+    unsafe fn set(flag: *const AtomicBool) -> Mark {
+        // SAFETY: the contract above; an atomic.
+        Mark { flag, before: unsafe { (*flag).swap(true, Ordering::Relaxed) } }
+    }
+
+    /// It is between two states: what needs V1 answers BUSY. It may be marked already.
     ///
     /// # Safety
     /// `vm` is held and outlives the mark, or the mark is forgotten.
-    pub(super) unsafe fn mark(vm: *mut Vm) -> Working {
-        // SAFETY: the contract above; an atomic.
-        let flag = unsafe { &raw const (*vm).working };
-        // SAFETY: as above.
-        Working { flag, before: unsafe { (*flag).swap(true, Ordering::Relaxed) } }
+    pub(super) unsafe fn working(vm: *mut Vm) -> Mark {
+        // SAFETY: the contract above.
+        unsafe { Mark::set(&raw const (*vm).working) }
     }
 
-    /// Sets the mark, where it is not set yet.
+    /// The same, where it is not marked yet.
     ///
     /// # Safety
-    /// As for [`Working::mark`].
-    pub(super) unsafe fn begin(vm: *mut Vm) -> Result<Working> {
+    /// As for [`Mark::working`].
+    pub(super) unsafe fn begin(vm: *mut Vm) -> Result<Mark> {
         // SAFETY: the contract above.
-        let mark = unsafe { Working::mark(vm) };
+        let mark = unsafe { Mark::working(vm) };
         if mark.before { Err(Error::Busy(Busy::Working)) } else { Ok(mark) }
+    }
+
+    /// A function of the host runs that must not use it: all but reading answers BUSY.
+    ///
+    /// # Safety
+    /// `vm` is live, and outlives the mark.
+    pub unsafe fn sealed(vm: *const Vm) -> Mark {
+        // SAFETY: the contract above.
+        unsafe { Mark::set(&raw const (*vm).sealed) }
     }
 }
 
-impl Drop for Working {
+impl Drop for Mark {
     fn drop(&mut self) {
-        // SAFETY: the contract of mark().
+        // SAFETY: the contract of set().
         unsafe { (*self.flag).store(self.before, Ordering::Relaxed) };
     }
 }
@@ -265,7 +280,13 @@ pub(super) unsafe fn contain<T>(vm: *mut Vm, or: T, job: impl FnOnce(*mut Vm) ->
 
 unsafe fn see_sound(vm: *mut Vm) -> Result<()> {
     // SAFETY: live (the callers).
-    if unsafe { (*vm).is_poisoned() } { Err(Error::Poisoned) } else { Ok(()) }
+    unsafe {
+        match ((*vm).is_poisoned(), (*vm).sealed.load(Ordering::Relaxed)) {
+            (true, _) => Err(Error::Poisoned),
+            (_, true) => Err(Error::Busy(Busy::Sealed)),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// V1, as Lua knows it.
@@ -311,7 +332,7 @@ pub unsafe fn work(thread: *mut lua_State, job: impl FnOnce(*mut Vm) -> Result<(
         warm(thread);
         enter(thread, |vm| {
             see_sound(vm)?;
-            let _working = Working::begin(vm)?;
+            let _working = Mark::begin(vm)?;
             let outcome = job(vm);
             timeline::settle(vm);
             outcome
@@ -404,7 +425,7 @@ pub unsafe fn close(vm: *mut Vm) {
         };
         if !(*vm).is_poisoned() {
             let finalized = catch_unwind(AssertUnwindSafe(|| {
-                let _working = Working::begin(vm)?;
+                let _working = Mark::begin(vm)?;
                 timeline::finalize(vm)
             }));
             if let Ok(Err(error)) = finalized {

@@ -152,6 +152,11 @@ impl Brought {
             false => Err(bad("a delta has objects that are no resources")),
         }
     }
+
+    /// Whether the host has to make some.
+    pub fn has_new(&self) -> bool {
+        !self.born.is_empty()
+    }
 }
 
 /// The resources of a VM while a delta is applied.
@@ -176,24 +181,32 @@ impl Exchange {
         // SAFETY: the contract above; the references end before a host's function runs (V3).
         unsafe {
             exchange.sort_out(&*vm, &gone)?;
-            let room = exchange.made.try_reserve_exact(exchange.born.len());
-            room.map_err(no_room("object"))?;
-            for piece in &exchange.born {
-                match objects::make(vm, piece) {
-                    Ok(made) => exchange.made.push(made),
-                    Err(error) => {
-                        exchange.undo(vm);
-                        return Err(error);
-                    }
+            match exchange.make(vm).and_then(|()| exchange.sort_out(&*vm, &gone)) {
+                Ok(()) => Ok(exchange),
+                Err(error) => {
+                    exchange.undo(vm);
+                    Err(error)
                 }
             }
         }
-        Ok(exchange)
     }
 
-    /// Which of the VM's stay.
+    unsafe fn make(&mut self, vm: *mut Vm) -> Result<()> {
+        let room = self.made.try_reserve_exact(self.born.len());
+        room.map_err(no_room("object"))?;
+        for piece in &self.born {
+            // SAFETY: the contract of begin().
+            self.made.push(unsafe { objects::make(vm, piece)? });
+        }
+        Ok(())
+    }
+
+    /// Which of the VM's stay. What was just made has no place yet.
     fn sort_out(&mut self, vm: &Vm, gone: &[usize]) -> Result<()> {
-        for alive in vm.outside.table.alive() {
+        self.gone.clear();
+        self.stays.clear();
+        let placed = vm.outside.table.alive().filter(|alive| !alive.handle.is_null());
+        for alive in placed {
             let place = place_of(vm, alive.handle);
             if gone.binary_search(&place).is_ok() {
                 self.gone.try_reserve(1).map_err(no_room("object"))?;

@@ -4,6 +4,7 @@
 //! What becomes of that ([`super::objects`]).
 
 use super::canonical::Canonical;
+use super::guard::Mark;
 use super::images::Hashed;
 use super::objects::{Piece, Room, What, place_at, put_piece};
 use super::types::Way;
@@ -176,7 +177,9 @@ pub(super) unsafe fn saved(
     unsafe {
         let Way { save, ud, .. } = (*vm).types.way(kind);
         let mut taken = Taken { bytes: Vec::new(), has_room: true };
+        let sealed = Mark::sealed(vm);
         let answer = save(object, size, Some(take), ptr::from_mut(&mut taken).cast(), ud);
+        drop(sealed);
         if !taken.has_room {
             return Err(HostError::NoRoom { what: "saved object" }.into());
         }

@@ -80,6 +80,8 @@ pub struct Vm {
     /// Set while a call that needs V1 works: what it calls back gets BUSY.
     working: AtomicBool,
     poisoned: AtomicBool,
+    /// Set while a function of the host runs that must not use it.
+    sealed: AtomicBool,
     /// Whether there was ever a guarded userdata: what follows the snapshots is else not looked at.
     guards: bool,
     main: *mut lua_State,
@@ -126,6 +128,7 @@ impl Vm {
             holder: AtomicUsize::new(0),
             working: AtomicBool::new(false),
             poisoned: AtomicBool::new(false),
+            sealed: AtomicBool::new(false),
             guards: false,
             main: ptr::null_mut(),
             tracker,

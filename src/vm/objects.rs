@@ -13,7 +13,7 @@
 //! Which a state has that is saved ([`super::meeting`]); their types, as the host tells them
 //! ([`super::types`]); their place in an image (docs/FORMAT.md).
 
-use super::guard::Working;
+use super::guard::Mark;
 use super::guarded::{self, Mode};
 use super::images::Hashed;
 use super::load::{HashedSource, Outside};
@@ -237,8 +237,16 @@ unsafe fn way_of(vm: *const Vm, piece: &Piece) -> Result<Way> {
 }
 
 /// Has the host fill a place from a piece.
-unsafe fn call(way: &Way, piece: &Piece, place: *mut c_void, size: usize) -> Result<()> {
+unsafe fn call(
+    vm: *mut Vm,
+    way: &Way,
+    piece: &Piece,
+    place: *mut c_void,
+    size: usize,
+) -> Result<()> {
     let bytes = &piece.bytes;
+    // SAFETY: live, for the call.
+    let _sealed = unsafe { Mark::sealed(vm) };
     // SAFETY: the contract of give(); no reference is held while the host's function runs (V3).
     match unsafe { (way.load)(bytes.as_ptr().cast(), bytes.len(), place, size, way.ud) } {
         0 => Ok(()),
@@ -256,7 +264,7 @@ unsafe fn load(vm: *mut Vm, piece: &Piece, place: &mut Place) -> Result<()> {
     // SAFETY: the contract of give().
     unsafe {
         if piece.what != What::Resource {
-            return call(&way_of(vm, piece)?, piece, place.memory, place.size);
+            return call(vm, &way_of(vm, piece)?, piece, place.memory, place.size);
         }
         let (id, object) = make(vm, piece)?;
         place.object = object;
@@ -279,7 +287,7 @@ pub(super) unsafe fn make(vm: *mut Vm, piece: &Piece) -> Result<(u64, *mut c_voi
         let id = (*outside).table.create(ptr::null_mut(), kind)?;
         let mut object: *mut c_void = ptr::null_mut();
         let place = (&raw mut object).cast();
-        match call(&way, piece, place, size_of::<*mut c_void>()) {
+        match call(vm, &way, piece, place, size_of::<*mut c_void>()) {
             Ok(()) if !object.is_null() => Ok((id, object)),
             outcome => {
                 (*outside).table.forget(id);
@@ -308,7 +316,7 @@ unsafe fn take_back(vm: *mut Vm, given: &[Piece], places: &[Place]) {
         if given.is_empty() || registry::lend(vm).is_err() {
             return;
         }
-        let _working = Working::mark(vm);
+        let _working = Mark::working(vm);
         for (piece, place) in given.iter().zip(places).rev() {
             match piece.what {
                 What::Resource => unmake(vm, piece, place.object),

@@ -7,7 +7,7 @@
 //! # Not here
 //! When each happens ([`super::timeline`]).
 
-use super::guard::Working;
+use super::guard::Mark;
 use super::{Vm, no_room};
 use crate::error::{Busy, Error, Flaw, HostError, Result};
 use crate::units::Frame;
@@ -204,7 +204,7 @@ pub unsafe fn add(vm: *mut Vm, participant: Participant) -> Result<()> {
 pub unsafe fn remove(vm: *mut Vm, gone: Participant) -> Result<()> {
     // SAFETY: the contract above; the references end before the host's function runs.
     unsafe {
-        let _working = Working::begin(vm)?;
+        let _working = Mark::begin(vm)?;
         let list = &mut (*vm).participants.list;
         let at = list.iter().position(|participant| participant.is(&gone));
         let participant = list.remove(at.ok_or(HostError::NoSuchParticipant)?);

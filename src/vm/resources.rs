@@ -5,7 +5,7 @@
 //! # Not here
 //! Which resources are unreachable (`crate::resource`); the handle's userdata (`host.c`).
 
-use super::guard::{self, Working};
+use super::guard::{self, Mark};
 use super::{Vm, no_room, streams, timeline};
 use crate::error::{Error, HostError, Name, Result};
 use crate::lua::{self, lua_State};
@@ -80,7 +80,7 @@ unsafe fn release(vm: *mut Vm, thread: *mut lua_State, released: Released) {
         let kinds = &(*vm).outside.kinds;
         let kind = kinds.get(released.kind as usize).map(|kind| (kind.release, kind.ud));
         let Some((release, ud)) = kind else { return streams::release(released) };
-        let _working = Working::mark(vm);
+        let _working = Mark::working(vm);
         release(thread, released.object, ud);
     }
 }

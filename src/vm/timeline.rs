@@ -23,7 +23,7 @@ use super::checksum::Digests;
 use super::config::see_max_snapshots;
 use super::follower::Follower;
 use super::front::Front;
-use super::guard::{Working, see_idle};
+use super::guard::{Mark, see_idle};
 use super::{Vm, guarded, live, participants, resources};
 use crate::error::{Error, Result};
 use crate::lua;
@@ -374,7 +374,7 @@ pub unsafe fn begin_close(vm: *mut Vm) {
 pub unsafe fn close(vm: *mut Vm) {
     // SAFETY: the contract above.
     unsafe {
-        let _working = Working::mark(vm);
+        let _working = Mark::working(vm);
         (*vm).outside.table.begin_close();
         (*vm).participants.drop_below(u64::MAX);
         loop {

@@ -10,7 +10,7 @@ use super::random::Random;
 use super::vm::{
     Loaded, attempt, bytes_of, feed, feed_of, living, load_own, open, save_delta, use_vm,
 };
-use rlua::ffi::images::rlua_apply_delta;
+use rlua::ffi::deltas::rlua_apply_delta;
 use rlua::ffi::life::{lua_close, rlua_check};
 use rlua::ffi::snapshots::{rlua_rollback, rlua_snap};
 use rlua::ffi::status::rlua_last_error;

@@ -1,10 +1,11 @@
 //! What this test does with VMs. Not here: what is loaded.
 
 use super::mutants::{KEY, Mutant, Reading};
+use rlua::ffi::deltas::rlua_save_delta;
 use rlua::ffi::determinism::rlua_register;
 use rlua::ffi::images::{
     lua_CFunction, rlua_Checksum, rlua_Writer, rlua_checksum, rlua_clone, rlua_load,
-    rlua_load_buffer, rlua_save_buffer, rlua_save_delta,
+    rlua_load_buffer, rlua_save_buffer,
 };
 use rlua::ffi::life::{lua_close, rlua_Config, rlua_Trust, rlua_check, rlua_open};
 use rlua::ffi::objects::{rlua_Name, rlua_ObjectType};

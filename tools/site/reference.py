@@ -27,7 +27,8 @@ PAGES = {
     "resources": (["ffi/resources.rs"], "Resources"),
     "participants": (["ffi/participants.rs"], "Participants"),
     "determinism": (["ffi/determinism.rs"], "Names, the clock, the config's digest"),
-    "images": (["ffi/images.rs", "ffi/objects.rs"], "Images, deltas, checksums, clones"),
+    "images": (["ffi/images.rs", "ffi/deltas.rs", "ffi/objects.rs"],
+               "Images, deltas, checksums, clones"),
     "diff": (["ffi/diff.rs"], "Differences"),
     "synctest": (["ffi/synctest.rs"], "The sync test"),
 }

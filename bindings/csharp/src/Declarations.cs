@@ -683,12 +683,6 @@ namespace Rlua
         [DllImport(Name, CallingConvention = C)]
         internal static extern Status rlua_save_bound(IntPtr l, UIntPtr* length);
         [DllImport(Name, CallingConvention = C)]
-        internal static extern Status rlua_save_delta(IntPtr l, long fromFrame, long toFrame, IntPtr
-            writer, IntPtr ud);
-        [DllImport(Name, CallingConvention = C)]
-        internal static extern Status rlua_apply_delta(IntPtr l, RawName* names, IntPtr reader,
-            IntPtr ud);
-        [DllImport(Name, CallingConvention = C)]
         internal static extern Status rlua_load(RawConfig* config, IntPtr reader, IntPtr ud, IntPtr*
             @out);
         [DllImport(Name, CallingConvention = C)]
@@ -698,6 +692,12 @@ namespace Rlua
         internal static extern Status rlua_checksum(IntPtr l, RawChecksum* @out);
         [DllImport(Name, CallingConvention = C)]
         internal static extern Status rlua_clone(IntPtr l, IntPtr* @out);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern Status rlua_save_delta(IntPtr l, long fromFrame, long toFrame, IntPtr
+            writer, IntPtr ud);
+        [DllImport(Name, CallingConvention = C)]
+        internal static extern Status rlua_apply_delta(IntPtr l, RawName* names, IntPtr reader,
+            IntPtr ud);
         [DllImport(Name, CallingConvention = C)]
         internal static extern Status rlua_register_type(IntPtr l, RawObjectType* type);
         [DllImport(Name, CallingConvention = C)]
