@@ -6,7 +6,8 @@
 - Lua's public headers, from the folder into which this very build staged them, to INCLUDE.
 - A link named by the library's SONAME (librlua.so.0) beside librlua.so: programs linked with
   -lrlua look for that name. Only where libraries are ELF.
-- The list of exports, rlua.def, beside rlua.dll: of it linkers make an import library.
+- Beside rlua.dll the list of exports, rlua.def, and the import library that linkers of MSVC's kind
+  take, rlua.lib, which Rust's own lld makes of it.
 
 Cargo runs each time, and decides whether there is anything to build. Files are written only where
 they differ and keep the time of their source, so nothing is rebuilt for them.
@@ -14,12 +15,14 @@ Not here: how the library is compiled (build.rs).
 """
 
 import filecmp
+import glob
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 
 def build(command):
@@ -68,13 +71,28 @@ def link_soname(library):
         os.symlink(os.path.basename(library), link)
 
 
+def import_library(definition, folder):
+    sysroot = subprocess.run(["rustc", "--print", "sysroot"], capture_output=True, text=True,
+                             check=True).stdout.strip()
+    found = glob.glob(os.path.join(sysroot, "lib/rustlib/*/bin/rust-lld*"))
+    if not found:
+        sys.exit("library.py: this Rust came without rust-lld, of which rlua.lib is made")
+    with tempfile.TemporaryDirectory() as place:
+        made = os.path.join(place, "rlua.lib")
+        subprocess.run([found[0], "-flavor", "link", "/lib", f"/def:{definition}", "/machine:x64",
+                        f"/out:{made}"], check=True)
+        stage(made, folder)
+
+
 def main(include, *command):
     out_dir, library = build(command)
     stage_headers(out_dir, include)
     if library.endswith(".so"):
         link_soname(library)
     if library.endswith(".dll"):
-        stage(os.path.join(out_dir, "rlua.def"), os.path.dirname(library))
+        definition = os.path.join(out_dir, "rlua.def")
+        stage(definition, os.path.dirname(library))
+        import_library(definition, os.path.dirname(library))
 
 
 if __name__ == "__main__":

@@ -113,6 +113,8 @@ windows_tools() {
         printf 'Z:%s;' "$(dirname "$($gxx -print-file-name=$dll.dll)")"; done)
     $gcc -shared -O1 "$root/c-tests/windows/bcryptprimitives.c" -ladvapi32 \
         -o "$work/bcryptprimitives.dll"
+    # The first program of all has Wine make its folders, which it tells of.
+    WINEPREFIX=$root/target/wine WINEDEBUG=-all $emulator cmd /c exit >/dev/null 2>&1
 }
 
 windows() {
@@ -123,6 +125,20 @@ windows() {
         "$prefix/bin/rlua.dll" | sed -n 's/.*DLL Name: //p' | grep -vixE "($system)\.dll")"
     check "$target: the list of exports has each function once" yes "$(
         grep -c '^ *rlua_snap$' "$prefix/lib/rlua.def" | grep -qx 1 && echo yes)"
+    check "$target: CMake gives a linker of MSVC's kind its import library" "-- rlua.lib" "$(
+        build=$work/cmake-msvc && mkdir "$build" && cat >"$build/CMakeLists.txt" <<-'END' &&
+			cmake_minimum_required(VERSION 3.16)
+			project(host NONE)
+			set(CMAKE_SIZEOF_VOID_P 8)
+			set(MSVC 1)
+			find_package(rlua REQUIRED)
+			get_target_property(library rlua::rlua IMPORTED_IMPLIB)
+			if(EXISTS "${library}")
+			    get_filename_component(name "${library}" NAME)
+			    message(STATUS "${name}")
+			endif()
+		END
+        cmake -S "$build" -B "$build/build" "-DCMAKE_PREFIX_PATH=$prefix" | grep '\.lib$')"
 }
 
 wheel_of() { # the arguments of make; sets made

@@ -51,11 +51,11 @@ class Linux:
 
 
 class Windows:
-    """A DLL, and what a linker takes in its place."""
+    """A DLL, and what linkers take in its place: mingw's, MSVC's."""
 
     built = "rlua.dll"
     static = "librlua.a"
-    beside = ["librlua.dll.a", "rlua.def"]
+    beside = ["librlua.dll.a", "rlua.lib", "rlua.def"]
     archive = ".zip"
     system = ["kernel32", "ntdll", "userenv", "ws2_32", "dbghelp"]
     lowers = False
@@ -71,7 +71,7 @@ class Windows:
         return {}
 
     def cmake(self, libdir):
-        return f'IMPORTED_IMPLIB "${{_rlua_prefix}}/{libdir}/librlua.dll.a"'
+        return f'IMPORTED_IMPLIB "${{_rlua_prefix}}/{libdir}/${{_rlua_implib}}"'
 
 
 # With what the names of the compiler and its tools begin, where another machine builds.

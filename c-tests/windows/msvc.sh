@@ -1,12 +1,12 @@
 #!/bin/sh
 # Builds msvc.c with the ABI of MSVC, and runs it under Wine.
-# Usage: msvc.sh LANGUAGE BUILD DEFINITION INCLUDE WINE
-#     LANGUAGE: c or c++; BUILD: the folder in which rlua.dll lies; DEFINITION: rlua.def;
+# Usage: msvc.sh LANGUAGE BUILD LIBRARY INCLUDE WINE
+#     LANGUAGE: c or c++; BUILD: a folder for what is made; LIBRARY: rlua.lib;
 #     INCLUDE: the folder of the headers
 # Not here: what is tested (msvc.c).
 set -eu
 cd "$(dirname "$0")"
-language=$1 build=$2 definition=$3 include=$4 wine=$5
+language=$1 build=$2 library=$3 include=$4 wine=$5
 
 not_run() {
     printf '\n*** NOT RUN: msvc: %s ***\n\n1 not run, see above\n' "$1"
@@ -27,7 +27,6 @@ import_library() { # name; on standard input: the list of exports
     "$lld" -flavor link /lib "/def:$build/$1.def" /machine:x64 "/out:$build/$1.lib"
 }
 
-import_library rlua <"$definition"
 printf '%s\n' 'LIBRARY kernel32.dll' EXPORTS ExitProcess GetStdHandle WriteFile |
     import_library kernel32
 printf '%s\n' 'LIBRARY vcruntime140.dll' EXPORTS _CxxThrowException __CxxFrameHandler3 |
@@ -40,5 +39,5 @@ options=
 clang --target=x86_64-pc-windows-msvc -x "$language" $options -O2 -fno-builtin \
     -Wall -Wextra -Werror -I"$include" -c msvc.c -o "$program.obj"
 "$lld" -flavor link /entry:start /subsystem:console /nodefaultlib "/out:$program.exe" \
-    "$program.obj" "$build/rlua.lib" "$build/kernel32.lib" "$build/vcruntime140.lib"
+    "$program.obj" "$library" "$build/kernel32.lib" "$build/vcruntime140.lib"
 $wine "$program.exe"
