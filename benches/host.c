@@ -93,8 +93,8 @@ static void allocate(lua_Alloc alloc, void *ud, Block *block) {
   memset(block->address, 1, 16);
 }
 
-/* 16 MiB of blocks from the VM's allocator, as a host gets them, every other one freed; then each operation frees
- * one block at random and allocates one of another size. */
+/* 16 MiB of blocks from the VM's allocator, as a host gets them, every other one freed; then each
+ * operation frees one block at random and allocates one of another size. */
 static void churn(long operations) {
   lua_State *L = new_vm(256 * MIB);
   luaL_openlibs(L);
