@@ -267,7 +267,7 @@ public:
     }
 
     // The same with two functions:
-    // - save(const T &) returns text or bytes. state::save() calls it twice, for the length first.
+    // - save(const T &) returns text or bytes.
     // - load(std::string_view) makes an object of these: a T, a std::unique_ptr, a std::shared_ptr,
     //   rlua::borrow(). The bytes may be a stranger's.
     // Either may return a result of that. Neither may use the VM. Where one throws, or returns an

@@ -573,16 +573,18 @@ public:
     // The whole state as bytes, that of a held snapshot, or what leads from one to another. Refused
     // with UNSAVABLE and its way is what an image cannot have: an object outside the VM whose type
     // has no functions for it (bindings::set_type), a callable that was not named by
-    // set_function(). The state is read twice: first for its length.
+    // set_function().
     result<bytes> save() {
-        return bytes_by([](lua_State *L, rlua_Writer writer, void *ud) {
-            return rlua_save(L, writer, ud);
-        });
+        return bytes_by(
+            [](lua_State *L, rlua_Writer writer, void *ud) { return rlua_save(L, writer, ud); },
+            expected_bytes());
     }
     result<bytes> save(std::int64_t frame) {
-        return bytes_by([frame](lua_State *L, rlua_Writer writer, void *ud) {
-            return rlua_save_snapshot(L, frame, writer, ud);
-        });
+        return bytes_by(
+            [frame](lua_State *L, rlua_Writer writer, void *ud) {
+                return rlua_save_snapshot(L, frame, writer, ud);
+            },
+            expected_bytes());
     }
     // How many bytes save() would give now, for who needs a size ahead.
     result<std::size_t> save_bound() const { return asked<std::size_t>(rlua_save_bound); }
@@ -782,34 +784,31 @@ private:
             rest.left -= length;
             return length;
         }
-        static int take(void *ud, const void *from, std::size_t length) noexcept {
-            part &rest = *static_cast<part *>(ud);
-            if (length > rest.left)
-                return 1;
-            std::memcpy(rest.at, from, length);
-            rest.at += length;
-            rest.left -= length;
-            return 0;
-        }
-        static int count(void *ud, const void *, std::size_t length) noexcept {
-            static_cast<part *>(ud)->left += length;
-            return 0;
-        }
     };
-    // No exception crosses the writer: the bytes are there before it is called.
-    template <class F> result<bytes> bytes_by(F save) {
+    // Those that a writer gathers.
+    static int gather(void *ud, const void *from, std::size_t length) noexcept {
+        return detail::complaint::guard([=] {
+            const auto *first = static_cast<const std::byte *>(from);
+            auto &all = *static_cast<bytes *>(ud);
+            all.insert(all.end(), first, first + length);
+            return 0;
+        });
+    }
+    template <class F> result<bytes> bytes_by(F save, std::size_t expected = 0) {
         detail::visit in(vm_);
         if (!in)
             return in.refused();
         const detail::complaint said;
-        part sized{nullptr, 0};
-        if (const int status = save(in.state(), part::count, &sized); status != RLUA_OK)
+        bytes gathered;
+        gathered.reserve(expected);
+        if (const int status = save(in.state(), gather, &gathered); status != RLUA_OK)
             return said.explain(detail::sentence(in.state(), status));
-        bytes image(sized.left);
-        part room{image.data(), image.size()};
-        if (const int status = save(in.state(), part::take, &room); status != RLUA_OK)
-            return said.explain(detail::sentence(in.state(), status));
-        return image;
+        return gathered;
+    }
+    // About as many as an image has.
+    std::size_t expected_bytes() const {
+        const auto now = info();
+        return now ? now->used_bytes + 16 * 1024 : 0;
     }
     // For copies<T>: the object itself is the participant's ud.
     template <class T> struct followed {

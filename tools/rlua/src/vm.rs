@@ -2,13 +2,13 @@
 
 use crate::{End, Making, Outcome, Profile};
 use rlua::ffi::determinism::rlua_set_time;
-use rlua::ffi::images::{rlua_Checksum, rlua_checksum, rlua_save_buffer};
+use rlua::ffi::images::{rlua_Checksum, rlua_checksum, rlua_save};
 use rlua::ffi::life::{lua_close, rlua_Config, rlua_open};
 use rlua::ffi::status::rlua_last_error;
 use rlua::lua::lua_State;
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::path::Path;
-use std::{fs, mem, ptr};
+use std::{fs, mem, ptr, slice};
 
 unsafe extern "C" {
     fn rlua_openlibs(L: *mut lua_State, libs: c_uint) -> c_int;
@@ -185,19 +185,22 @@ impl Vm {
 
     /// Writes an image.
     pub fn save(&self, path: &Path) -> Outcome {
-        let mut length = 0;
-        let mut image = Vec::new();
-        // SAFETY: a live VM, and a buffer of that length.
-        unsafe {
-            let status = rlua_save_buffer(self.main, ptr::null_mut(), 0, &mut length);
-            if length == 0 {
-                self.trouble(status)?;
+        unsafe extern "C" fn append(
+            image: *mut c_void,
+            bytes: *const c_void,
+            length: usize,
+        ) -> c_int {
+            // SAFETY: the vector below; so many bytes.
+            unsafe {
+                let part = slice::from_raw_parts(bytes.cast::<u8>(), length);
+                (*image.cast::<Vec<u8>>()).extend_from_slice(part);
             }
-            image.resize(length, 0u8);
-            let start = image.as_mut_ptr().cast::<c_void>();
-            self.trouble(rlua_save_buffer(self.main, start, length, &mut length))?;
+            0
         }
-        fs::write(path, &image[..length])
+        let mut image = Vec::<u8>::new();
+        // SAFETY: a live VM.
+        self.trouble(unsafe { rlua_save(self.main, Some(append), (&raw mut image).cast()) })?;
+        fs::write(path, &image)
             .map_err(|error| End::Trouble(format!("{}: {error}", path.display())))
     }
 }
