@@ -394,6 +394,38 @@ TEST(a_collection_goes_on_from_every_step) {
 }
 TEST(a_young_collection_goes_on_from_every_step) { each_collector_step(&worlds[2], 5); }
 
+static size_t used_bytes(lua_State *L) {
+    rlua_Info info;
+    info.size = sizeof info;
+    CHECK_OK(rlua_info(L, &info));
+    return info.used_bytes;
+}
+
+/* A table waits for its sweep while the string that it leads to has gone, and the end of the state
+ * with it. Before, images of such states were not loaded. */
+TEST(what_is_dead_may_lead_behind_the_end) {
+    lua_State *L = open_vm(2 * MIB, 0);
+    int step, falls = 0;
+    run(L, "collectgarbage('stop') dead, kept = {}, {} for i = 1, 500 do kept[i] = {i} end");
+    run(L, "dead[1] = string.rep('x', 50000) dead.x = string.rep('y', 100000) dead = nil");
+    for (step = 0; step < 200; step++) {
+        size_t before = used_bytes(L);
+        Bytes image, again;
+        lua_State *copy;
+        lua_gc(L, LUA_GCSTEP, 1);
+        falls += used_bytes(L) + 50000 <= before;
+        image = save(L);
+        copy = load(image);
+        again = save(copy);
+        check_same(image, again, "a sweep", step);
+        free(image.start);
+        free(again.start);
+        lua_close(copy);
+    }
+    CHECK(falls > 0);
+    lua_close(L);
+}
+
 /* -- saving ------------------------------------------------------------------------------------ */
 
 TEST(saving_changes_nothing) {

@@ -46,11 +46,13 @@ static void set_word(void *place, uint64_t word) {
   memcpy(place, &word, sizeof word);
 }
 
-/* A pointer into the VM, or NULL. What it leads to is for others to verify. */
+/* A pointer into the VM, or NULL. What it leads to is for others to verify. What is dead, as all of
+ * an object that waits for its sweep, or a link of a list that is none, may lead to what lay behind
+ * the end, before the top fell. */
 static int fix_pointer(Loader *l, void *place) {
   uint64_t word = load_word(place);
   if (word == 0) return 1;
-  NEED(word < l->used, "a pointer leads out of the image");
+  NEED(word <= UINT32_MAX, "a pointer leads out of the VM");
   set_word(place, l->base + word);
   return 1;
 }
@@ -120,7 +122,7 @@ static void know_rules(Loader *l) {
   for (size_t i = 0; i < COUNT_OF_TAGS; i++) l->rules[i] = (WordRule){.low = 1};
   for (size_t i = 0; i < sizeof plain; i++) l->rules[plain[i]] = (WordRule){.low = 0};
   for (size_t i = 0; i < sizeof objects; i++)
-    l->rules[ctb(objects[i])] = (WordRule){~(uint64_t)0, 1, l->used - 2, l->base};
+    l->rules[ctb(objects[i])] = (WordRule){~(uint64_t)0, 1, UINT32_MAX - 1, l->base};
 }
 
 /* A vector of `count` elements, NULL for none. It gets its owner. */
