@@ -152,3 +152,27 @@ TEST(a_checksum_tells_which_blocks_are_free) {
     CHECK(same(L));
     lua_close(L);
 }
+
+/* A host keeps a pointer to a block that it gave back, where the state has ended since: it is one
+ * into the VM there, too, and does not become one when the top rises over it. */
+TEST(a_pointer_behind_the_end_is_one_into_the_vm) {
+    lua_State *vms[2], *clone;
+    rlua_Checksum low[2], high[2];
+    int i;
+    for (i = 0; i < 2; i++) {
+        lua_State *L = vms[i] = open_vm(8 * MIB, 3);
+        char **block = lua_newuserdatauv(L, sizeof *block, 0);
+        lua_setglobal(L, "pointer");
+        *block = (char *)block + MIB;
+        CHECK_OK(rlua_snap(L));
+        CHECK_OK(rlua_checksum(L, &low[i]));
+        CHECK_REFUSED(rlua_clone(L, &clone), RLUA_UNSAVABLE);
+        CHECK_OK(rlua_dostring(L, "high = string.rep('x', 1 << 21)"));
+        CHECK_OK(rlua_snap(L));
+        CHECK_OK(rlua_checksum(L, &high[i]));
+    }
+    CHECK(memcmp(&low[0], &low[1], sizeof low[0]) == 0);
+    CHECK(memcmp(&high[0], &high[1], sizeof high[0]) == 0);
+    lua_close(vms[0]);
+    lua_close(vms[1]);
+}

@@ -256,7 +256,6 @@ unsafe extern "C" {
     pub fn rlua_c_canon_begin(
         from: *const c_void,
         base: u64,
-        used: usize,
         main: usize,
         mode: c_int,
         to: u64,

@@ -51,7 +51,7 @@ typedef struct CanonFrame {
 typedef struct Canon {
   const char *from;      /* the state, of which offset 0 is here: a region, or a copy of one */
   uint64_t base;         /* of the region whose addresses its pointers are */
-  uint64_t used, bias;
+  uint64_t bias;
   const global_State *g; /* in `from` */
   rlua_Own own;          /* of it, with pointers into `from` */
   uint64_t coll[128], mask[128]; /* a value's payload by its tag: what is added, what counts */
@@ -311,12 +311,13 @@ static void put_pairs(Canon *c, char *out, const void *from, size_t bytes, size_
 _Static_assert(sizeof(LocVar) == 16 && offsetof(LocVar, endpc) == 12, "as put_pairs has it");
 _Static_assert(sizeof(Upvaldesc) == 16 && offsetof(Upvaldesc, kind) == 10, "as put_pairs has it");
 
-/* Bytes of a host: pointers into the VM in them would lead to the old one. */
+/* Bytes of a host: pointers into the VM in them would lead to the old one. Behind the end, too:
+ * where that is must not tell what bytes mean that nobody wrote to (F1). */
 static void put_host_bytes(Canon *c, char *out, const void *from, size_t bytes, const char *what) {
   memcpy(out, from, bytes);
   for (size_t at = 0; at + 8 <= bytes; at += 8) {
     uint64_t word = load_word((const char *)from + at);
-    if (l_likely(word - c->base >= c->used)) continue;
+    if (l_likely(word - c->base >= c->own.region_bytes)) continue;
     cannot_save(c, what);
     put_word(out + at, IMAGE_INWARD | (word - c->base));
   }

@@ -82,7 +82,7 @@ static void canon_frame(Canon *c, char *out, const CallInfo *from, uint32_t what
   } else if (what & FRAME_RESUMES && from->u.c.k != NULL) {
     PUT(CallInfo, u.c.k, outward(c, (const void *)(uintptr_t)from->u.c.k, NAME_FUNCTION));
     PUT_PLAIN(CallInfo, u.c.ctx);
-    if ((uint64_t)from->u.c.ctx - c->base < c->used)
+    if ((uint64_t)from->u.c.ctx - c->base < c->own.region_bytes)
       cannot_save(c, "the context of a continuation is a pointer into the VM");
   }
 }
@@ -318,15 +318,13 @@ void rlua_c_canon_thread_parts(const void *canon, size_t thread, rlua_Part found
 
 /* -- one canonical form ------------------------------------------------------------------------ */
 
-/* Of the state that lies `from` on, as it lay at `base`, of `used` bytes, with its first block at
- * `main`. For a clone, `to` is where it will lie. NULL when there is no memory. */
-void *rlua_c_canon_begin(const void *from, uint64_t base, size_t used, size_t main, int mode,
-                         uint64_t to) {
+/* Of the state that lies `from` on, as it lay at `base`, with its first block at `main`. For a
+ * clone, `to` is where it will lie. NULL when there is no memory. */
+void *rlua_c_canon_begin(const void *from, uint64_t base, size_t main, int mode, uint64_t to) {
   Canon *c = calloc(1, sizeof *c);
   if (c == NULL) return NULL;
   c->from = from;
   c->base = base;
-  c->used = used;
   c->bias = mode == CANON_CLONE ? to - base : -base;
   c->mode = mode;
   c->g = &((const LG *)(c->from + main))->g;

@@ -186,7 +186,7 @@ typedef struct rlua_Outward {
 
 RLUA_INTERNAL uint64_t rlua_c_name_word(uint32_t kind, const char *name, size_t length);
 RLUA_INTERNAL const void *rlua_c_library_function(uint64_t word);
-RLUA_INTERNAL void *rlua_c_canon_begin(const void *from, uint64_t base, size_t used, size_t main,
+RLUA_INTERNAL void *rlua_c_canon_begin(const void *from, uint64_t base, size_t main,
                                        int mode, uint64_t to);
 RLUA_INTERNAL const char *rlua_c_canon_run(void *canon, size_t offset, size_t bytes, uint32_t kind,
                                            size_t from, size_t end, char *out);

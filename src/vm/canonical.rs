@@ -49,9 +49,8 @@ impl Canonical {
             For::Clone(to) => (2, to),
         };
         let (from, base) = (view.base().cast(), base as u64);
-        let used = view.used_bytes();
         // SAFETY: the contract above; the state is the first block of an arena.
-        let canon = unsafe { lua::rlua_c_canon_begin(from, base, used, MAIN_OFFSET, mode, to) };
+        let canon = unsafe { lua::rlua_c_canon_begin(from, base, MAIN_OFFSET, mode, to) };
         if canon.is_null() {
             return Err(Error::NoMemoryForHandle);
         }
