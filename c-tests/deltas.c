@@ -435,6 +435,30 @@ TEST(a_delta_is_for_vms_of_its_limit) {
     lua_close(L);
 }
 
+/* Nor do its bytes tell how the state is to be kept: what of the first rolls back, the second would
+ * end. */
+TEST(a_delta_is_for_vms_that_were_made_alike) {
+    rlua_Config config = config_of(RLUA_TRUST_OWN), others[2];
+    lua_State *L = open_world(&config);
+    Bytes delta;
+    size_t i;
+    CHECK_OK(rlua_snap_frame(L, 1));
+    step(L);
+    CHECK_OK(rlua_snap_frame(L, 2));
+    delta = delta_of(L, 1, 2);
+    others[0] = others[1] = config;
+    others[0].guard = RLUA_GUARD_OFF;
+    others[1].announces = 1;
+    for (i = 0; i < COUNT_OF(others); i++) {
+        lua_State *other = open_world(&others[i]);
+        CHECK_STATUS(apply(other, delta, delta.length), RLUA_BAD_IMAGE);
+        CHECK(strstr(rlua_last_error(other), "guard") != NULL);
+        lua_close(other);
+    }
+    free(delta.start);
+    lua_close(L);
+}
+
 TEST(only_whom_the_config_trusts_is_loaded) {
     static const unsigned char key[32] = {7};
     rlua_Config config = config_of(RLUA_TRUST_KEY), keyed = config;

@@ -1978,7 +1978,7 @@ int rlua_save_delta(lua_State *L,
  *                NULL: as rlua_Config.names.
  * @param reader  Called until the delta is whole.
  * @return        As rlua_load, and NOT_ROLLBACK, BUSY, POISONED; BAD_IMAGE also where the delta
- *                leads from another state.
+ *                leads from another state, or is of a VM with another limit, guard or announces.
  */
 int rlua_apply_delta(lua_State *L, const struct rlua_Name *names, rlua_Reader reader, void *ud);
 

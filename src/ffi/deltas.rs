@@ -57,7 +57,7 @@ pub unsafe extern "C" fn rlua_save_delta(
 ///                NULL: as rlua_Config.names.
 /// @param reader  Called until the delta is whole.
 /// @return        As rlua_load, and NOT_ROLLBACK, BUSY, POISONED; BAD_IMAGE also where the delta
-///                leads from another state.
+///                leads from another state, or is of a VM with another limit, guard or announces.
 ///
 /// # Safety
 /// `L` as for rlua_save; `names` is NULL or ends with a NULL name.

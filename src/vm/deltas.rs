@@ -100,6 +100,11 @@ pub unsafe fn apply(vm: *mut Vm, names: &[HostName<'_>], from: &mut dyn Source) 
         {
             return Err(bad("the delta is of a VM with another limit"));
         }
+        // What a state does not tell of its userdata, and of its host's blocks.
+        let own = delta_header(&*vm);
+        if (header.guard, header.announces) != (own.guard, own.announces) {
+            return Err(bad("the delta is of a VM with another guard, or other announces"));
+        }
         let used = header.body_bytes as usize;
         let lines = used.div_ceil(LINE_BYTES);
         let mut changes = Vec::new();
