@@ -459,6 +459,33 @@ TEST(a_delta_is_for_vms_that_were_made_alike) {
     lua_close(L);
 }
 
+/* A reference that the follower made, and rolled back away, names nothing ever after. */
+TEST(a_delta_takes_no_serial_back) {
+    rlua_Config config = config_of(RLUA_TRUST_OWN);
+    lua_State *L = open_world(&config), *follower;
+    rlua_Ref before, behind;
+    Bytes image, delta;
+    CHECK_OK(rlua_snap_frame(L, 1));
+    image = save(L);
+    step(L);
+    CHECK_OK(rlua_snap_frame(L, 2));
+    delta = delta_of(L, 1, 2);
+    follower = load(&config, image);
+    CHECK_OK(rlua_snap(follower));
+    lua_pushliteral(follower, "before");
+    before = rlua_ref(follower);
+    CHECK_OK(rlua_rollback(follower, 1));
+    CHECK_OK(apply(follower, delta, delta.length));
+    lua_pushliteral(follower, "behind");
+    behind = rlua_ref(follower);
+    CHECK_STATUS(rlua_getref(follower, before), RLUA_STALE);
+    CHECK_OK(rlua_getref(follower, behind));
+    free(image.start);
+    free(delta.start);
+    lua_close(follower);
+    lua_close(L);
+}
+
 TEST(only_whom_the_config_trusts_is_loaded) {
     static const unsigned char key[32] = {7};
     rlua_Config config = config_of(RLUA_TRUST_KEY), keyed = config;

@@ -156,7 +156,7 @@ pub unsafe fn apply(vm: *mut Vm, names: &[HostName<'_>], from: &mut dyn Source) 
             return Err(error);
         }
         resources.end(vm);
-        (*vm).serial = header.serial;
+        (*vm).serial = header.serial.max((*vm).serial);
     }
     Ok(())
 }
