@@ -319,6 +319,35 @@ TEST(a_save_function_finds_the_vm_busy) {
     CHECK_EQ(living(), 0);
 }
 
+/* It must not use the VM. Where it does all the same, nothing is saved that has ended by then. */
+static int drops_the_others(const void *object, size_t size, rlua_Writer writer, void *to,
+                            void *ud) {
+    CHECK_EQ(((const Thing *)object)->ended, 0);
+    run(busy_vm, "list = nil collectgarbage()");
+    return save_texture(object, size, writer, to, ud);
+}
+
+TEST(a_save_function_that_ends_what_is_saved_has_it_refused) {
+    rlua_Config config = config_of(2);
+    rlua_ObjectType type = textures;
+    const rlua_ObjectType *const list[] = {&type, NULL};
+    lua_State *clone;
+    size_t length;
+    begin();
+    type.save = drops_the_others;
+    config.types = list;
+    for (int clones = 0; clones < 2; clones++) {
+        busy_vm = open_world(&config);
+        run(busy_vm, "list = {} for i = 1, 9 do list[i] = new_texture(i) end");
+        if (clones) CHECK_REFUSED(rlua_clone(busy_vm, &clone), RLUA_STALE);
+        else CHECK_REFUSED(rlua_save_bound(busy_vm, &length), RLUA_STALE);
+        CHECK_OK(rlua_check(busy_vm));
+        CHECK_EQ(living(), 0);
+        lua_close(busy_vm);
+        CHECK_EQ(living(), 0);
+    }
+}
+
 /* What is loaded has a bound, so what is saved has it, too. */
 static int saves_much(const void *object, size_t size, rlua_Writer writer, void *to, void *ud) {
     static char much[64 * KIB];

@@ -21,8 +21,8 @@ struct Met {
     /// What the host has of it lies so far behind the start, and has so many bytes.
     memory: (usize, usize),
     what: What,
-    /// Of a resource: the host's.
-    object: *mut c_void,
+    /// Of a resource.
+    id: u64,
     /// Which type it is of.
     kind: usize,
 }
@@ -58,19 +58,19 @@ impl Meeting {
         let noted = match met.is_resource {
             0 => {
                 let (what, kind) = self.userdata(vm, met)?;
-                Met { offset: met.offset, memory, what, object: ptr::null_mut(), kind }
+                Met { offset: met.offset, memory, what, id: 0, kind }
             }
             _ => {
                 let handle = vm.arena.base().wrapping_add(met.offset + met.memory);
                 let found = vm.outside.table.get(met.id, handle.cast());
-                let (object, kind, _) = found.ok_or(c"a handle of a resource is none")?;
+                let (_, kind, _) = found.ok_or(c"a handle of a resource is none")?;
                 let known =
                     vm.outside.name_of(kind).and_then(|name| vm.types.find(name.to_bytes(), true));
                 let kind = known.ok_or(
                     c"a resource is alive, and rlua_register_type has not told \
                                          how its type is saved",
                 )?;
-                Met { offset: met.offset, memory, what: What::Resource, object, kind }
+                Met { offset: met.offset, memory, what: What::Resource, id: met.id, kind }
             }
         };
         self.met.try_reserve(1).map_err(|_| c"")?;
@@ -153,12 +153,16 @@ impl Meeting {
     unsafe fn saved(&self, met: &Met) -> Result<Vec<u8>> {
         // SAFETY: the contract of put().
         unsafe {
-            let (behind, size) = met.memory;
-            let (object, size) = match met.what {
-                What::Resource => (met.object.cast_const(), 0),
-                _ => (place_at(self.vm, met.offset + behind).cast_const(), size),
+            let place = place_at(self.vm, met.offset + met.memory.0);
+            if met.what != What::Resource {
+                return saved(self.vm, met.kind, place, met.memory.1);
+            }
+            // A save function that used the VM, which it must not, may have ended it.
+            let found = (*self.vm).outside.table.get(met.id, place);
+            let gone = || HostError::DeadResource {
+                name: Name::from_lossy((*self.vm).types.name(met.kind)),
             };
-            saved(self.vm, met.kind, object, size)
+            saved(self.vm, met.kind, found.ok_or_else(gone)?.0, 0)
         }
     }
 }
