@@ -357,6 +357,31 @@ static int saves_much(const void *object, size_t size, rlua_Writer writer, void 
     return 0;
 }
 
+static int saves_so_much(const void *object, size_t size, rlua_Writer writer, void *to, void *ud) {
+    static char much[MIB];
+    (void)object, (void)size;
+    return writer(to, much, *(size_t *)ud);
+}
+
+/* docs/FORMAT.md has the 80. */
+TEST(an_object_counts_for_80_bytes_more) {
+    rlua_Config config = config_of(0);
+    rlua_ObjectType type = textures;
+    const rlua_ObjectType *const list[] = {&type, NULL};
+    size_t much = MIB - 80, length;
+    begin();
+    type.save = saves_so_much, type.ud = &much;
+    config.memory_size = MIB;
+    config.types = list;
+    lua_State *L = open_world(&config);
+    run(L, "t = new_texture(1)");
+    CHECK_OK(rlua_save_bound(L, &length));
+    much++;
+    CHECK_REFUSED(rlua_save_bound(L, &length), RLUA_NO_MEMORY);
+    lua_close(L);
+    CHECK_EQ(living(), 0);
+}
+
 TEST(objects_are_no_larger_than_the_limit_of_their_vm) {
     rlua_Config config = config_of(0);
     int parts = 15;

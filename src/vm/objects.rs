@@ -84,12 +84,16 @@ impl Piece {
     }
 }
 
+/// What one counts for beside its bytes: part of the format (docs/FORMAT.md).
+const PIECE_BYTES: u64 = 80;
+const _: () = assert!(size_of::<Piece>() as u64 <= PIECE_BYTES);
+
 /// What the objects of an image may take: as many bytes as the VM, so that a load has a bound.
 pub(super) struct Room(pub(super) u64);
 
 impl Room {
     fn take(&mut self, wanted_bytes: usize) -> Result<()> {
-        let left = self.0.checked_sub(wanted_bytes as u64 + size_of::<Piece>() as u64);
+        let left = self.0.checked_sub(wanted_bytes as u64 + PIECE_BYTES);
         self.0 = left.ok_or(HostError::NoMemory { wanted_bytes })?;
         Ok(())
     }
