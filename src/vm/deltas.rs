@@ -46,7 +46,8 @@ pub unsafe fn save(vm: *mut Vm, from: Frame, to: Frame, sink: &mut Sink<'_>) -> 
         };
         let mut put = || {
             let names = base.names(vm, &changed)?;
-            let mut sink = Hashed::new(sink, &header, &(*vm).config)?;
+            let config = (*vm).config.clone(); // the host's writer runs (V3)
+            let mut sink = Hashed::new(sink, &header, &config)?;
             for (first, count) in groups(&changed) {
                 sink.put(&(first as u64 | (count as u64) << 32).to_le_bytes())?;
                 sink.put(base.kept.lines(first, count))?;
@@ -93,7 +94,8 @@ pub unsafe fn apply(vm: *mut Vm, names: &[HostName<'_>], from: &mut dyn Source) 
     // SAFETY: the contract above.
     unsafe {
         see_idle(vm)?;
-        let (mut source, header) = HashedSource::open(from, Form::Delta, &(*vm).config)?;
+        let config = (*vm).config.clone(); // the host's reader runs (V3)
+        let (mut source, header) = HashedSource::open(from, Form::Delta, &config)?;
         let bad = |what| Error::from(ImageError::bad(format_args!("{what}")));
         if header.limit_bytes != (*vm).arena.limit_bytes() as u64
             || header.body_bytes > header.limit_bytes

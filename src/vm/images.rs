@@ -103,7 +103,8 @@ unsafe fn save_state(
         let mut canonical = Canonical::of(state.view, state.base, For::Image)?;
         outside.attend(&mut canonical);
         let header = Header { body_bytes: canonical.used_bytes() as u64, ..header_of(&*vm) };
-        let mut sink = Hashed::new(sink, &header, &(*vm).config)?;
+        let config = (*vm).config.clone(); // the host's writer runs (V3)
+        let mut sink = Hashed::new(sink, &header, &config)?;
         let mut chunk = zeros(PART_BYTES)?;
         let mut small = zeros(if header.compressed { image::most_packed() } else { 0 })?;
         canonical.each(&mut chunk, |part| match header.compressed {
