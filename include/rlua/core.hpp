@@ -62,12 +62,10 @@ inline std::string text_at(lua_State *L, int index) {
 }
 
 // The state that outlives its VM. `passing` is the script's error that a host function passes on:
-// it keeps the traceback of where it was raised. `traceback` is what the last error left. `seen` is
-// the last thread that asked for its core: while the VM is open, its address is in no other one.
+// it keeps the traceback of where it was raised. `traceback` is what the last error left.
 struct core {
     lua_State *main = nullptr;
     lua_State *current = nullptr;
-    lua_State *seen = nullptr;
     std::atomic<const void *> holder{nullptr};
     std::atomic<std::size_t> users{1};
     error passing;
@@ -136,21 +134,20 @@ struct directory {
     }
 };
 
-// The core of a Lua thread: the innermost call's, where the thread is of its VM.
+// The core of a Lua thread: the innermost call's, where the thread is of its VM. Nothing remembers
+// which thread has asked: what this leaves above the top is state, and has to be the same when a
+// frame runs again.
 inline core *core_of(lua_State *L) noexcept {
     if (L == nullptr)
         return nullptr;
-    if (active && (active->current == L || active->seen == L))
+    if (active && active->current == L)
         return active;
     if (!lua_checkstack(L, 1))
         return nullptr;
     lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
     lua_State *main = lua_tothread(L, -1);
     lua_settop(L, -2);
-    if (active == nullptr || active->main != main)
-        return directory::get().find(main);
-    active->seen = L;
-    return active;
+    return active && active->main == main ? active : directory::get().find(main);
 }
 
 // The library's sentence for a status.
