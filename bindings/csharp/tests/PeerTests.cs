@@ -1,8 +1,8 @@
 // PeerTests.cs: what the package remembers outside the VM leaves no trace in the state.
 //
 // Two Luas run the same frames, which call delegates, methods and makers of objects from the main
-// thread and from coroutines. One of them guesses wrong on the way, and goes back. Behind each frame
-// both have the same checksum.
+// thread and from coroutines. One of them guesses wrong on the way, and goes back. Behind each
+// frame both have the same checksum.
 
 using System;
 using System.Linq;

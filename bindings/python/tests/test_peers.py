@@ -1,8 +1,8 @@
 """peers: what the package remembers outside the VM leaves no trace in the state.
 
-Method: two States run the same frames, which call Python's functions, methods and makers of objects
-from the main thread and from coroutines. One of them guesses wrong on the way, and goes back. Behind
-each frame both have the same checksum.
+Method: two States run the same frames, which call Python's functions, methods and makers of
+objects from the main thread and from coroutines. One of them guesses wrong on the way, and goes
+back. Behind each frame both have the same checksum.
 """
 
 import random
