@@ -1984,8 +1984,9 @@ int rlua_apply_delta(lua_State *L, const struct rlua_Name *names, rlua_Reader re
 
 /**
  * Tells a VM how objects of a type are saved and loaded, so that a state that has such can leave
- * the VM: rlua_save, rlua_save_snapshot, rlua_clone. A VM that is loaded needs the same types in
- * its config (rlua_Config.types), which tells a new one the same.
+ * the VM: rlua_save, rlua_save_snapshot, rlua_clone, and resources by rlua_save_delta. A VM that
+ * is loaded needs the same types in its config (rlua_Config.types), which tells a new one the
+ * same.
  *
  * An image has of each object what `save` wrote, and no more. The one that is loaded is another
  * object: it is released, or its finalizer runs, when its own VM has no use for it.

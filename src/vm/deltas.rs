@@ -17,9 +17,9 @@ use super::guarded;
 use super::handles::{Between, Brought, Exchange};
 use super::images::{Hashed, Sink, delta_header, zeros};
 use super::kept::Changed;
-use super::load::{HashedSource, HostName, Source, refused, resolve};
+use super::load::{HashedSource, HostName, Source, bad_image, refused, resolve};
 use crate::arena::MAIN_OFFSET;
-use crate::error::{Error, HostError, ImageError, Result};
+use crate::error::{HostError, ImageError, Result};
 use crate::image::{Form, Header};
 use crate::lua;
 use crate::units::{Frame, LINE_BYTES};
@@ -96,16 +96,15 @@ pub unsafe fn apply(vm: *mut Vm, names: &[HostName<'_>], from: &mut dyn Source) 
         see_idle(vm)?;
         let config = (*vm).config.clone(); // the host's reader runs (V3)
         let (mut source, header) = HashedSource::open(from, Form::Delta, &config)?;
-        let bad = |what| Error::from(ImageError::bad(format_args!("{what}")));
         if header.limit_bytes != (*vm).arena.limit_bytes() as u64
             || header.body_bytes > header.limit_bytes
         {
-            return Err(bad("the delta is of a VM with another limit"));
+            return Err(bad_image("the delta is of a VM with another limit"));
         }
         // What a state does not tell of its userdata, and of its host's blocks.
         let own = delta_header(&*vm);
         if (header.guard, header.announces) != (own.guard, own.announces) {
-            return Err(bad("the delta is of a VM with another guard, or other announces"));
+            return Err(bad_image("the delta is of a VM with another guard, or other announces"));
         }
         let used = header.body_bytes as usize;
         let lines = used.div_ceil(LINE_BYTES);
@@ -117,7 +116,7 @@ pub unsafe fn apply(vm: *mut Vm, names: &[HostName<'_>], from: &mut dyn Source) 
                 break;
             }
             if first < next || first > lines || count > lines - first {
-                return Err(bad("lines of the delta lie outside the state, or twice in it"));
+                return Err(bad_image("lines of the delta lie outside the state, or twice in it"));
             }
             let bytes = source.take(count * LINE_BYTES)?;
             changes.try_reserve(1).map_err(|_| HostError::NoMemory { wanted_bytes: 32 })?;

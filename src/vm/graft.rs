@@ -31,9 +31,8 @@ struct Parts {
 }
 
 fn push<T>(vector: &mut Vec<T>, item: T) -> Result<()> {
-    vector.try_reserve(1).map_err(|_| HostError::NoMemory { wanted_bytes: size_of::<T>() })?;
-    vector.push(item);
-    Ok(())
+    let wanted_bytes = size_of::<T>();
+    super::push(vector, item, |_| HostError::NoMemory { wanted_bytes }.into())
 }
 
 impl Parts {

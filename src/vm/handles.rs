@@ -14,19 +14,15 @@ use super::canonical::Canonical;
 use super::config::Trust;
 use super::guarded::Mode;
 use super::images::Hashed;
-use super::load::HashedSource;
+use super::load::{HashedSource, bad_image};
 use super::meeting::saved;
 use super::objects::{self, Piece, Room, What, claim, put_piece};
-use super::{Vm, no_room};
+use super::{Vm, no_room, push};
 use crate::error::{Error, ImageError, Name, Result, Text};
 use crate::lua;
 use crate::resource::Alive;
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
-
-fn bad(what: &str) -> Error {
-    ImageError::bad(format_args!("{what}")).into()
-}
 
 /// Where the userdata of a handle lies.
 fn place_of(vm: &Vm, handle: *mut c_void) -> usize {
@@ -82,11 +78,9 @@ impl Between {
             if is_born {
                 let kind = vm.types.find(name.to_bytes(), true);
                 let kind = kind.ok_or_else(|| unknown(place, name))?;
-                between.born.try_reserve(1).map_err(no_room("object"))?;
-                between.born.push((place, alive, kind));
+                push(&mut between.born, (place, alive, kind), no_room("object"))?;
             } else {
-                between.gone.try_reserve(1).map_err(no_room("object"))?;
-                between.gone.push(place);
+                push(&mut between.gone, place, no_room("object"))?;
             }
         }
         between.gone.sort_unstable();
@@ -143,15 +137,14 @@ impl Brought {
             // A userdata is aligned to 16, so the list has a bound.
             let is_one = place.is_multiple_of(16) && (place as u64) < most_bytes;
             if !is_one || gone.last().is_some_and(|&last| last >= place) {
-                return Err(bad("what is gone is in no order"));
+                return Err(bad_image("what is gone is in no order"));
             }
-            gone.try_reserve(1).map_err(no_room("object"))?;
-            gone.push(place);
+            push(&mut gone, place, no_room("object"))?;
         }
         let born = objects::read(source, most_bytes)?;
         match born.iter().all(|piece| piece.what == What::Resource) {
             true => Ok(Brought { gone, born }),
-            false => Err(bad("a delta has objects that are no resources")),
+            false => Err(bad_image("a delta has objects that are no resources")),
         }
     }
 
@@ -183,6 +176,10 @@ impl Exchange {
         // SAFETY: the contract above; the references end before a host's function runs (V3).
         unsafe {
             exchange.sort_out(&*vm, &gone)?;
+            if exchange.born.is_empty() {
+                return Ok(exchange);
+            }
+            // The host's functions may have changed what there is.
             match exchange.make(vm).and_then(|()| exchange.sort_out(&*vm, &gone)) {
                 Ok(()) => Ok(exchange),
                 Err(error) => {
@@ -211,11 +208,9 @@ impl Exchange {
         for alive in placed {
             let place = place_of(vm, alive.handle);
             if gone.binary_search(&place).is_ok() {
-                self.gone.try_reserve(1).map_err(no_room("object"))?;
-                self.gone.push(alive);
+                push(&mut self.gone, alive, no_room("object"))?;
             } else {
-                self.stays.try_reserve(1).map_err(no_room("object"))?;
-                self.stays.push((place, alive));
+                push(&mut self.stays, (place, alive), no_room("object"))?;
             }
         }
         self.stays.sort_unstable_by_key(|&(place, _)| place);
@@ -223,8 +218,10 @@ impl Exchange {
             self.stays.binary_search_by_key(&piece.offset, |&(place, _)| place).is_ok()
         };
         match () {
-            _ if self.gone.len() != gone.len() => Err(bad("what is gone was no resource")),
-            _ if self.born.iter().any(is_taken) => Err(bad("what lies outside is there twice")),
+            _ if self.gone.len() != gone.len() => Err(bad_image("what is gone was no resource")),
+            _ if self.born.iter().any(is_taken) => {
+                Err(bad_image("what lies outside is there twice"))
+            }
             _ => Ok(()),
         }
     }

@@ -176,7 +176,7 @@ impl<'a> HashedSource<'a> {
     pub(super) fn names(&mut self, most_bytes: u64) -> Result<(u32, Vec<u8>)> {
         let (count, bytes) = (self.word()?, self.word()?);
         if u64::from(bytes) > most_bytes || u64::from(count) > most_bytes {
-            return Err(ImageError::bad(format_args!("its names are too long")).into());
+            return Err(bad_image("its names are too long"));
         }
         Ok((count, self.take(bytes as usize)?))
     }
@@ -226,9 +226,14 @@ pub fn load(config: &Config, outer: Outer<'_>, from: &mut dyn Source) -> Result<
         let is_deterministic = unsafe { lua::rlua_c_is_deterministic(vm.main) } != 0;
         match is_deterministic == (config.profile == Profile::Deterministic) {
             true => Ok(()),
-            false => Err(ImageError::bad(format_args!("its profile is not the state's")).into()),
+            false => Err(bad_image("its profile is not the state's")),
         }
     })
+}
+
+/// What is wrong with an image.
+pub(super) fn bad_image(what: &str) -> Error {
+    ImageError::bad(format_args!("{what}")).into()
 }
 
 /// What a check found in an image.
@@ -260,7 +265,7 @@ pub(super) fn resolve(
         };
         // So there are no more of them than the process has names.
         let Err(place) = words.binary_search(&word) else {
-            return Err(ImageError::bad(format_args!("it has a name twice")).into());
+            return Err(bad_image("it has a name twice"));
         };
         words.try_reserve(1).map_err(|_| HostError::NoMemory { wanted_bytes: 32 })?;
         words.insert(place, word);
@@ -279,7 +284,7 @@ pub(super) fn resolve(
     }
     match text {
         [] => Ok(found),
-        _ => Err(ImageError::bad(format_args!("it has more names than it says")).into()),
+        _ => Err(bad_image("it has more names than it says")),
     }
 }
 

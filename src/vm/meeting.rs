@@ -8,7 +8,7 @@ use super::guard::Mark;
 use super::images::Hashed;
 use super::objects::{Piece, Room, What, place_at, put_piece};
 use super::types::Way;
-use super::{Vm, no_room};
+use super::{Vm, no_room, push};
 use crate::error::{HostError, ImageError, Name, Result};
 use crate::lua;
 use crate::resource::Life;
@@ -143,8 +143,8 @@ impl Meeting {
             name.try_reserve_exact(known.len() + 1).map_err(no_room("object"))?;
             name.extend_from_slice(known);
             name.push(0);
-            pieces.try_reserve(1).map_err(no_room("object"))?;
-            pieces.push(Piece { offset: met.offset, what: met.what, name, bytes });
+            let piece = Piece { offset: met.offset, what: met.what, name, bytes };
+            push(&mut pieces, piece, no_room("object"))?;
         }
         Ok(pieces)
     }

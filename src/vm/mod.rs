@@ -65,6 +65,7 @@ use guarded::Guarded;
 use participants::Participants;
 use resources::Outside;
 use std::alloc::{self, Layout};
+use std::collections::TryReserveError;
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -290,4 +291,11 @@ fn live(arena: &Arena) -> Live {
 /// For what is noted outside the arena.
 fn no_room<E>(what: &'static str) -> impl FnOnce(E) -> Error {
     move |_| HostError::NoRoom { what }.into()
+}
+
+/// Adds an item; where there is no memory for it, the list is as it was.
+fn push<T>(list: &mut Vec<T>, item: T, full: impl FnOnce(TryReserveError) -> Error) -> Result<()> {
+    list.try_reserve(1).map_err(full)?;
+    list.push(item);
+    Ok(())
 }

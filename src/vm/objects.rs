@@ -16,9 +16,9 @@
 use super::guard::Mark;
 use super::guarded::{self, Mode};
 use super::images::Hashed;
-use super::load::{HashedSource, Outside};
+use super::load::{HashedSource, Outside, bad_image};
 use super::types::Way;
-use super::{Vm, heap, no_room, registry};
+use super::{Vm, heap, no_room, push, registry};
 use crate::arena::kinds::OBJECT;
 use crate::error::{Error, HostError, ImageError, Name, Result, Text};
 use crate::lua;
@@ -101,7 +101,6 @@ impl Room {
 
 /// Those of an image, in the order of their places.
 pub(super) fn read(source: &mut HashedSource<'_>, most_bytes: u64) -> Result<Vec<Piece>> {
-    let bad = |what| Error::from(ImageError::bad(format_args!("{what}")));
     let (mut pieces, mut room, mut last): (Vec<Piece>, _, _) = (Vec::new(), Room(most_bytes), 0);
     loop {
         let offset = source.word()? as usize;
@@ -116,20 +115,18 @@ pub(super) fn read(source: &mut HashedSource<'_>, most_bytes: u64) -> Result<Vec
             2 => What::Userdata,
             3 => What::GivenUp,
             4 => What::Ended,
-            _ => return Err(bad("what lies outside is of no kind that is known")),
+            _ => return Err(bad_image("what lies outside is of no kind that is known")),
         };
         let length = u32::from_le_bytes(length);
         if offset <= last {
-            return Err(bad("what lies outside is there twice"));
+            return Err(bad_image("what lies outside is there twice"));
         }
         room.take(length as usize)?;
         last = offset;
         let mut name = source.take(name_length.into())?;
-        name.try_reserve(1).map_err(no_room("object"))?;
-        name.push(0);
+        push(&mut name, 0, no_room("object"))?;
         let bytes = source.take(length as usize)?;
-        pieces.try_reserve(1).map_err(no_room("object"))?;
-        pieces.push(Piece { offset, what, name, bytes });
+        push(&mut pieces, Piece { offset, what, name, bytes }, no_room("object"))?;
     }
 }
 
@@ -149,7 +146,7 @@ pub(super) unsafe fn claim(vm: *mut Vm, offset: usize, what: What, name: &CStr) 
     // SAFETY: the contract above; C looks at a live block.
     unsafe {
         if what != What::Resource && (*vm).config.guard == Mode::Off {
-            return Err(ImageError::bad(format_args!("it has userdata that nobody guards")).into());
+            return Err(bad_image("it has userdata that nobody guards"));
         }
         let block = place_at(vm, offset);
         let mut kind = 0;

@@ -8,7 +8,7 @@
 //! When each happens ([`super::timeline`]).
 
 use super::guard::Mark;
-use super::{Vm, no_room};
+use super::{Vm, no_room, push};
 use crate::error::{Busy, Error, Flaw, HostError, Result};
 use crate::units::Frame;
 use std::collections::VecDeque;
@@ -190,10 +190,7 @@ pub unsafe fn add(vm: *mut Vm, participant: Participant) -> Result<()> {
     // SAFETY: the contract above.
     unsafe {
         see_not_working(vm)?;
-        let list = &mut (*vm).participants.list;
-        list.try_reserve(1).map_err(no_room("participant"))?;
-        list.push(participant);
-        Ok(())
+        push(&mut (*vm).participants.list, participant, no_room("participant"))
     }
 }
 

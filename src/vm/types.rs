@@ -1,7 +1,7 @@
 //! Types of what lies outside, as the host tells them: how it is saved and loaded.
 
-use super::no_room;
 use super::resources::Release;
+use super::{no_room, push};
 use crate::error::{Error, HostError, Name, Result};
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
@@ -89,9 +89,7 @@ impl Types {
                 false => Err(HostError::TypeDiffers { name: Name::from_lossy(name) }.into()),
             };
         }
-        self.0.try_reserve(1).map_err(no_room("type"))?;
-        self.0.push(entered);
-        Ok(())
+        push(&mut self.0, entered, no_room("type"))
     }
 
     /// The same ones.
