@@ -27,6 +27,30 @@ static lua_State *open_slots(const rlua_Config *config) {
     return L;
 }
 
+static const rlua_Trust trusts[] = {RLUA_TRUST_PROVED, RLUA_TRUST_OWN};
+
+/* A world in its frame 0, and one that was loaded from there, to follow it. */
+typedef struct Pair {
+    lua_State *a, *b;
+    Bytes image;
+} Pair;
+
+static Pair open_pair(const rlua_Config *config, const rlua_Config *own, const char *code) {
+    Pair pair = {open_slots(config), NULL, {NULL, 0}};
+    run(pair.a, code);
+    CHECK_OK(rlua_snap_frame(pair.a, 0));
+    pair.image = save(pair.a);
+    pair.b = load(pair.image, own);
+    return pair;
+}
+
+static void close_pair(Pair pair) {
+    lua_close(pair.a);
+    lua_close(pair.b);
+    CHECK_EQ(living(), 0);
+    free(pair.image.start);
+}
+
 static Bytes delta_of(lua_State *L, int64_t from, int64_t to) {
     Bytes delta = {NULL, 0};
     CHECK_OK(rlua_save_delta(L, from, to, append, &delta));
@@ -169,16 +193,12 @@ TEST(what_stays_is_kept_and_what_is_new_is_loaded) {
 
 /* Where it lay, another one lies: no byte of the state tells, so the delta does. */
 TEST(another_one_at_the_same_place_is_another_one) {
-    static const rlua_Trust trusts[] = {RLUA_TRUST_PROVED, RLUA_TRUST_OWN};
     for (size_t way = 0; way < COUNT_OF(trusts); way++) {
         rlua_Config config = config_of(3);
         begin();
         config.trust = trusts[way];
-        lua_State *a = open_slots(&config);
-        run(a, "for i = 1, 30 do again(1) end collectgarbage()");
-        CHECK_OK(rlua_snap_frame(a, 0));
-        Bytes image = save(a);
-        lua_State *b = load(image, &config);
+        Pair pair = open_pair(&config, &config, "for i = 1, 30 do again(1) end collectgarbage()");
+        lua_State *a = pair.a, *b = pair.b;
         const void *place = handle_of(a, 1);
         run(a, "drop(1) drop(1) make(2) make(1)");
         CHECK(handle_of(a, 1) == place);
@@ -192,25 +212,19 @@ TEST(another_one_at_the_same_place_is_another_one) {
         CHECK_EQ(living(), alive);
         CHECK_EVAL(b, "tostring(slots[2]) .. slots[1]:width()", "nil30");
         CHECK_OK(rlua_check(b));
-        lua_close(a);
-        lua_close(b);
-        CHECK_EQ(living(), 0);
-        free(delta.start), free(back.start), free(image.start);
+        close_pair(pair);
+        free(delta.start), free(back.start);
     }
 }
 
 /* A follower's own snapshot has what a delta took away. */
 TEST(what_is_gone_stays_for_a_snapshot) {
-    static const rlua_Trust trusts[] = {RLUA_TRUST_PROVED, RLUA_TRUST_OWN};
     for (size_t way = 0; way < COUNT_OF(trusts); way++) {
         rlua_Config config = config_of(2);
         begin();
         config.trust = trusts[way];
-        lua_State *a = open_slots(&config);
-        run(a, "make(1) make(2)");
-        CHECK_OK(rlua_snap_frame(a, 0));
-        Bytes image = save(a);
-        lua_State *b = load(image, &config);
+        Pair pair = open_pair(&config, &config, "make(1) make(2)");
+        lua_State *a = pair.a, *b = pair.b;
         Thing *first = &things[made - 2], *second = &things[made - 1];
         if (first->width != 1) first++, second--;
         run(a, "drop(1)");
@@ -229,27 +243,21 @@ TEST(what_is_gone_stays_for_a_snapshot) {
         CHECK_OK(rlua_snap(b)); /* the snapshot goes */
         CHECK_EQ(first->ended, 1);
         CHECK_OK(rlua_check(b));
-        lua_close(a);
-        lua_close(b);
-        CHECK_EQ(living(), 0);
-        free(delta.start), free(image.start);
+        close_pair(pair);
+        free(delta.start);
     }
 }
 
 /* -- where it does not ------------------------------------------------------------------------- */
 
 TEST(a_function_that_fails_changes_nothing) {
-    static const rlua_Trust trusts[] = {RLUA_TRUST_PROVED, RLUA_TRUST_OWN};
     for (size_t way = 0; way < COUNT_OF(trusts); way++) {
         rlua_Config config = config_of(2);
         Bytes none = {NULL, 0};
         begin();
         config.trust = trusts[way];
-        lua_State *a = open_slots(&config);
-        run(a, "for k = 1, 3 do make(k) end");
-        CHECK_OK(rlua_snap_frame(a, 0));
-        Bytes image = save(a);
-        lua_State *b = load(image, &config);
+        Pair pair = open_pair(&config, &config, "for k = 1, 3 do make(k) end");
+        lua_State *a = pair.a, *b = pair.b;
         run(a, "for k = 1, 6 do again(k) end");
         CHECK_OK(rlua_snap_frame(a, 1));
         Bytes delta = delta_of(a, 0, 1);
@@ -270,10 +278,8 @@ TEST(a_function_that_fails_changes_nothing) {
         CHECK_OK(apply(b, delta));
         CHECK_EQ(living(), alive + 3); /* six more, and three of before ended */
         same_things(a, b);
-        lua_close(a);
-        lua_close(b);
-        CHECK_EQ(living(), 0);
-        free(delta.start), free(image.start), free(none.start);
+        close_pair(pair);
+        free(delta.start), free(none.start);
     }
 }
 
@@ -282,11 +288,8 @@ TEST(a_type_that_nobody_told_is_refused_where_one_is_new) {
     Bytes none = {NULL, 0};
     begin();
     config.types = NULL;
-    lua_State *a = open_slots(&config);
-    run(a, "filler[2] = 2");
-    CHECK_OK(rlua_snap_frame(a, 0));
-    Bytes image = save(a);
-    lua_State *b = load(image, &config), *c = load(image, &with);
+    Pair pair = open_pair(&config, &config, "filler[2] = 2");
+    lua_State *a = pair.a, *b = pair.b, *c = load(pair.image, &with);
     run(a, "make(1)");
     CHECK_OK(rlua_snap_frame(a, 1));
     CHECK_REFUSED(rlua_save_delta(a, 0, 1, append, &none), RLUA_UNSAVABLE);
@@ -300,26 +303,20 @@ TEST(a_type_that_nobody_told_is_refused_where_one_is_new) {
     CHECK_OK(apply(c, delta));
     same_things(a, b);
     same_things(a, c);
-    lua_close(a);
-    lua_close(b);
     lua_close(c);
-    CHECK_EQ(living(), 0);
-    free(delta.start), free(image.start), free(none.start);
+    close_pair(pair);
+    free(delta.start), free(none.start);
 }
 
 /* Guarded userdata: refused on both sides, which go on behind their end. */
 TEST(a_delta_has_no_guarded_userdata) {
-    static const rlua_Trust trusts[] = {RLUA_TRUST_PROVED, RLUA_TRUST_OWN};
     for (size_t way = 0; way < COUNT_OF(trusts); way++) {
         rlua_Config config = config_of(4);
         Bytes none = {NULL, 0};
         begin();
         config.trust = trusts[way];
-        lua_State *a = open_slots(&config);
-        run(a, "fill(5) make(1)");
-        CHECK_OK(rlua_snap_frame(a, 0));
-        Bytes image = save(a);
-        lua_State *b = load(image, &config);
+        Pair pair = open_pair(&config, &config, "fill(5) make(1)");
+        lua_State *a = pair.a, *b = pair.b;
         run(a, "filler[7] = 'seven'");
         CHECK_OK(rlua_snap_frame(a, 1));
         Bytes first = delta_of(a, 0, 1);
@@ -349,12 +346,9 @@ TEST(a_delta_has_no_guarded_userdata) {
         CHECK_OK(apply(c, second));
         same_sums(a, c);
         CHECK_OK(rlua_check(c));
-        lua_close(a);
-        lua_close(b);
         lua_close(c);
-        CHECK_EQ(living(), 0);
-        free(none.start), free(first.start), free(second.start), free(image.start);
-        free(whole.start);
+        close_pair(pair);
+        free(none.start), free(first.start), free(second.start), free(whole.start);
     }
 }
 
@@ -377,19 +371,15 @@ TEST(a_load_function_finds_the_vm_busy) {
     begin();
     type.load = comes_back;
     own.types = list;
-    lua_State *a = open_slots(&config);
-    CHECK_OK(rlua_snap_frame(a, 1));
-    Bytes image = save(a);
-    busy = load(image, &own);
-    run(a, "make(2)");
-    CHECK_OK(rlua_snap_frame(a, 2));
-    Bytes delta = delta_of(a, 1, 2);
+    Pair pair = open_pair(&config, &own, "");
+    busy = pair.b;
+    run(pair.a, "make(2)");
+    CHECK_OK(rlua_snap_frame(pair.a, 1));
+    Bytes delta = delta_of(pair.a, 0, 1);
     CHECK_OK(apply(busy, delta));
-    same_things(a, busy);
-    lua_close(a);
-    lua_close(busy);
-    CHECK_EQ(living(), 0);
-    free(image.start), free(delta.start);
+    same_things(pair.a, busy);
+    close_pair(pair);
+    free(delta.start);
 }
 
 /* Lua's own functions nobody can keep it from: then the state is not the one that it was. */
@@ -400,7 +390,6 @@ static int writes_to_the_vm(const void *bytes, size_t length, void *object, size
 }
 
 TEST(a_load_function_that_changes_the_state_ends_the_delta) {
-    static const rlua_Trust trusts[] = {RLUA_TRUST_PROVED, RLUA_TRUST_OWN};
     for (size_t way = 0; way < COUNT_OF(trusts); way++) {
         rlua_Config config = config_of(2), own = config_of(2);
         rlua_ObjectType type = textures;
@@ -409,20 +398,16 @@ TEST(a_load_function_that_changes_the_state_ends_the_delta) {
         type.load = writes_to_the_vm;
         own.types = list;
         own.trust = trusts[way];
-        lua_State *a = open_slots(&config);
-        CHECK_OK(rlua_snap_frame(a, 1));
-        Bytes image = save(a);
-        busy = load(image, &own);
-        run(a, "make(2)");
-        CHECK_OK(rlua_snap_frame(a, 2));
-        Bytes delta = delta_of(a, 1, 2);
+        Pair pair = open_pair(&config, &own, "");
+        busy = pair.b;
+        run(pair.a, "make(2)");
+        CHECK_OK(rlua_snap_frame(pair.a, 1));
+        Bytes delta = delta_of(pair.a, 0, 1);
         CHECK_REFUSED(apply(busy, delta), RLUA_BAD_IMAGE);
         CHECK_EQ(living(), 1);
         CHECK_OK(rlua_check(busy));
         CHECK_EVAL(busy, "written", "a string that was not there");
-        lua_close(a);
-        lua_close(busy);
-        CHECK_EQ(living(), 0);
-        free(image.start), free(delta.start);
+        close_pair(pair);
+        free(delta.start);
     }
 }

@@ -518,15 +518,20 @@ static int anew(int write) {
     return 1;
 }
 
-/* What leaves a VM, and follows it. */
-static void images(void) {
+static rlua_Config config_of(void) {
     rlua_Config config;
-    lua_State *first, *copy = NULL, *clone = NULL;
-    size_t length;
     memset(&config, 0, sizeof config);
     config.size = sizeof config;
     config.max_snapshots = 2;
     config.trust = RLUA_TRUST_PROVED;
+    return config;
+}
+
+/* What leaves a VM, and follows it. */
+static void images(void) {
+    rlua_Config config = config_of();
+    lua_State *first, *copy = NULL, *clone = NULL;
+    size_t length;
     L = NULL;
     TRY(rlua_open(&config, &first));
     L = first;
@@ -609,12 +614,8 @@ static void objects(void) {
     static const rlua_Name names[] = {{"new_meter", new_meter, NULL, NULL},
                                       {"end_meter", end_meter, NULL, NULL},
                                       {NULL, NULL, NULL, NULL}};
-    rlua_Config config;
+    rlua_Config config = config_of();
     lua_State *first, *copy = NULL, *clone = NULL;
-    memset(&config, 0, sizeof config);
-    config.size = sizeof config;
-    config.max_snapshots = 2;
-    config.trust = RLUA_TRUST_PROVED;
     L = NULL;
     TRY(rlua_open(&config, &first));
     L = first;
@@ -652,11 +653,8 @@ static void new_sound(const char *name) {
 /* A delta that brings and takes resources. */
 static void handles(void) {
     static const rlua_ObjectType *const types[] = {&sounds, NULL};
-    rlua_Config config;
+    rlua_Config config = config_of();
     lua_State *first, *copies[2] = {NULL, NULL};
-    memset(&config, 0, sizeof config);
-    config.size = sizeof config;
-    config.max_snapshots = 2;
     config.types = types;
     L = NULL;
     TRY(rlua_open(&config, &first));

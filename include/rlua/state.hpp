@@ -688,7 +688,7 @@ public:
         }
         names = names ? all.data() : vm_->names.data();
         const detail::complaint said;
-        part rest{const_cast<std::byte *>(delta.data()), delta.size()};
+        part rest{delta.data(), delta.size()};
         const int status = rlua_apply_delta(in.state(), names, part::give, &rest);
         if (status != RLUA_OK)
             return said.explain(detail::sentence(in.state(), status));
@@ -771,9 +771,9 @@ private:
         return image.empty() ? static_cast<const void *>("") : image.data();
     }
 
-    // Some bytes that are read or written, from the first on.
+    // Some bytes that are read, from the first on.
     struct part {
-        std::byte *at;
+        const std::byte *at;
         std::size_t left;
         static std::size_t give(void *ud, void *to, std::size_t length) noexcept {
             part &rest = *static_cast<part *>(ud);
