@@ -40,8 +40,7 @@ make() { command make --no-print-directory -s -C "$root" "$@" 2>"$work/log" | ta
 # A program, by what its platform needs. Windows' lines end otherwise.
 emulated() {
     if [ "$system" = Windows ]; then
-        WINEPATH="Z:$prefix/bin;Z:$work;$dlls" WINEPREFIX=$root/target/wine WINEDEBUG=-all \
-            $emulator "$@" 2>&1 | tr -d '\r'
+        WINEPATH="Z:$prefix/bin;Z:$work;$dlls" $emulator "$@" 2>&1 | tr -d '\r'
     else
         $emulator -E "LD_LIBRARY_PATH=$prefix/lib" "$@" 2>&1
     fi
@@ -106,15 +105,16 @@ aarch64() {
 # Programs need DLLs of g++ and of the threads that it knows; Wine 8 lacks one that Rust asks for.
 windows_tools() {
     tool=x86_64-w64-mingw32
-    emulator=$(ls /usr/lib/wine/wine64 2>/dev/null || command -v wine64 || command -v wine)
+    . "$(dirname "$0")/windows/wine.sh"
+    emulator=$WINE
     gcc=$(command -v $tool-gcc-posix || echo $tool-gcc)
     gxx=$(command -v $tool-g++-posix || echo $tool-g++)
     dlls=$(for dll in libstdc++-6 libwinpthread-1; do
         printf 'Z:%s;' "$(dirname "$($gxx -print-file-name=$dll.dll)")"; done)
     $gcc -shared -O1 "$root/c-tests/windows/bcryptprimitives.c" -ladvapi32 \
         -o "$work/bcryptprimitives.dll"
-    # The first program of all has Wine make its folders, which it tells of.
-    WINEPREFIX=$root/target/wine WINEDEBUG=-all $emulator cmd /c exit >/dev/null 2>&1
+    trap 'rm -rf "$work"; wine_end' EXIT
+    wine_begin
 }
 
 windows() {

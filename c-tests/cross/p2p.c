@@ -387,11 +387,11 @@ static int play(char **command, int cheats) {
     child = start(command, port, cheated);
     while (other == 0 && waitpid(child, &status, WNOHANG) == 0) other = tick();
     if (other) end_the_match(child);
+    else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        FAIL("frame %d: the other side ended with status %#x", match.now, (unsigned)status);
     if (other != cheated)
         FAIL("another checksum than the other side's in frame %d, expected in %d (0: none)", other,
              cheated);
-    if (!cheats && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
-        FAIL("the other side ended with status %#x", (unsigned)status);
     CHECK(cheats || match.theirs.sums == match.frames + 1);
     if (cheats) printf("     noticed: another checksum in frame %d\n", other);
     close_match();
