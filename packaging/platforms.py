@@ -37,6 +37,7 @@ class Linux:
         self.rid = {"x86_64": "linux-x64", "aarch64": "linux-arm64"}.get(machine)
         self.soname = f"librlua.so.{version().split('.')[0]}"
         self.lowers = target.endswith("-gnu")   # glibc has a version (glibc.py)
+        self.python = f"linux-{machine}" if self.lowers else None   # None: there are no wheels
 
     def shared(self, libdir):
         return f"{libdir}/librlua.so.{version()}"
@@ -60,6 +61,7 @@ class Windows:
     system = ["kernel32", "ntdll", "userenv", "ws2_32", "dbghelp"]
     lowers = False
     rid = "win-x64"
+    python = "win-amd64"
 
     def __init__(self, target, prefix):
         self.target, self.prefix = target, prefix

@@ -64,24 +64,33 @@ def library():
     return built
 
 
+def is_dll(binary):
+    return binary.suffix in (".dll", ".pyd")
+
+
+def floor(binary):
+    return "" if is_dll(binary) else glibc.floor(binary)[0]
+
+
 def compile_extension(target, folder, binary):
     python_h = sysconfig.get_paths()["include"]
     if not (Path(python_h) / "Python.h").exists():
         raise RuntimeError(f"no {python_h}/Python.h; on Debian: apt-get install python3-dev")
     compiler = shlex.split(os.environ.get("CC", "cc"))
-    if glibc.floor(binary)[0]:
+    # Windows looks beside the extension by itself, and knows no libgcc.
+    link = ["-static-libgcc"] if is_dll(binary) else ["-Wl,-rpath,$ORIGIN"]
+    if floor(binary):
         compiler = [glibc.linker(folder / "glibc", compiler)]
     more = shlex.split(os.environ.get("CFLAGS", ""))
     sources = sorted(str(path) for path in (HERE / "src").glob("*.c"))
     subprocess.run([*compiler, *FLAGS.split(), *more, "-shared", f"-I{python_h}", f"-I{INCLUDE}",
-                    f"-I{folder}", *sources, str(binary), "-Wl,-rpath,$ORIGIN", "-o", str(target)],
-                   check=True)
+                    f"-I{folder}", *sources, str(binary), *link, "-o", str(target)], check=True)
 
 
 def tag(*binaries):
     version = f"cp{sys.version_info.major}{sys.version_info.minor}"
     platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-    floors = [FLOOR, *filter(None, (glibc.floor(binary)[0] for binary in binaries))]
+    floors = [FLOOR, *filter(None, map(floor, binaries))]
     if platform.startswith("linux_") and len(floors) > 1:
         newest = max(floors, key=glibc.number)
         platform = platform.replace("linux", f"manylinux_{newest.replace('.', '_')}", 1)
@@ -122,7 +131,7 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
         folder = Path(folder)
         version = declarations.write(INCLUDE / "rlua.h", folder)
         suffix = sysconfig.get_config_var("EXT_SUFFIX")
-        named = folder / SONAME
+        named = folder / (binary.name if is_dll(binary) else SONAME)
         named.write_bytes(binary.read_bytes())
         extension = folder / f"_core{suffix}"
         compile_extension(extension, folder, named)
@@ -134,7 +143,7 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
                 wheel.add(f"rlua/{path.name}", path.read_bytes())
         wheel.add("rlua/_declarations.py", (folder / "_declarations.py").read_bytes())
         wheel.add(f"rlua/_core{suffix}", extension.read_bytes(), 0o755)
-        wheel.add(f"rlua/{SONAME}", named.read_bytes(), 0o755)
+        wheel.add(f"rlua/{named.name}", named.read_bytes(), 0o755)
     info = f"rlua-{version}.dist-info"
     wheel.add(f"{info}/METADATA", metadata(version))
     wheel.add(f"{info}/LICENSE", (ROOT / "LICENSE").read_bytes())

@@ -65,7 +65,8 @@ def version() -> str:
 def enable_c_modules() -> None:
     """Makes Lua's own functions visible in the process, for modules in C that scripts `require`.
     Another Lua in the process (lupa) would then be served by this library too, so it is not done
-    by itself. Raises OSError."""
+    by itself. On Windows a module names the DLL that it needs, and nothing is done. Raises
+    OSError."""
     _core.export()
 
 

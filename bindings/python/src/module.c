@@ -1,7 +1,9 @@
 /* module.c: the module rlua._core. */
 #include "fields.inc"
 #include "vm.h" /* first: Python's header asks for the system's extensions, of which is dladdr */
+#ifndef _WIN32
 #include <dlfcn.h>
+#endif
 
 PyObject *python;
 
@@ -16,12 +18,14 @@ static PyObject *core_strerror(PyObject *Py_UNUSED(self), PyObject *args) {
 }
 
 static PyObject *core_export(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(ignored)) {
+#ifndef _WIN32  /* where modules name the DLL that they are linked with */
     Dl_info library;
     if (dladdr((void *)(uintptr_t)rlua_version, &library) == 0 ||
         dlopen(library.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL) == NULL) {
         PyErr_Format(PyExc_OSError, "librlua cannot be made global: %s", dlerror());
         return NULL;
     }
+#endif
     Py_RETURN_NONE;
 }
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Runs the tests of the package that is installed, and ends with `N passed, N failed`.
+"""Runs the tests of the package that is installed, and ends with `N passed, N failed`; before that
+line it tells what cannot run here, and why.
 
     run.py [NAME...]        modules, classes or tests, as unittest names them
 """
@@ -12,14 +13,27 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 
 
+class Result(unittest.TextTestResult):
+    passed = 0
+
+    def addSuccess(self, test):
+        super().addSuccess(test)
+        self.passed += 1
+
+
 def main(names):
     faulthandler.enable()
     sys.path.insert(0, str(HERE))
     loader = unittest.defaultTestLoader
     names = names or [path.stem for path in sorted(HERE.glob("test_*.py"))]
-    result = unittest.TextTestRunner(verbosity=1).run(loader.loadTestsFromNames(names))
+    runner = unittest.TextTestRunner(verbosity=1, resultclass=Result)
+    result = runner.run(loader.loadTestsFromNames(names))
     failed = len({str(test).split(" [")[0] for test, _ in result.failures + result.errors})
-    print(f"{result.testsRun - failed} passed, {failed} failed")
+    for test, reason in result.skipped:
+        print(f"not run: {test.id()}: {reason}")
+    if result.skipped:
+        print(f"{len(result.skipped)} not run, see above")
+    print(f"{result.passed} passed, {failed} failed")
     return failed != 0
 
 

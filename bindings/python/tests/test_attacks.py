@@ -640,6 +640,7 @@ class Shutdown(unittest.TestCase):
                     self.assertEqual((ended.returncode, ended.stderr), (0, ""))
                     self.assertIn("bye", ended.stdout)
 
+    @unittest.skipUnless(hasattr(os, "fork"), "there is no fork")
     def test_fork_keeps_both_sides_whole(self):
         with rlua.State(memory=MIB, snapshots=2) as lua:
             lua.execute("x = 1")

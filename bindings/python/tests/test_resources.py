@@ -178,8 +178,8 @@ with rlua.State(config=config, image=sys.stdin.buffer.read(), types=[kind],
 """
         ended = subprocess.run([sys.executable, "-c", program], input=self.lua.save(),
                                capture_output=True, timeout=120, check=False)
-        self.assertEqual((ended.stdout.decode(), ended.stderr.decode()),
-                         ("wall wall\nreleased wall\n", ""))
+        self.assertEqual((ended.stdout.decode().splitlines(), ended.stderr.decode()),
+                         (["wall wall", "released wall"], ""))
 
     def test_functions_that_raise_fail_the_call_and_leave_nothing(self):
         for n in range(3):

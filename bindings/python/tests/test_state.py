@@ -469,6 +469,7 @@ class Options(OneState):
         self.assertEqual(info.max_snapshots, 8)
         self.assertTrue(rlua.version().startswith(rlua.__version__ + " "))
 
+    @unittest.skipIf(sys.platform == "win32", "modules name the DLL that they are linked with")
     def test_c_modules_find_lua_only_where_they_are_enabled(self):
         program = """
 import ctypes, rlua
