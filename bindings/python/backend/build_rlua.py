@@ -10,6 +10,9 @@ RLUA_LIBRARY  another build of the library
 On Linux the wheel's tag says which glibc the library and the extension ask for, as they are
 (packaging/glibc.py). The extension asks for the oldest.
 
+Licences of what is in the library are those of the tree that it lies in (packaging/dist.py), else
+those that `make` collects (packaging/licences.py). Without them a wheel is none to hand on.
+
 Not here: sdists. The wheel needs the repository around it.
 """
 
@@ -32,6 +35,7 @@ sys.path.insert(0, str(ROOT / "packaging"))
 import glibc  # noqa: E402 pylint: disable=wrong-import-position
 INCLUDE = ROOT / "include"
 SONAME = "librlua.so.0"
+LICENCES = ["THIRD-PARTY", "RUST-STANDARD-LIBRARY.html"]
 # The oldest glibc that Rust's standard library runs on, whatever it asks for by name.
 FLOOR = "2.17"
 FLAGS = "-std=c11 -O2 -fPIC -fvisibility=hidden -Wall -Wextra -Wno-missing-field-initializers"
@@ -97,6 +101,13 @@ def tag(*binaries):
     return f"{version}-{version}-{platform}"
 
 
+def licences(binary):
+    for folder in (binary.parent.parent / "share/doc/rlua", ROOT / "target/licences"):
+        if (folder / LICENCES[0]).exists():
+            return [folder / name for name in LICENCES if (folder / name).exists()]
+    return []
+
+
 def metadata(version):
     head = ["Metadata-Version: 2.1", "Name: rlua", f"Version: {version}",
             "Summary: Lua 5.4 whose whole state can go back in time", "License: MIT",
@@ -146,7 +157,8 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
         wheel.add(f"rlua/{named.name}", named.read_bytes(), 0o755)
     info = f"rlua-{version}.dist-info"
     wheel.add(f"{info}/METADATA", metadata(version))
-    wheel.add(f"{info}/LICENSE", (ROOT / "LICENSE").read_bytes())
+    for path in [ROOT / "LICENSE", *licences(binary)]:
+        wheel.add(f"{info}/{path.name}", path.read_bytes())
     wheel.add(f"{info}/WHEEL", f"Wheel-Version: 1.0\nGenerator: build_rlua\n"
                                f"Root-Is-Purelib: false\nTag: {tags}\n")
     wheel.close(f"{info}/RECORD")
