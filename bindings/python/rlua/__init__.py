@@ -44,16 +44,16 @@ from ._errors import (
     Difference, Disabled, Error, LuaError, LuaFileError, LuaSyntaxError, NoSnapshot, OutOfMemory,
     ParticipantError, Poisoned, ResourceError, Stale, Unsavable, Unsupported, Untrusted,
 )
-from ._state import History, Participant, ResourceType, State, diff
+from ._state import History, ObjectType, Participant, ResourceType, State, UserdataType, diff
 
 __all__ = [
     "ArgumentError", "BadArgument", "BadFrame", "BadImage", "BudgetError", "Busy", "Closed",
     "Config", "Coroutine", "Corrupt", "Desync", "DiffKind", "Difference", "Disabled", "Error",
     "Function", "Guard", "History", "Info", "Libs", "LuaError", "LuaFileError", "LuaSyntaxError",
-    "NoSnapshot", "OutOfMemory", "Participant", "ParticipantError", "Poisoned", "Profile", "Proxy",
-    "Resource", "ResourceError", "ResourceType", "Stale", "State", "Status", "Table", "Tracker",
-    "Trust", "Unsavable", "Unsupported", "Untrusted", "Userdata", "diff", "enable_c_modules",
-    "version",
+    "NoSnapshot", "ObjectType", "OutOfMemory", "Participant", "ParticipantError", "Poisoned",
+    "Profile", "Proxy", "Resource", "ResourceError", "ResourceType", "Stale", "State", "Status",
+    "Table", "Tracker", "Trust", "Unsavable", "Unsupported", "Untrusted", "Userdata",
+    "UserdataType", "diff", "enable_c_modules", "version",
 ]
 
 

@@ -142,7 +142,7 @@ class ParticipantError(Error):
 
 
 class ResourceError(Error):
-    """The save or load of a ResourceType failed: __cause__ tells. Nothing was saved or opened."""
+    """The save or load of a type failed: __cause__ tells. Nothing was saved or opened."""
 
 
 class Closed(Error):

@@ -49,12 +49,18 @@ def _check_libs(libs: Libs) -> None:
         raise BadArgument(f"libs {libs} has bits that name no library")
 
 
-def _checked_types(types: Iterable[ResourceType]) -> Tuple[ResourceType, ...]:
+def _checked_types(types: Iterable[ObjectType]) -> Tuple[ObjectType, ...]:
     checked = tuple(types)
     for each in checked:
-        if not isinstance(each, ResourceType):
-            raise TypeError(f"types are ResourceTypes, not {type(each).__name__}")
+        if not isinstance(each, (ResourceType, UserdataType)):
+            raise TypeError("types are ResourceTypes and UserdataTypes, "
+                            f"not {type(each).__name__}")
     return checked
+
+
+def _check_type_name(name: str) -> None:
+    if not isinstance(name, str) or "\0" in name:
+        raise TypeError("the name of a type is a str without NUL")
 
 
 class Participant(Protocol):
@@ -89,13 +95,13 @@ class ResourceType:
 
     __slots__ = ("_name", "_release_function", "_methods", "_save_function", "_load_function",
                  "__weakref__")
+    _is_userdata = False
 
     def __init__(self, name: str, release: Optional[Callable[[Any], object]] = None,
                  methods: Optional[Mapping[str, Callable[..., Any]]] = None, *,
                  save: Optional[Callable[[Any], Bytes]] = None,
                  load: Optional[Callable[[bytes], Any]] = None) -> None:
-        if not isinstance(name, str) or "\0" in name:
-            raise TypeError("the name of a type is a str without NUL")
+        _check_type_name(name)
         if (save is None) != (load is None):
             raise TypeError("save and load go together")
         for what, given in (("release", release), ("save", save), ("load", load)):
@@ -140,6 +146,44 @@ class ResourceType:
     def _names(self) -> List[str]:
         """What its methods are called in images."""
         return [f"{self._name}.{method}" for method in self._methods]
+
+
+class UserdataType:
+    """A kind of userdata that a module in C made, and ends by a finalizer in C: how what it stands
+    for goes with images, which refuse it otherwise. For State(types=).
+
+    name  what the metatable has as `__name`, which luaL_newmetatable sets
+    save  called with the block as it is now, as bytes; returns the bytes that `load` needs
+    load  called with what save() returned, or with a stranger's bytes, and with the size of the
+          block; returns the bytes that fill the block of another userdata, which the module's
+          finalizer will end
+
+    Neither can use the State, and an exception in them is as one of a ResourceType's.
+    """
+
+    __slots__ = ("_name", "_save", "_load", "__weakref__")
+    _is_userdata, _is_saved = True, True
+    _methods: Mapping[str, Callable[..., Any]] = {}
+
+    def __init__(self, name: str, *, save: Callable[[bytes], Bytes],
+                 load: Callable[[bytes, int], Bytes]) -> None:
+        _check_type_name(name)
+        _check_callable("save", save)
+        _check_callable("load", load)
+        self._name, self._save, self._load = name, save, load
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def __repr__(self) -> str:
+        return f"rlua.UserdataType({self._name!r})"
+
+    def _names(self) -> List[str]:
+        return []
+
+
+ObjectType = Union[ResourceType, UserdataType]
 
 
 class History:
@@ -245,8 +289,10 @@ class State(_core.Vm):
                others only by a key, or where Config.trust says so. Raises BadImage, Untrusted,
                Unsavable for a name or a type that this process does not have, ResourceError
     functions  what the names of set_function() in an image stand for: {"game.spawn": spawn}
-    types      the ResourceTypes whose objects may be in an image; otherwise a type is known from
-               its first resource() on
+    c_functions  what the names of C functions stand for, as in name_functions(); of a State that is
+               not from an image, too
+    types      the ResourceTypes and UserdataTypes whose objects may be in an image; otherwise a
+               ResourceType is known from its first resource() on
 
     One thread at a time may use it; a second one gets Busy. It cannot be copied or pickled.
     Raises OutOfMemory, BadArgument, Unsupported.
@@ -258,7 +304,8 @@ class State(_core.Vm):
                  libs: Libs = Libs.ALL, strings: str = "str",
                  image: Optional[Bytes] = None,
                  functions: Optional[Mapping[str, Callable[..., Any]]] = None,
-                 types: Iterable[ResourceType] = ()) -> None:
+                 c_functions: Optional[Mapping[str, int]] = None,
+                 types: Iterable[ObjectType] = ()) -> None:
         if config is None:
             config = Config(memory_size=memory, max_snapshots=snapshots)
         elif memory or snapshots:
@@ -271,7 +318,7 @@ class State(_core.Vm):
             raise TypeError("functions are for the names in an image; here, set_function()")
         self._strings = strings
         super().__init__(config, libs, strings == "bytes", image, dict(functions or {}),
-                         _checked_types(types))
+                         dict(c_functions or {}), _checked_types(types))
         self.config = config
 
     def __enter__(self: _Self) -> _Self:
@@ -364,6 +411,21 @@ class State(_core.Vm):
             raise TypeError(f"kind is a ResourceType, not {type(kind).__name__}")
         return self._resource(kind, value)
 
+    # Modules in C
+
+    def open_module(self, name: str, function: int) -> Value:
+        """Opens a module as `require` would, and returns it; `function` is the address of its
+        luaopen_ function. One that a script loads by itself cannot be in images."""
+        return self._open_module(name, function)
+
+    def name_functions(self, c_functions: Mapping[str, int]) -> None:
+        """Gives C functions names, by their addresses: {"meter.new": module["new"].address}. A
+        state that has them can be saved then, and State(c_functions=) says what the names stand for
+        where it is loaded. Give names before the first snapshot: they roll back.
+
+        A name has up to 64 bytes and no blank. Raises BadArgument for one that is taken."""
+        self._name_functions(dict(c_functions))
+
     # Sandboxes and budgets
 
     def open_libs(self, libs: Libs) -> None:
@@ -429,7 +491,8 @@ class State(_core.Vm):
     def save(self, frame: Optional[int] = None) -> bytes:
         """The whole state as bytes, or that of a held snapshot: State(image=...) goes on with it,
         in any process. Raises Unsavable where Python owns a part of it: a callable without a name
-        of set_function(), or a Resource whose type has no `save`. Raises ResourceError."""
+        of set_function(), or a Resource whose type has no `save`; and where a module in C does: a
+        function without a name, userdata without a UserdataType. Raises ResourceError."""
         return self._save(frame)
 
     def clone(self) -> State:
@@ -437,11 +500,11 @@ class State(_core.Vm):
         that save() gives, with the same functions, the same types, and objects of its own. Its
         history is empty, nothing follows it. Raises as save() and State(image=) do."""
         image = self.save()
-        functions, types = self._outside()
+        functions, c_functions, types = self._outside()
         config = dataclasses.replace(self.config, trust=Trust.OWN,
                                      max_snapshots=self.history.limit)
         clone = State(config=config, strings=self._strings, image=image, functions=functions,
-                      types=types)
+                      c_functions=c_functions, types=types)
         clone.config = self.config
         return clone
 
@@ -450,11 +513,12 @@ class State(_core.Vm):
         return self._save_delta(from_frame, to_frame)
 
     def apply_delta(self, delta: Bytes, *,
-                    functions: Optional[Mapping[str, Callable[..., Any]]] = None) -> None:
-        """Makes the state what a delta leads to; its snapshots stay. `functions` has the names that
-        the state does not have yet. Raises BadImage where the state is not the one that the delta
-        leads from; nothing has changed then."""
-        self._apply_delta(delta, dict(functions or {}))
+                    functions: Optional[Mapping[str, Callable[..., Any]]] = None,
+                    c_functions: Optional[Mapping[str, int]] = None) -> None:
+        """Makes the state what a delta leads to; its snapshots stay. `functions` and `c_functions`
+        have the names that the state does not have yet. Raises BadImage where the state is not the
+        one that the delta leads from; nothing has changed then."""
+        self._apply_delta(delta, dict(functions or {}), dict(c_functions or {}))
 
     def checksum(self) -> bytes:
         """16 bytes that are equal where the states are, on any machine."""
@@ -490,12 +554,12 @@ class State(_core.Vm):
 
 
 def diff(a: Bytes, b: Bytes, *, config: Optional[Config] = None, functions: Iterable[str] = (),
-         types: Iterable[ResourceType] = (), most: int = 0) -> List[Difference]:
+         types: Iterable[ObjectType] = (), most: int = 0) -> List[Difference]:
     """Where the states of two images differ, as State.diff() tells it. No code in them is run, and
     no object is loaded.
 
     config     its image_key, where they have one, and its memory_size, where they may be hostile
-    functions  the names of set_function() that are in them
+    functions  the names of set_function() and of name_functions() that are in them
     types      the ResourceTypes whose handles are in them
     Raises BadImage, Unsavable for a name that is missing.
     """

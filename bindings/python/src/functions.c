@@ -63,7 +63,8 @@ PyTypeObject Function_Type = {
     .tp_base = &Proxy_Type, .tp_basicsize = sizeof(Proxy), .tp_alloc = new_function,
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL,
     .tp_traverse = proxy_traverse, .tp_dealloc = proxy_dealloc, .tp_methods = function_methods,
-    .tp_call = PyVectorcall_Call, .tp_vectorcall_offset = offsetof(Proxy, call)};
+    .tp_getset = function_getset, .tp_call = PyVectorcall_Call,
+    .tp_vectorcall_offset = offsetof(Proxy, call)};
 
 /* Coroutines */
 

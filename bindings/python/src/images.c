@@ -72,21 +72,19 @@ static PyObject *vm_save_delta(PyObject *object, PyObject *args) {
     return leave(vm, rlua_save_delta(vm->main, from, to, take_bytes, &bytes), &bytes);
 }
 
-rlua_Name *image_names(Vm *vm, PyObject *functions) {
-    PyObject *name, *callable;
-    Py_ssize_t at = 0;
-    size_t count = (size_t)PyDict_GET_SIZE(functions) + 2;
-    Kind *kinds = vm == NULL ? NULL : vm->kinds;
-    for (Kind *kind = kinds; kind != NULL; kind = kind->next)
-        for (Method *method = kind->methods; method->label != NULL; method++) count++;
-    rlua_Name *names = PyMem_Calloc(count, sizeof *names);
-    if (names == NULL) return (rlua_Name *)PyErr_NoMemory();
-    rlua_Name *next = names;
-    *next++ = (rlua_Name){OWNER, NULL, NULL, vm != NULL ? (void *)vm : &python};
-    for (Kind *kind = kinds; kind != NULL; kind = kind->next)
+/* Each adds its names, and returns where the next one goes; NULL with an exception set. */
+
+static rlua_Name *add_methods(Vm *vm, rlua_Name *next) {
+    for (Kind *kind = vm->kinds; kind != NULL; kind = kind->next)
         for (Method *method = kind->methods; method->label != NULL; method++)
             *next++ = (rlua_Name){PyUnicode_AsUTF8(method->label), NULL, named_function,
                                   (void *)method->key};
+    return next;
+}
+
+static rlua_Name *add_functions(Vm *vm, PyObject *functions, rlua_Name *next) {
+    PyObject *name, *callable;
+    Py_ssize_t at = 0;
     while (PyDict_Next(functions, &at, &name, &callable)) {
         const char *text = PyUnicode_AsUTF8(name);
         size_t key = (size_t)at; /* told apart, and never called */
@@ -95,29 +93,57 @@ rlua_Name *image_names(Vm *vm, PyObject *functions) {
         else
             PyErr_Format(PyExc_TypeError, "functions[%R]: %.100s is not callable", name,
                          Py_TYPE(callable)->tp_name);
-        if (PyErr_Occurred()) {
-            PyMem_Free(names);
-            return NULL;
-        }
+        if (PyErr_Occurred()) return NULL;
         *next++ = (rlua_Name){text, NULL, named_function, (void *)key};
     }
-    return names;
+    return next;
 }
 
-/* (functions by name, types): what a State that goes on with an image of this one has to have. */
+static rlua_Name *add_c_functions(Vm *vm, PyObject *c_functions, rlua_Name *next) {
+    PyObject *name, *address;
+    Py_ssize_t at = 0;
+    while (PyDict_Next(c_functions, &at, &name, &address)) {
+        const char *text = PyUnicode_AsUTF8(name);
+        lua_CFunction function = (lua_CFunction)(uintptr_t)at; /* as above */
+        if (text != NULL && vm != NULL && (function = c_function(name, address)) != NULL)
+            vm_note_c_function(vm, name, address);
+        if (PyErr_Occurred()) return NULL;
+        *next++ = (rlua_Name){text, function, NULL, NULL};
+    }
+    return next;
+}
+
+rlua_Name *image_names(Vm *vm, PyObject *functions, PyObject *c_functions) {
+    size_t count = (size_t)(PyDict_GET_SIZE(functions) + PyDict_GET_SIZE(c_functions)) + 2;
+    for (Kind *kind = vm == NULL ? NULL : vm->kinds; kind != NULL; kind = kind->next)
+        for (Method *method = kind->methods; method->label != NULL; method++) count++;
+    rlua_Name *names = PyMem_Calloc(count, sizeof *names), *next = names;
+    if (names == NULL) return (rlua_Name *)PyErr_NoMemory();
+    *next++ = (rlua_Name){OWNER, NULL, NULL, vm != NULL ? (void *)vm : &python};
+    if (vm != NULL) next = add_methods(vm, next);
+    next = add_functions(vm, functions, next);
+    if (next != NULL) next = add_c_functions(vm, c_functions, next);
+    if (next != NULL) return names;
+    PyMem_Free(names);
+    return NULL;
+}
+
+/* (functions, C functions, types): what a State that goes on with an image of this one needs. */
 static PyObject *vm_outside(PyObject *object, PyObject *Py_UNUSED(ignored)) {
     Vm *vm = (Vm *)object;
     PyObject *functions = PyDict_New(), *types = PyList_New(0), *name, *key;
-    int failed = functions == NULL || types == NULL;
+    PyObject *c_functions = vm->c_names == NULL ? PyDict_New() : PyDict_Copy(vm->c_names);
+    int failed = functions == NULL || types == NULL || c_functions == NULL;
     Py_ssize_t at = 0;
     while (!failed && vm->names != NULL && PyDict_Next(vm->names, &at, &name, &key))
         failed = PyDict_SetItem(functions, name, slot_find(vm, PyLong_AsSize_t(key))->value);
     for (Kind *kind = vm->kinds; !failed && kind != NULL; kind = kind->next)
         failed = PyList_Append(types, kind->type);
-    PyObject *both = failed ? NULL : PyTuple_Pack(2, functions, types);
+    PyObject *all = failed ? NULL : PyTuple_Pack(3, functions, c_functions, types);
     Py_XDECREF(functions);
+    Py_XDECREF(c_functions);
     Py_XDECREF(types);
-    return both;
+    return all;
 }
 
 static size_t give_bytes(void *ud, void *start, size_t length) {
@@ -131,12 +157,13 @@ static size_t give_bytes(void *ud, void *start, size_t length) {
 
 static PyObject *vm_apply_delta(PyObject *object, PyObject *args) {
     Vm *vm = (Vm *)object;
-    PyObject *functions, *result = NULL;
+    PyObject *functions, *c_functions, *result = NULL;
     Py_buffer view;
-    if (!PyArg_ParseTuple(args, "y*O!:apply_delta", &view, &PyDict_Type, &functions)) return NULL;
+    if (!PyArg_ParseTuple(args, "y*O!O!:apply_delta", &view, &PyDict_Type, &functions, &PyDict_Type,
+                          &c_functions)) return NULL;
     if (enter(vm, "apply_delta") == 0) {
         Bytes rest = {view.buf, (size_t)view.len, 0};
-        rlua_Name *names = image_names(vm, functions);
+        rlua_Name *names = image_names(vm, functions, c_functions);
         result = leave(vm, names == NULL ? RLUA_BAD_ARG
                            : rlua_apply_delta(vm->main, names, give_bytes, &rest), NULL);
         PyMem_Free(names);
@@ -198,7 +225,7 @@ PyObject *image_diff(PyObject *Py_UNUSED(module), PyObject *args) {
         return NULL;
     if (most < 0) vm_refuse(RLUA_BAD_ARG, "diff: most is below 0");
     else if (vm_settings(config, &settings) == 0) {
-        rlua_Name *names = image_names(NULL, functions);
+        rlua_Name *names = image_names(NULL, functions, functions);
         settings.raw.names = names;
         found = names == NULL ? NULL : PyList_New(0);
         int status = found == NULL ? RLUA_OK

@@ -85,6 +85,6 @@ PyMODINIT_FUNC PyInit__core(void) {
         if (PyModule_AddObject(module, name, (PyObject *)types[i]) < 0) return NULL;
     }
     if (add_methods(history_methods) < 0 || add_methods(script_methods) < 0 ||
-        add_methods(image_methods) < 0) return NULL;
+        add_methods(image_methods) < 0 || add_methods(module_methods) < 0) return NULL;
     return add_layout(module) < 0 ? NULL : module;
 }

@@ -1,4 +1,5 @@
 /* resources.c: types of resources: their methods and handles, and how objects go with an image.
+ * Types of userdata (modules.c) are in the same list.
  *
  * A VM knows a type from its first resource on, or from the beginning (State(types=...)). Methods
  * have names, "texture.width", and live as long as the VM. The functions of a type that save and
@@ -11,23 +12,28 @@
 
 /* In images */
 
-static int save_object(const void *object, size_t Py_UNUSED(size), rlua_Writer writer, void *to,
-                       void *ud) {
-    Kind *kind = ud;
-    Vm *vm = kind->vm;
-    Slot *slot = slot_find(vm, (uintptr_t)object);
-    Back back = vm_back(vm, NULL);
+int write_saved(Vm *vm, PyObject *saved, rlua_Writer writer, void *to) {
     Py_buffer view;
     int failed = 1;
-    PyObject *value = Py_NewRef(slot == NULL ? Py_None : slot->value);
-    vm->sealed = 1;
-    PyObject *saved = PyObject_CallMethod(kind->type, "_save", "(O)", value);
     if (saved != NULL && PyObject_GetBuffer(saved, &view, PyBUF_SIMPLE) == 0) {
         failed = writer(to, view.buf, (size_t)view.len);
         PyBuffer_Release(&view);
     }
     if (PyErr_Occurred()) vm_keep_failure(vm);
     Py_XDECREF(saved);
+    return failed;
+}
+
+static int save_object(const void *object, size_t Py_UNUSED(size), rlua_Writer writer, void *to,
+                       void *ud) {
+    Kind *kind = ud;
+    Vm *vm = kind->vm;
+    Slot *slot = slot_find(vm, (uintptr_t)object);
+    Back back = vm_back(vm, NULL);
+    PyObject *value = Py_NewRef(slot == NULL ? Py_None : slot->value);
+    vm->sealed = 1;
+    PyObject *saved = PyObject_CallMethod(kind->type, "_save", "(O)", value);
+    int failed = write_saved(vm, saved, writer, to);
     Py_DECREF(value);
     vm->sealed = 0;
     vm_away(vm, back);
@@ -113,12 +119,15 @@ static int add_methods(Vm *vm, Kind *kind, PyObject *methods) {
     return 0;
 }
 
-/* Whether the VM has a type of that name, which the library would not tell apart. */
-static int is_taken(Vm *vm, const char *name) {
-    int taken = strcmp(name, vm->callables.c.name) == 0;
+/* Whether the VM has a type of that name, which the library would not tell apart. It does tell a
+ * resource from any other userdata. */
+static int is_taken(Vm *vm, const char *name, int is_userdata) {
+    int taken = !is_userdata && strcmp(name, vm->callables.c.name) == 0;
     for (Kind *kind = vm->kinds; kind != NULL; kind = kind->next)
-        taken |= strcmp(name, kind->name) == 0;
-    if (taken) vm_refuse(RLUA_BAD_ARG, "the State has another ResourceType of this name");
+        taken |= kind->is_userdata == is_userdata && strcmp(name, kind->name) == 0;
+    if (taken)
+        vm_refuse(RLUA_BAD_ARG, is_userdata ? "the State has another UserdataType of this name"
+                                            : "the State has another ResourceType of this name");
     return taken;
 }
 
@@ -126,14 +135,20 @@ static Kind *kind_new(Vm *vm, PyObject *type) {
     PyObject *name = PyObject_GetAttrString(type, "name");
     PyObject *methods = PyObject_GetAttrString(type, "_methods");
     PyObject *is_saved = PyObject_GetAttrString(type, "_is_saved");
+    PyObject *is_userdata = PyObject_GetAttrString(type, "_is_userdata");
     const char *text = name == NULL ? NULL : PyUnicode_AsUTF8(name);
     Kind *kind = NULL;
-    if (text != NULL && methods != NULL && is_saved != NULL && !is_taken(vm, text)) {
+    if (text != NULL && methods != NULL && is_saved != NULL && is_userdata != NULL &&
+        !is_taken(vm, text, is_userdata == Py_True)) {
         kind = PyMem_Calloc(1, sizeof *kind);
         if (kind == NULL || (kind->name = strdup(text)) == NULL) PyErr_NoMemory();
         else {
             vm_kind_init(vm, kind, type, kind->name);
-            if (is_saved == Py_True)
+            kind->is_userdata = is_userdata == Py_True;
+            if (kind->is_userdata)
+                kind->way = (rlua_ObjectType){sizeof kind->way, kind->name, NULL, save_block,
+                                              load_block, kind};
+            else if (is_saved == Py_True)
                 kind->way = (rlua_ObjectType){sizeof kind->way, kind->name, &kind->c, save_object,
                                               load_object, kind};
             add_methods(vm, kind, methods);
@@ -146,6 +161,7 @@ static Kind *kind_new(Vm *vm, PyObject *type) {
     Py_XDECREF(name);
     Py_XDECREF(methods);
     Py_XDECREF(is_saved);
+    Py_XDECREF(is_userdata);
     return kind;
 }
 
@@ -230,6 +246,7 @@ int vm_push_new_resource(Vm *vm, lua_State *L, PyObject *type, PyObject *value) 
 /* The kind of the handle at an index, whether it is alive or not. */
 static Kind *handle_kind(Vm *vm, lua_State *L, int index, void **object, int *status) {
     for (Kind *kind = vm->kinds; kind != NULL; kind = kind->next) {
+        if (kind->is_userdata) continue;
         *status = rlua_toresource(L, index, &kind->c, object);
         if (*status != RLUA_BAD_ARG) return kind;
     }

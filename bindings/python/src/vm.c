@@ -167,14 +167,14 @@ int vm_settings(PyObject *config, Settings *settings) {
 
 /* A new VM, or one from an image. A status, or -1 where Python has raised. */
 static int open_vm(Vm *vm, const rlua_Config *raw, PyObject *image, PyObject *functions,
-                   lua_State **L) {
+                   PyObject *c_functions, lua_State **L) {
     if (image == Py_None) {
         int status = rlua_open(raw, L);
         return status != RLUA_OK ? status : rlua_register_pointer(*L, OWNER, vm);
     }
     Py_buffer view;
     if (PyObject_GetBuffer(image, &view, PyBUF_SIMPLE) < 0) return -1;
-    rlua_Name *names = image_names(vm, functions);
+    rlua_Name *names = image_names(vm, functions, c_functions);
     rlua_Config named = *raw;
     named.names = names;
     int status = names == NULL ? -1 : rlua_load_buffer(&named, view.buf, (size_t)view.len, L);
@@ -185,25 +185,27 @@ static int open_vm(Vm *vm, const rlua_Config *raw, PyObject *image, PyObject *fu
 
 /* The same, with types of resources that it knows from the beginning. */
 static int open_with(Vm *vm, rlua_Config *raw, PyObject *image, PyObject *functions,
-                     PyObject *types, lua_State **L) {
+                     PyObject *c_functions, PyObject *types, lua_State **L) {
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(types); i++)
         if (vm_kind(vm, PyTuple_GET_ITEM(types, i)) == NULL) return -1;
     const rlua_ObjectType **ways = vm_ways(vm);
     raw->types = ways;
-    int status = ways == NULL ? -1 : open_vm(vm, raw, image, functions, L);
+    int status = ways == NULL ? -1 : open_vm(vm, raw, image, functions, c_functions, L);
     PyMem_Free(ways);
     return status;
 }
 
 static int vm_init(PyObject *object, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"config", "libs", "bytes_only", "image", "functions", "types", NULL};
+    static char *names[] = {"config", "libs", "bytes_only", "image", "functions", "c_functions",
+                            "types", NULL};
     Vm *vm = (Vm *)object;
-    PyObject *config, *image, *functions, *types;
+    PyObject *config, *image, *functions, *c_functions, *types;
     Settings settings;
     unsigned int libs;
     int bytes_only;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OIpOO!O!", names, &config, &libs, &bytes_only,
-                                     &image, &PyDict_Type, &functions, &PyTuple_Type, &types))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OIpOO!O!O!", names, &config, &libs, &bytes_only,
+                                     &image, &PyDict_Type, &functions, &PyDict_Type, &c_functions,
+                                     &PyTuple_Type, &types))
         return -1;
     if (vm->callables.vm != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "a State is opened once");
@@ -212,7 +214,7 @@ static int vm_init(PyObject *object, PyObject *args, PyObject *kwargs) {
     if (vm_settings(config, &settings) < 0) return -1;
     lua_State *L = NULL;
     vm_kind_init(vm, &vm->callables, NULL, "python callable");
-    int status = open_with(vm, &settings.raw, image, functions, types, &L);
+    int status = open_with(vm, &settings.raw, image, functions, c_functions, types, &L);
     if (status != RLUA_OK) {
         if (status > 0) vm_blame(vm, status);
         return -1;
@@ -220,8 +222,9 @@ static int vm_init(PyObject *object, PyObject *args, PyObject *kwargs) {
     memcpy(lua_getextraspace(L), &vm, sizeof vm);
     vm->main = vm->current = L;
     vm->bytes_only = bytes_only;
-    if (libs == 0 || image != Py_None) return 0;
-    status = rlua_openlibs(L, libs);
+    if (image != Py_None) return 0;
+    if (vm_name_functions(vm, L, c_functions) < 0) return -1;
+    status = libs == 0 ? RLUA_OK : rlua_openlibs(L, libs);
     if (status == RLUA_OK) return 0;
     vm_raise(vm, L, status);
     lua_settop(L, 0);
@@ -235,6 +238,7 @@ static void close_vm(Vm *vm) {
     vm->history_busy = 0;
     vm->held_count = vm->waiting.count = vm->graves.count = 0;
     Py_CLEAR(vm->names);
+    Py_CLEAR(vm->c_names);
     slots_clear(vm);
     vm_leave(vm);
 }
@@ -271,6 +275,7 @@ static int vm_traverse(PyObject *object, visitproc visit, void *arg) {
     Py_VISIT(vm->noted);
     Py_VISIT(vm->failure);
     Py_VISIT(vm->names);
+    Py_VISIT(vm->c_names);
     return 0;
 }
 
@@ -282,6 +287,7 @@ static int vm_clear(PyObject *object) {
     Py_CLEAR(vm->noted);
     Py_CLEAR(vm->failure);
     Py_CLEAR(vm->names);
+    Py_CLEAR(vm->c_names);
     if (vm->main != NULL) return 0;
     slots_clear(vm);
     for (Follower *each = vm->followers; each != NULL; each = each->next) {

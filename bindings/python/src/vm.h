@@ -38,13 +38,15 @@ typedef struct Method {
     size_t key;
 } Method;
 
-/* A type of resource in one VM, or the callables. Its address is the library's `ud`. */
+/* A type of what lies outside, in one VM: of resources, of userdata, or the callables. Its address
+ * is the library's `ud`. */
 typedef struct Kind {
     struct Kind *next;
     struct Vm *vm;
-    PyObject *type;             /* rlua.ResourceType; NULL for callables */
+    PyObject *type;             /* rlua.ResourceType or UserdataType; NULL for callables */
     char *name;                 /* malloc */
-    rlua_ResourceType c;
+    int is_userdata;
+    rlua_ResourceType c;        /* of no use for userdata */
     rlua_ObjectType way;        /* `save` is NULL: its objects are in no image */
     Method *methods;            /* the last has no label */
 } Kind;
@@ -98,6 +100,7 @@ typedef struct Vm {
     PyObject *noted;            /* the exception on its way out that has its traceback */
     PyObject *failure;          /* of a participant or a type, until the call is done */
     PyObject *names;            /* name -> key of the callable that it stands for */
+    PyObject *c_names;          /* name -> address of the C function that it stands for */
     char *traceback;            /* Lua's, of the error on its way out; malloc */
 } Vm;
 
@@ -169,12 +172,12 @@ static inline void vm_away(Vm *vm, Back back) {
     if (back.state != NULL) vm->outside = PyEval_SaveThread();
 }
 
-/* history.c, images.c, scripts.c */
-extern PyMethodDef history_methods[], image_methods[], script_methods[];
-/* What names in an image stand for: functions is a dict, whose texts the list borrows. With a VM
- * its values become the VM's; without one, names alone count. To be freed by PyMem_Free; NULL with
- * an exception set. */
-rlua_Name *image_names(Vm *vm, PyObject *functions);
+/* history.c, images.c, modules.c, scripts.c */
+extern PyMethodDef history_methods[], image_methods[], module_methods[], script_methods[];
+/* What names in an image stand for: dicts of callables and of addresses, whose texts the list
+ * borrows. With a VM their values become the VM's; without one, names alone count. To be freed by
+ * PyMem_Free; NULL with an exception set. */
+rlua_Name *image_names(Vm *vm, PyObject *functions, PyObject *c_functions);
 PyObject *image_diff(PyObject *module, PyObject *args);
 
 /* values.c */
@@ -214,8 +217,18 @@ void vm_keep_failure(Vm *vm);   /* takes the exception that is set */
 PyObject *vm_add_participant(PyObject *self, PyObject *object);
 PyObject *vm_remove_participant(PyObject *self, PyObject *object);
 
+/* modules.c */
+extern PyGetSetDef function_getset[];
+lua_CFunction c_function(PyObject *name, PyObject *address); /* NULL with an exception set */
+int vm_note_c_function(Vm *vm, PyObject *name, PyObject *address);
+int vm_name_functions(Vm *vm, lua_State *L, PyObject *c_functions);
+int save_block(const void *block, size_t size, rlua_Writer writer, void *to, void *ud);
+int load_block(const void *bytes, size_t length, void *block, size_t size, void *ud);
+
 /* resources.c */
 Kind *vm_kind(Vm *vm, PyObject *type); /* NULL with an exception set */
+/* Hands what a function of a type returned to a writer, or keeps the exception that is set. */
+int write_saved(Vm *vm, PyObject *saved, rlua_Writer writer, void *to);
 int kind_has_name(Vm *vm, PyObject *name); /* whether a method has it: with BadArgument set */
 void kind_free(Kind *kind);
 /* Those of the VM, for an rlua_Config: to be freed by PyMem_Free; NULL with MemoryError set. */

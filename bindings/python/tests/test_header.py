@@ -11,6 +11,7 @@ import sys
 import unittest
 from pathlib import Path
 
+import meters
 import rlua
 from rlua import _core, _declarations
 
@@ -29,7 +30,6 @@ LEFT_OUT = {
     "rlua_pushboolean": "the same", "rlua_pushnil": "the same", "rlua_pushvalue": "the same",
     "rlua_recover": "nothing unwinds through Lua's frames while the interpreter lives",
     "rlua_newuserdata": "Python's objects are resources",
-    "rlua_requiref": "scripts require C modules: enable_c_modules",
     "rlua_concat": "a script's work", "rlua_compare": "lua_rawequal tells of one object",
     "rlua_arith": "a script's work", "rlua_getsubtable": "Table[key]",
     "rlua_newmetatable": "Table.metatable", "rlua_getmetatable": "Table.metatable",
@@ -38,7 +38,7 @@ LEFT_OUT = {
     "rlua_closeslot": "the same",
     "rlua_alloc": "Python has no use for raw memory",
     "rlua_touch": "it goes with rlua_alloc", "rlua_realloc": "the same",
-    "rlua_free": "the same", "rlua_register": "State.set_function: rlua_pushfunction",
+    "rlua_free": "the same",
     "rlua_save_buffer": "rlua_save",
     "rlua_load": "rlua_load_buffer",
     "rlua_clone": "its threads would lead to the State that was cloned; State.clone loads a save",
@@ -61,7 +61,7 @@ class Readme(unittest.TestCase):
             printed = []
             with rlua.State(memory=1 << 20, snapshots=4) as lua:
                 names = {"rlua": rlua, "lua": lua, "Texture": Texture, "print": printed.append,
-                         "close_texture": lambda texture: None}
+                         "close_texture": lambda texture: None, "library": meters.METER}
                 exec(block, names)      # pylint: disable=exec-used
                 lua.close()
             self.assertEqual([str(each) for each in printed],
