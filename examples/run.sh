@@ -151,7 +151,7 @@ run_csharp() {
     "$python" "$binding/tests/readme.py" "$binding/README.md" "$folder/readme.cs"
     local compile=(mcs -langversion:7 -warnaserror "-r:$dll" -r:System.Core)
     if ! "${compile[@]}" "-out:$folder/tests.exe" "$binding"/tests/*.cs ||
-        ! "${compile[@]}" "-out:$app/readme.exe" "$folder/readme.cs" ||
+        ! "${compile[@]}" "-out:$app/readme.exe" "$folder/readme.cs" "$binding/tests/Meters.cs" ||
         ! "${compile[@]}" "-out:$app/demo.exe" "$here/csharp/Demo.cs" ||
         ! "${compile[@]}" "-out:$app/rollback.exe" "$here/snippets/Rollback.cs"
     then

@@ -33,9 +33,9 @@ LUA_TYPES = ("Nil", "Boolean", "LightUserData", "Number", "String", "Table", "Fu
 # it does not convert; lua_close is the end; what pushes needs room.
 NEVER_RAISE = """lua_close lua_gettop lua_settop lua_checkstack lua_rotate lua_type lua_typename
     lua_toboolean lua_isinteger lua_tointegerx lua_tonumberx lua_tolstring lua_topointer
-    lua_touserdata lua_tothread lua_rawlen lua_rawequal lua_getmetatable lua_setmetatable
-    lua_pushnil lua_pushboolean lua_pushinteger lua_pushnumber lua_pushvalue lua_pushlightuserdata
-    lua_status lua_closethread lua_setupvalue lua_getstack""".split()
+    lua_touserdata lua_tothread lua_tocfunction lua_rawlen lua_rawequal lua_getmetatable
+    lua_setmetatable lua_pushnil lua_pushboolean lua_pushinteger lua_pushnumber lua_pushvalue
+    lua_pushlightuserdata lua_status lua_closethread lua_setupvalue lua_getstack""".split()
 
 TYPES = {
     "void": "void", "int": "int", "unsigned": "uint", "unsigned int": "uint", "int32_t": "int",

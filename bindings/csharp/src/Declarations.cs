@@ -740,6 +740,8 @@ namespace Rlua
         [DllImport(Name, CallingConvention = C)]
         internal static extern ulong lua_rawlen(IntPtr l, int idx);
         [DllImport(Name, CallingConvention = C)]
+        internal static extern IntPtr lua_tocfunction(IntPtr l, int idx);
+        [DllImport(Name, CallingConvention = C)]
         internal static extern IntPtr lua_touserdata(IntPtr l, int idx);
         [DllImport(Name, CallingConvention = C)]
         internal static extern IntPtr lua_tothread(IntPtr l, int idx);

@@ -44,6 +44,19 @@ namespace Rlua
             return (T)(object)Shapes.Make(this, typeof(T));
         }
 
+        /// <summary>Where a C function lies, for NameFunction; zero of a function in Lua.</summary>
+        public IntPtr Address
+        {
+            get
+            {
+                using (var frame = new Lua.Frame(Lua))
+                {
+                    Push(frame.L);
+                    return Native.lua_tocfunction(frame.L, -1);
+                }
+            }
+        }
+
         /// <summary>A coroutine that will run it with these arguments.</summary>
         public Coroutine Start(params object[] arguments)
         {

@@ -1,9 +1,9 @@
 // Images.cs: the state leaves the process, and comes back; where two states differ.
 //
-// What lies outside has a name in an image: a function of the host that of SetFunction, a pointer
-// that of NamePointer. Who loads it says what the names stand for. What the binding itself keeps in
-// a VM, the handler and the table of anonymous functions, is made in the same steps in each, and so
-// has the same references in all.
+// What lies outside has a name in an image: a function of the host that of SetFunction, one of C
+// that of NameFunction, a pointer that of NamePointer. Who loads it says what the names stand for.
+// What the binding itself keeps in a VM, the handler and the table of anonymous functions, is made
+// in the same steps in each, and so has the same references in all.
 //
 // Not here: objects of the host, and clones (Objects.cs).
 
@@ -270,7 +270,7 @@ namespace Rlua
         /// <param name="b">The same.</param>
         /// <param name="config">Its ImageKey counts, where the images have one; its MemorySize,
         /// where they may be hostile.</param>
-        /// <param name="functions">The names of SetFunction in them.</param>
+        /// <param name="functions">The names of SetFunction and of NameFunction in them.</param>
         /// <param name="pointers">The names of NamePointer in them.</param>
         /// <param name="most">How many are looked for; 0 for 1000.</param>
         /// <param name="types">The types whose handles are in them; nothing is loaded.</param>
@@ -278,7 +278,7 @@ namespace Rlua
         public static IList<Difference> Diff(byte[] a, byte[] b, Config config = null,
                                              IEnumerable<string> functions = null,
                                              IEnumerable<string> pointers = null, int most = 0,
-                                             IEnumerable<ResourceType> types = null)
+                                             IEnumerable<ObjectType> types = null)
         {
             Required(a, "a");
             Required(b, "b");
@@ -286,7 +286,7 @@ namespace Rlua
                 throw new ArgumentOutOfRangeException("most");
             Library.Load();
             var all = new List<string>(functions ?? new string[0]);
-            foreach (ResourceType type in types ?? new ResourceType[0])
+            foreach (ObjectType type in types ?? new ObjectType[0])
                 all.AddRange(Required(type, "types").MethodNames());
             return DiffLoaded(a, b, config ?? new Config(), all, pointers ?? new string[0], most);
         }
@@ -305,7 +305,10 @@ namespace Rlua
                 names.Add(CellName, IntPtr.Zero, (IntPtr)each++);
                 names.Add(HandlerName, HandlerPointer, IntPtr.Zero);
                 foreach (string name in functions)
+                {
                     names.Add(name, CallPointer, (IntPtr)each++);
+                    names.AddFunction(name, (IntPtr)each++);
+                }
                 foreach (string name in pointers)
                     names.Add(name, IntPtr.Zero, (IntPtr)each++);
                 RawConfig raw = config.Raw();
@@ -348,38 +351,39 @@ namespace Rlua
         /// <param name="functions">What the names of SetFunction stand for.</param>
         /// <param name="pointers">What the names of NamePointer stand for.</param>
         /// <param name="types">The types whose objects may be in it.</param>
+        /// <param name="cFunctions">What the names of NameFunction stand for.</param>
         /// <exception cref="RluaException">BadImage, Untrusted, Unsavable: a name or a type is
         /// missing; Stream: a type's `load` failed, by the InnerException.</exception>
         public static Lua Load(byte[] image, Config config = null,
                                IDictionary<string, Delegate> functions = null,
                                IDictionary<string, IntPtr> pointers = null,
-                               IEnumerable<ResourceType> types = null)
+                               IEnumerable<ObjectType> types = null,
+                               IDictionary<string, IntPtr> cFunctions = null)
         {
             using (var stream = new MemoryStream(Required(image, "image"), false))
-                return Load(stream, config, functions, pointers, types);
+                return Load(stream, config, functions, pointers, types, cFunctions);
         }
 
         /// <summary>Makes a Lua from an image in a stream, and reads no further.</summary>
         public static Lua Load(Stream image, Config config = null,
                                IDictionary<string, Delegate> functions = null,
                                IDictionary<string, IntPtr> pointers = null,
-                               IEnumerable<ResourceType> types = null)
+                               IEnumerable<ObjectType> types = null,
+                               IDictionary<string, IntPtr> cFunctions = null)
         {
             Required(image, "image");
-            var all = new List<ResourceType>(types ?? new ResourceType[0]);
+            var all = new List<ObjectType>(types ?? new ObjectType[0]);
             all.ForEach(each => Required(each, "types"));
             Library.Load();
             CloseForgotten();
             return new Lua().Loaded(image, config ?? new Config(),
-                                    functions ?? new Dictionary<string, Delegate>(),
-                                    pointers ?? new Dictionary<string, IntPtr>(), all);
+                                    new Meanings(functions, pointers, cFunctions), all);
         }
 
         private Lua() { cell = TakeCell(); }
 
         [MethodImpl(MethodImplOptions.NoInlining)]
-        private Lua Loaded(Stream image, Config config, IDictionary<string, Delegate> functions,
-                           IDictionary<string, IntPtr> pointers, List<ResourceType> types)
+        private Lua Loaded(Stream image, Config config, Meanings meanings, List<ObjectType> types)
         {
             IntPtr L = IntPtr.Zero;
             cell.Active = this;     // for functions of types, and the release of what they made
@@ -387,7 +391,7 @@ namespace Rlua
             try
             {
                 types.ForEach(each => Declare(IntPtr.Zero, each));
-                Status status = Read(image, functions, pointers, names => WithTypes(list =>
+                Status status = Read(image, meanings, names => WithTypes(list =>
                 {
                     RawConfig raw = config.Raw();
                     fixed (byte* key = config.CheckedKey())
@@ -426,10 +430,12 @@ namespace Rlua
         /// <param name="delta">What SaveDelta has written.</param>
         /// <param name="functions">What names stand for that the state does not have yet.</param>
         /// <param name="pointers">The same for pointers.</param>
+        /// <param name="cFunctions">The same for C functions.</param>
         /// <exception cref="RluaException">As Load; BadImage where it leads from another state.
         /// </exception>
         public void ApplyDelta(Stream delta, IDictionary<string, Delegate> functions = null,
-                               IDictionary<string, IntPtr> pointers = null)
+                               IDictionary<string, IntPtr> pointers = null,
+                               IDictionary<string, IntPtr> cFunctions = null)
         {
             Required(delta, "delta");
             IntPtr L = EnterIdle("ApplyDelta");
@@ -437,16 +443,14 @@ namespace Rlua
             {
                 Func<IntPtr, Status> apply = names =>
                     Native.rlua_apply_delta(L, (RawName*)names, ReadPointer, IntPtr.Zero);
-                Blame(L, Read(delta, functions ?? new Dictionary<string, Delegate>(),
-                              pointers ?? new Dictionary<string, IntPtr>(), apply));
+                Blame(L, Read(delta, new Meanings(functions, pointers, cFunctions), apply));
             }
             finally { Leave(); }
         }
 
         /// <summary>Reads a stream, with the names that are given and those of the binding.
         /// </summary>
-        private Status Read(Stream image, IDictionary<string, Delegate> functions,
-                            IDictionary<string, IntPtr> pointers, Func<IntPtr, Status> load)
+        private Status Read(Stream image, Meanings meanings, Func<IntPtr, Status> load)
         {
             var names = new NameList();
             Transfer outer = Transfer.Current, transfer = new Transfer(image);
@@ -458,13 +462,18 @@ namespace Rlua
                 foreach (ResourceType type in types)
                     for (int i = 0; i < MethodsOf(type).Length; i++)
                         names.Add(type.MethodNames()[i], CallPointer, MethodsOf(type)[i]);
-                foreach (KeyValuePair<string, Delegate> each in functions)
+                foreach (KeyValuePair<string, Delegate> each in meanings.Functions)
                     names.Add(each.Key, CallPointer,
                               Named(each.Key, Shapes.Make(Required(each.Value, "functions"))));
-                foreach (KeyValuePair<string, IntPtr> each in pointers)
+                foreach (KeyValuePair<string, IntPtr> each in meanings.Pointers)
                 {
                     names.Add(each.Key, IntPtr.Zero, each.Value);
-                    this.pointers[each.Key] = each.Value;
+                    pointers[each.Key] = each.Value;
+                }
+                foreach (KeyValuePair<string, IntPtr> each in meanings.CFunctions)
+                {
+                    names.AddFunction(each.Key, Address(each.Value, "cFunctions"));
+                    cFunctions[each.Key] = each.Value;
                 }
                 Status status;
                 fixed (RawName* list = names.Terminated())
@@ -520,6 +529,22 @@ namespace Rlua
             }
         }
 
+        /// <summary>What the names in an image stand for.</summary>
+        private sealed class Meanings
+        {
+            internal readonly IDictionary<string, Delegate> Functions;
+            internal readonly IDictionary<string, IntPtr> Pointers, CFunctions;
+
+            internal Meanings(IDictionary<string, Delegate> functions,
+                           IDictionary<string, IntPtr> pointers,
+                           IDictionary<string, IntPtr> cFunctions)
+            {
+                Functions = functions ?? new Dictionary<string, Delegate>();
+                Pointers = pointers ?? new Dictionary<string, IntPtr>();
+                CFunctions = cFunctions ?? new Dictionary<string, IntPtr>();
+            }
+        }
+
         /// <summary>A list of rlua_Name, whose texts C borrows.</summary>
         private sealed class NameList
         {
@@ -527,10 +552,20 @@ namespace Rlua
 
             internal void Add(string name, IntPtr host, IntPtr pointer)
             {
+                names.Add(new RawName { Name = Copied(name), Host = host, Pointer = pointer });
+            }
+
+            internal void AddFunction(string name, IntPtr function)
+            {
+                names.Add(new RawName { Name = Copied(name), Function = function });
+            }
+
+            private static byte* Copied(string name)
+            {
                 byte[] text = Text.Terminated(name);
                 IntPtr copy = Marshal.AllocHGlobal(text.Length);
                 Marshal.Copy(text, 0, copy, text.Length);
-                names.Add(new RawName { Name = (byte*)copy, Host = host, Pointer = pointer });
+                return (byte*)copy;
             }
 
             internal RawName[] Terminated()

@@ -76,13 +76,16 @@ namespace Rlua
         /// <param name="snapshots">How many it keeps; the oldest goes when one more is
         /// taken.</param>
         /// <param name="libs">The standard libraries that are open.</param>
+        /// <param name="types">What it knows from the beginning: each UserdataType. A ResourceType
+        /// is known from its first resource on, too.</param>
         /// <exception cref="RluaException">It cannot be made, or the libraries do not fit.
         /// </exception>
-        public Lua(long memory = 0, long snapshots = 0, Libs libs = Libs.All)
-            : this(new Config { MemorySize = memory, MaxSnapshots = snapshots }, libs) { }
+        public Lua(long memory = 0, long snapshots = 0, Libs libs = Libs.All,
+                   IEnumerable<ObjectType> types = null)
+            : this(new Config { MemorySize = memory, MaxSnapshots = snapshots }, libs, types) { }
 
         /// <summary>Opens a VM with every option.</summary>
-        public Lua(Config config, Libs libs = Libs.All)
+        public Lua(Config config, Libs libs = Libs.All, IEnumerable<ObjectType> types = null)
         {
             if (config == null)
             {
@@ -96,11 +99,11 @@ namespace Rlua
                 throw;
             }
             cell = TakeCell();
-            Open(config, libs);
+            Open(config, libs, types ?? new ObjectType[0]);
         }
 
         [MethodImpl(MethodImplOptions.NoInlining)]
-        private void Open(Config config, Libs libs)
+        private void Open(Config config, Libs libs, IEnumerable<ObjectType> types)
         {
             CloseForgotten();
             this.config = config.Copy();
@@ -126,6 +129,8 @@ namespace Rlua
             {
                 Begin(L);
                 Prepare(L);
+                foreach (ObjectType type in types)
+                    Declare(L, Required(type, "types"));
                 if (libs != Libs.None)
                     OpenLibs(libs);
             }
@@ -189,6 +194,7 @@ namespace Rlua
             slots.Clear();
             named.Clear();
             pointers.Clear();
+            cFunctions.Clear();
             followers.Clear();
             GiveCell();
         }

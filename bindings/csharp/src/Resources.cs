@@ -6,45 +6,31 @@
 using System;
 using System.Collections.Generic;
 using System.Runtime.InteropServices;
-using System.Threading;
 
 namespace Rlua
 {
     /// <summary>A kind of resource. See ResourceType of T.</summary>
-    public unsafe class ResourceType
+    public unsafe class ResourceType : ObjectType
     {
-        /// <summary>Names the kind in a VM, and in messages.</summary>
-        public string Name { get; }
-
         /// <summary>With its name alone, which is all that finding one needs.</summary>
         internal RawResourceType* Raw { get; }
-
-        /// <summary>Which of all types it is, from 1 on.</summary>
-        internal int Number { get; }
 
         internal readonly List<KeyValuePair<string, HostFunction>> Methods =
             new List<KeyValuePair<string, HostFunction>>();
 
-        private static int made;
-
-        internal ResourceType(string name)
+        internal ResourceType(string name) : base(name)
         {
-            Name = name;
-            byte[] text = Text.Terminated(name);
-            byte* label = (byte*)Marshal.AllocHGlobal(text.Length);
-            Marshal.Copy(text, 0, (IntPtr)label, text.Length);
             Raw = (RawResourceType*)Marshal.AllocHGlobal(sizeof(RawResourceType));
-            *Raw = new RawResourceType { Size = (UIntPtr)sizeof(RawResourceType), Name = label };
-            Number = Interlocked.Increment(ref made);
+            *Raw = new RawResourceType { Size = (UIntPtr)sizeof(RawResourceType), Name = Label };
         }
 
         /// <summary>What its methods are called in images, in order.</summary>
-        internal List<string> MethodNames()
+        internal override List<string> MethodNames()
         {
             return Methods.ConvertAll(each => Name + "." + each.Key);
         }
 
-        internal virtual bool IsSaved { get { return false; } }
+        internal override bool IsSaved { get { return false; } }
         internal virtual void Release(object value) { }
         internal virtual byte[] Save(object value) { return null; }
         internal virtual object Load(byte[] data) { return null; }

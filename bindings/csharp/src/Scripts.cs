@@ -190,7 +190,7 @@ namespace Rlua
             }
         }
 
-        private static T Required<T>(T argument, string name) where T : class
+        internal static T Required<T>(T argument, string name) where T : class
         {
             if (argument == null)
                 throw new ArgumentNullException(name);

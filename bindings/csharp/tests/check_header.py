@@ -45,7 +45,6 @@ LEFT_OUT = {
     "rlua_recover": "no exception unwinds through Lua's frames",
     "rlua_newuserdata": "objects of the host are resources",
     "rlua_pushcclosure": "it takes functions that may raise",
-    "rlua_requiref": "scripts require C modules: Library.EnableCModules",
     "rlua_concat": "a script's work", "rlua_compare": "lua_rawequal tells of one object",
     "rlua_arith": "a script's work", "rlua_getsubtable": "it would replace what is no table",
     "rlua_newmetatable": "Table.Metatable", "rlua_getmetatable": "Table.Metatable",
@@ -55,7 +54,6 @@ LEFT_OUT = {
     "rlua_save_buffer": "Lua.Save: rlua_save",
     "rlua_load_buffer": "Lua.Load: rlua_load",
     "rlua_clone": "its threads would lead to the Lua that was cloned; Lua.Clone loads a Save",
-    "rlua_register": "functions of the host are named by rlua_pushfunction",
 }
 
 
