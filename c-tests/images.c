@@ -501,11 +501,14 @@ static void refused(lua_State *L, const char *sentence) {
 
 TEST(a_refusal_tells_the_way) {
     static const char *const ways[][2] = {
-        {"a = {b = {0, {0, 0, {c = nameless}}}}", "in _G.a.b[2][3],"},
-        {"local up = {nameless} function f() return up end", "in _G.f^up,"},
-        {"t = setmetatable({}, {nameless})", "in _G.t<metatable>,"},
+        {"a = {b = {0, {0, 0, {c = nameless}}}}", "in _G.a.b[2][3].c,"},
+        {"local up = {nameless} function f() return up end", "in _G.f^up[1],"},
+        {"a = {1, print, ['a key'] = nameless}", "in _G.a[\"a key\"],"},
+        {"kept = nameless", "in _G.kept,"},
+        {"local up = nameless function f() return up end", "in _G.f^up,"},
+        {"t = setmetatable({}, {nameless})", "in _G.t<metatable>[1],"},
         {"co = coroutine.create(function(...) coroutine.yield(...) end)\n"
-         "coroutine.resume(co, {nameless})", "in _G.co<vararg 1>,"}};
+         "coroutine.resume(co, {nameless})", "in _G.co<vararg 1>[1],"}};
     size_t i, length;
     for (i = 0; i < COUNT_OF(ways); i++) {
         lua_State *L = open_vm(1 * MIB, 0);
