@@ -475,9 +475,160 @@ TEST(what_is_not_told_is_refused) {
     CHECK(bare.bind(bindings()) && bare.save()); // told later
     CHECK(bare.set("f", [](int n) { return n; }));
     CHECK(is_error(bare.save(), RLUA_UNSAVABLE, "a C function has no name"));
+    CHECK(is_error(bare.save(), RLUA_UNSAVABLE, "_G.f"));
+    CHECK(is_error(bare.save(), RLUA_UNSAVABLE, "bindings::set_callable()"));
     CHECK(bare.run("f = nil collectgarbage()") && bare.save());
     CHECK(is_error(bare.run("vec(1)"), RLUA_ERR_RUN, "number expected, got no value"));
     CHECK(bare.check() && a.check());
+}
+
+// -- lambdas that are values ---------------------------------------------------------------------
+
+const auto twice = [](int n) { return 2 * n; };
+
+auto counter(int n) {
+    return [n](int by) mutable { return n += by; };
+}
+
+rlua::bindings with_callables() {
+    rlua::bindings all;
+    all.set_callable("twice", twice)
+        .set_callable("counter", counter(0))
+        .set_function("counter_from", [](int n) { return counter(n); });
+    return all;
+}
+
+TEST(a_lambda_that_is_a_value_is_in_images_by_the_name_of_its_type) {
+    auto a = rlua::state::open(config_of(), with_callables()).value();
+    CHECK(a.set("f", twice) && a.set("again", twice));
+    CHECK(a.run("c, d = counter_from(1), counter_from(100) c(5) t = {c, f}"));
+    CHECK(a.snap() && a.run("c(1000)") && a.rollback());
+    auto b = rlua::state::from_image(a.save().value(), config_of(), with_callables()).value();
+    CHECK(same(a, b));
+    auto c = b.clone().value();
+    for (rlua::state *each : {&a, &b, &c}) {
+        CHECK(each->eval<int>("return f(4) + again(1)").value() == 10);
+        CHECK(each->eval<int>("return t[1](1)").value() == 7);
+        CHECK(each->eval<int>("return c(1) * 1000 + d(1)").value() == 8101);
+        CHECK(each->set("other", counter(3)) && each->save() && each->check());
+    }
+    rlua::bindings few;
+    few.set_callable("twice", twice).set_function("counter_from", [](int n) { return counter(n); });
+    CHECK(is_error(rlua::state::from_image(a.save().value(), config_of(), few), RLUA_UNSAVABLE,
+                   "'counter'"));
+    few.set_callable("counter", twice); // of another type: it looks at what it finds
+    few.set_callable("twice", counter(0));
+    auto wrong = rlua::state::from_image(a.save().value(), config_of(), few).value();
+    CHECK(wrong.eval<int>("return c(1)").value() == 2);
+    CHECK(is_error(wrong.eval<int>("return f(1)"), RLUA_ERR_RUN, "was taken from it"));
+    rlua::bindings two;
+    two.set_callable("one", twice).set_callable("two", twice);
+    CHECK(is_error(rlua::state::open(config_of(), two), RLUA_BAD_ARG, "another name"));
+}
+
+// -- userdata of a C module ----------------------------------------------------------------------
+
+struct meter : counted {
+    explicit meter(int v) : value(v) {}
+    int value;
+};
+
+int meter_new(lua_State *L) {
+    auto **block = static_cast<meter **>(lua_newuserdatauv(L, sizeof(meter *), 0));
+    *block = nullptr;
+    luaL_setmetatable(L, "Meter");
+    *block = new meter(static_cast<int>(luaL_checkinteger(L, 1)));
+    return 1;
+}
+int meter_read(lua_State *L) {
+    auto **block = static_cast<meter **>(luaL_checkudata(L, 1, "Meter"));
+    lua_pushinteger(L, ++(*block)->value);
+    return 1;
+}
+int meter_end(lua_State *L) {
+    auto **block = static_cast<meter **>(luaL_checkudata(L, 1, "Meter"));
+    delete *block;
+    *block = nullptr;
+    return 0;
+}
+int open_meter(lua_State *L) {
+    static const luaL_Reg functions[] = {{"new", meter_new}, {"read", meter_read}, {}};
+    luaL_newmetatable(L, "Meter");
+    lua_pushcfunction(L, meter_end);
+    lua_setfield(L, -2, "__gc");
+    luaL_newlib(L, functions);
+    return 1;
+}
+
+std::string save_meter(meter *m) {
+    if (saves++ == fail_at)
+        throw std::runtime_error("the meter is lost");
+    return m ? std::to_string(m->value) : "";
+}
+rlua::result<meter *> load_meter(std::string_view bytes) {
+    if (loads++ == fail_at)
+        return rlua::error{RLUA_BAD_ARG, "no such meter"};
+    return bytes.empty() ? nullptr : new meter(std::atoi(std::string(bytes).c_str()));
+}
+
+rlua::bindings with_meters() {
+    rlua::bindings all;
+    all.register_function("meter.new", meter_new)
+        .register_function("meter.read", meter_read)
+        .register_function("meter.end", meter_end)
+        .set_userdata<meter *>("Meter", save_meter, load_meter);
+    return all;
+}
+
+rlua::state open_meters(const rlua::bindings &given) {
+    auto lua = rlua::state::open(config_of(), given).value();
+    CHECK(rlua_requiref(lua.raw(), "meter", open_meter, 1) == RLUA_OK);
+    lua_settop(lua.raw(), 0);
+    CHECK(lua.run("m = meter.new(1)"));
+    return lua;
+}
+
+TEST(userdata_of_a_c_module_go_along) {
+    begin();
+    {
+        auto a = open_meters(with_meters());
+        auto b = rlua::state::from_image(a.save().value(), config_of(), with_meters()).value();
+        auto c = b.clone().value();
+        CHECK(alive == 3 && same(a, b));
+        CHECK(c.run("meter.read(m) m = nil collectgarbage()") && alive == 2);
+        CHECK(b.snap() && b.run("m = nil collectgarbage()") && alive == 2 && b.rollback());
+        CHECK(b.eval<int>("return meter.read(m)").value() == 2);
+        fail_at = saves;
+        CHECK(is_error(a.save(), RLUA_STREAM, "the meter is lost"));
+        fail_at = -1;
+        const rlua::bytes image = a.save().value();
+        fail_at = loads;
+        CHECK(is_error(rlua::state::from_image(image, config_of(), with_meters()), RLUA_STREAM,
+                       "no such meter"));
+        CHECK(alive == 2 && a.check() && b.check());
+    }
+    CHECK(alive == 0);
+}
+
+TEST(a_block_of_another_size_is_refused) {
+    begin();
+    {
+        struct wide_block {
+            void *first, *second;
+        };
+        rlua::bindings other = with_meters();
+        other.set_userdata<wide_block>(
+            "Meter", [](const wide_block &) { return ""; },
+            [](std::string_view) { return wide_block{}; });
+        auto a = open_meters(other), b = open_meters(with_meters());
+        CHECK(is_error(a.save(), RLUA_STREAM, "its block has 8 bytes, the C++ type of it 16"));
+        CHECK(is_error(rlua::state::from_image(b.save().value(), config_of(), other), RLUA_STREAM,
+                       "its block has 8 bytes"));
+        CHECK(is_error(b.bind(other), RLUA_BAD_ARG, "'Meter'"));
+        auto bare = open_meters(rlua::bindings());
+        CHECK(bare.bind(with_meters()) && bare.save()); // told later
+    }
+    CHECK(alive == 0);
 }
 
 // The methods are those of the image, the properties those of the program.

@@ -37,10 +37,13 @@ public:
     complaint(const complaint &) = delete;
     complaint &operator=(const complaint &) = delete;
 
-    // The library's error, with what was said.
+    // The library's error, with what was said, or what C++ has for it.
     error explain(error e) const {
         if (!text_.empty())
             e.message += ": " + text_;
+        else if (e.message.find("a C function has no name") != std::string::npos)
+            e.message += "; of C++: set_function() names it, or, for a lambda that goes in as a "
+                         "value, bindings::set_callable()";
         return e;
     }
 
@@ -136,7 +139,7 @@ template <class T, class From> int put_box(From &&from, void **out) {
     }
 }
 
-enum : int { IS_FUNCTION, IS_TYPE, IS_NAME };
+enum : int { IS_FUNCTION, IS_TYPE, IS_NAME, IS_USERDATA };
 
 class bound_function final : public binding {
 public:
@@ -226,6 +229,60 @@ private:
     rlua_ObjectType type_;
 };
 
+// Userdata of a C module, whose block is a T.
+template <class T, class Save, class Load> class saved_userdata final : public binding {
+public:
+    saved_userdata(std::string name, Save save, Load load)
+        : name_(std::move(name)), save_(std::move(save)), load_(std::move(load)),
+          type_{sizeof type_, name_.c_str(), nullptr, put, take, this} {}
+    const char *name() const noexcept override { return name_.c_str(); }
+    int kind() const noexcept override { return IS_USERDATA; }
+    const rlua_ObjectType *object_type() const noexcept override { return &type_; }
+    int enter(lua_State *L) const override { return rlua_register_type(L, &type_); }
+
+private:
+    static int check(std::size_t size) {
+        return size == sizeof(T) ? 0 : complaint::say("its block has " + std::to_string(size) +
+                                                      " bytes, the C++ type of it " +
+                                                      std::to_string(sizeof(T)));
+    }
+    static int put(const void *block, std::size_t size, rlua_Writer writer, void *to,
+                   void *ud) noexcept {
+        return complaint::guard([=] {
+            if (check(size) != 0)
+                return 1;
+            T copy;
+            std::memcpy(&copy, block, size);
+            const T &saved = copy;
+            return write_bytes(static_cast<const saved_userdata *>(ud)->save_(saved), writer, to);
+        });
+    }
+    static int take(const void *bytes, std::size_t length, void *block, std::size_t size,
+                    void *ud) noexcept {
+        return complaint::guard([=] {
+            const std::string_view text(static_cast<const char *>(bytes), length);
+            return check(size) != 0
+                       ? 1
+                       : fill(static_cast<const saved_userdata *>(ud)->load_(text), block);
+        });
+    }
+    template <class From> static int fill(const From &from, void *block) {
+        if constexpr (is_result<From>::value) {
+            return from ? fill(*from, block) : complaint::say(from.error().message);
+        } else {
+            static_assert(std::is_same_v<From, T>,
+                          "a load function returns what the block holds, or a result of it");
+            std::memcpy(block, &from, sizeof from);
+            return 0;
+        }
+    }
+
+    std::string name_;
+    Save save_;
+    Load load_;
+    rlua_ObjectType type_;
+};
+
 } // namespace detail
 
 // See the head of this file. What has the name of something earlier replaces it, for VMs to come.
@@ -277,6 +334,30 @@ public:
                                               "bytes, unless it says `outside = true`");
         using type = detail::saved_type<T, Save, Load>;
         return add(std::make_shared<type>(std::move(save), std::move(load)));
+    }
+
+    // What a module in C has in userdata with a finalizer: `name` is the `__name` of their
+    // metatable, T what a block of them holds, as C has it.
+    // - save(const T &), of a copy of the block as it is now, returns text or bytes.
+    // - load(std::string_view) returns a T, with what the module's finalizer will end.
+    // Results and failures are as for a type. A block of another size is one.
+    template <class T, class Save, class Load>
+    bindings &set_userdata(std::string name, Save save, Load load) {
+        static_assert(std::is_trivially_copyable_v<T> && std::is_default_constructible_v<T>,
+                      "a block is copied byte by byte: T is a pointer or a plain struct");
+        using type = detail::saved_userdata<T, Save, Load>;
+        return add(std::make_shared<type>(std::move(name), std::move(save), std::move(load)));
+    }
+
+    // A name for lambdas of one type that go in as values: an argument, an element, a result. Their
+    // function is in images then, and what each captured as its bytes, in which a pointer means
+    // nothing elsewhere. The lambda that is given only tells the type; it is none of a second line
+    // that looks the same. What is captured is understood by programs of the same build.
+    template <class F> bindings &set_callable(std::string name, const F &) {
+        static_assert(std::is_class_v<F> && detail::lies_inline<F>,
+                      "what this callable holds lies outside the VM: give it a path by "
+                      "set_function()");
+        return register_function(std::move(name), detail::inline_function<F>::entry);
     }
 
     // Names for C functions and pointers of the host: docs/DETERMINISM.md.

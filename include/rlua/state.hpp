@@ -573,7 +573,7 @@ public:
     // The whole state as bytes, that of a held snapshot, or what leads from one to another. Refused
     // with UNSAVABLE and its way is what an image cannot have: an object outside the VM whose type
     // has no functions for it (bindings::set_type), a callable that was not named by
-    // set_function().
+    // set_function() or bindings::set_callable().
     result<bytes> save() {
         return bytes_by(
             [](lua_State *L, rlua_Writer writer, void *ud) { return rlua_save(L, writer, ud); },

@@ -67,5 +67,14 @@ void use(rlua::state &lua, rlua::function &f) {
 #elif CASE == 15 // a save function returns text or bytes, or a result of them
     rlua::bindings().set_type<own>([](const own &) { return std::vector<int>(); },
                                    [](std::string_view) { return own(); });
+#elif CASE == 16 // what this callable holds lies outside the VM
+    rlua::bindings().set_callable("f", [s = std::string()](int n) { return n; });
+#elif CASE == 17 // a block is copied byte by byte
+    rlua::bindings().set_userdata<std::string>(
+        "Text", [](const std::string &) { return ""; },
+        [](std::string_view) { return std::string(); });
+#elif CASE == 18 // a load function returns what the block holds
+    rlua::bindings().set_userdata<void *>(
+        "Meter", [](void *) { return ""; }, [](std::string_view) { return 1; });
 #endif
 }
