@@ -18,11 +18,14 @@ MAX_DEPTH = 100
 """Tables nested deeper than this are not copied."""
 
 
-def failure(status: int, message: str, cause: Optional[BaseException]) -> Error:
-    """The exception for a status that is not Lua's, and what a function of Python raised."""
+def failure(status: int, message: str, cause: Optional[BaseException]) -> BaseException:
+    """The exception for a status that is not Lua's, and what a function of Python raised. What is
+    no Exception comes out as itself: who looks for errors may not hold up a Ctrl-C."""
     kind = FAILURES.get(status, Error)
     if cause is None:
         return kind(message, status)
+    if not isinstance(cause, Exception):
+        return cause
     failed = (ResourceError if status == Status.STREAM else kind)(message, status)
     failed.__cause__ = cause
     return failed

@@ -53,7 +53,8 @@ class AfterClose(OneState):
             lambda: next(iterator), table.copy, lambda: 1 in table, lambda: str(table),
             lambda: table.metatable, function, function.coroutine, lambda: next(coroutine),
             coroutine.close, lambda: coroutine.status, lambda: resource.value, resource.close,
-            lambda: userdata["write"], lambda: userdata.type]
+            lambda: userdata["write"], lambda: userdata.type, lambda: function.address,
+            lambda: lua.open_module("m", 1), lambda: lua.name_functions({"m": 1}), lua.clone]
         for action in actions:
             with self.assertRaises(rlua.Closed):
                 action()

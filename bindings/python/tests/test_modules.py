@@ -9,6 +9,7 @@ import gc
 import subprocess
 import sys
 import threading
+import types
 import unittest
 import weakref
 
@@ -109,10 +110,10 @@ print(meters.METER.meter_living())
         with world() as lua:
             lua.execute("m = meter.new(4)")
             image = lua.save()
-        for types in ((), (rlua.UserdataType("Other", save=meters.save, load=meters.load),),
+        for known in ((), (rlua.UserdataType("Other", save=meters.save, load=meters.load),),
                       (rlua.ResourceType("Meter", save=bytes, load=bytes),)):
             with self.assertRaisesRegex(rlua.Unsavable, "Meter"):
-                world(image=image, types=types)
+                world(image=image, types=known)
         with self.assertRaisesRegex(rlua.Unsavable, "meter.close"):
             world(image=image, c_functions={
                 name: NAMES[name] for name in NAMES if name != "meter.close"})
@@ -155,6 +156,49 @@ print(meters.METER.meter_living())
             self.assertEqual(lua.eval("meter.read(a)"), 2)
             lua.check()
             lua.clone().close()
+
+    def test_an_interrupt_comes_out_as_itself(self):
+        def interrupt(*_args):
+            raise KeyboardInterrupt
+
+        follower = types.SimpleNamespace(capture=interrupt, restore=print)
+        for kind, action in (
+                (rlua.UserdataType("Meter", save=interrupt, load=meters.load), rlua.State.save),
+                (rlua.UserdataType("Meter", save=meters.save, load=interrupt), rlua.State.clone),
+                (METERS, rlua.State.snap)):
+            with world(kind) as lua:
+                lua.execute("m = meter.new(1)")
+                if action is rlua.State.snap:
+                    lua.history.follow(follower)
+                with self.assertRaises(KeyboardInterrupt):
+                    action(lua)
+                self.assertEqual((len(lua.history), lua.eval("meter.read(m)")), (0, 2))
+                lua.check()
+
+    def test_snapshots_are_not_needed(self):
+        own = rlua.Config(trust=rlua.Trust.PROVED)
+        with rlua.State(config=own, types=[METERS], c_functions=NAMES) as lua:
+            lua.globals["meter"] = lua.open_module("meter", OPEN)
+            lua.execute("m = meter.new(1)")
+            with lua.clone() as clone:
+                self.assertEqual((clone.eval("meter.read(m)"), self.living()), (2, 2))
+
+    def test_a_delta_has_none_and_a_sync_test_makes_none(self):
+        calls = [0]
+
+        def wrong(*_frame):
+            calls[0] += 1
+            lua.call("step", calls[0])
+
+        with world() as lua:
+            lua.snap(0)
+            lua.execute("m, n = meter.new(1), 0 function step(k) n = n + k end")
+            lua.snap(1)
+            with self.assertRaisesRegex(rlua.Unsavable, "userdata.*delta"):
+                lua.save_delta(0, 1)
+            with self.assertRaises(rlua.Desync) as caught:
+                lua.synctest(wrong, 2, 20)
+            self.assertEqual((caught.exception.difference.path, self.living()), ("_G.n", 1))
 
     def test_what_functions_return_is_looked_at(self):
         size = ctypes.sizeof(ctypes.c_void_p)
@@ -259,10 +303,10 @@ print(meters.METER.meter_living())
 
     def test_a_name_is_of_one_type_of_a_sort(self):
         other = rlua.UserdataType("Meter", save=meters.save, load=meters.load)
-        for types in ([METERS, other], [rlua.UserdataType("", save=bytes, load=bytes)],
+        for known in ([METERS, other], [rlua.UserdataType("", save=bytes, load=bytes)],
                       [rlua.UserdataType("n" * 256, save=bytes, load=bytes)]):
             with self.assertRaises(rlua.BadArgument):
-                rlua.State(types=types)
+                rlua.State(types=known)
         plain = rlua.ResourceType("Meter", None, {"size": len}, save=bytes, load=bytes)
         callables = rlua.UserdataType("python callable", save=bytes, load=lambda data, size: data)
         with world(types=[METERS, plain, METERS, callables]) as lua:
