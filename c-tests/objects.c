@@ -138,6 +138,38 @@ TEST(what_only_a_snapshot_has_ends_where_it_is_loaded) {
     free(image.start);
 }
 
+/* The snapshot was captured before the finalizer ran. What the state has after a rollback to it is
+ * what it had: an object that has ended, also when that snapshot has gone. */
+TEST(what_has_ended_is_in_images_after_a_rollback) {
+    rlua_Config config = config_of(3);
+    begin();
+    lua_State *a = open_world(&config);
+    run(a, "m = new_meter(2)");
+    CHECK_OK(rlua_snap(a));
+    run(a, "m = nil collectgarbage()");
+    for (int i = 0; i < 3; i++) CHECK_OK(rlua_snap(a));
+    CHECK_EQ(living(), 0);
+    CHECK_OK(rlua_rollback(a, 1));
+    for (int frame = 4; frame < 12; frame++) {
+        CHECK_OK(rlua_snap_frame(a, frame));
+        if (frame == 9) run(a, "collectgarbage() n = new_meter(1)");
+        int before = living();
+        for (int of = frame < 6 ? frame : frame - 2; of <= frame; of++) {
+            Bytes image = {NULL, 0};
+            CHECK_OK(rlua_save_snapshot(a, of, append, &image));
+            lua_close(load(image, &config));
+            free(image.start);
+        }
+        Bytes image = save(a);
+        lua_close(load(image, &config));
+        free(image.start);
+        CHECK_EQ(living(), before);
+        CHECK_OK(rlua_check(a));
+    }
+    lua_close(a);
+    CHECK_EQ(living(), 0);
+}
+
 TEST(a_difference_of_images_makes_nothing) {
     rlua_Config config = config_of(0);
     begin();

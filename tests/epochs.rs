@@ -46,7 +46,7 @@ impl Model {
 
     /// The objects that the table knows.
     fn known(&self) -> BTreeSet<usize> {
-        self.resources.born_before(0).map(|(object, _)| object.addr()).collect()
+        self.resources.born_before(0).map(|(object, ..)| object.addr()).collect()
     }
 
     fn create(&mut self) {

@@ -222,9 +222,14 @@ size_t rlua_c_save_guarded(lua_State *main, void *object, void *copy) {
   return u->len + sizeof had;
 }
 
-/* A page is written only where it differs. */
-size_t rlua_c_put_back_guarded(void *object, const void *copy) {
+/* A page is written only where it differs. One that has ended is what it was behind its end: a
+ * snapshot from before says otherwise, and nothing notes the object when that has gone. */
+size_t rlua_c_put_back_guarded(void *object, const void *copy, int has_ended) {
   Udata *u = object;
+  if (has_ended && is_guarded(u) && noted_place(u) != SPENT) {
+    if (tofinalize(obj2gco(u))) set_place(u, SPENT);
+    else unguard(u);
+  }
   if (memcmp(getudatamem(u), copy, u->len) != 0) memcpy(getudatamem(u), copy, u->len);
   uintptr_t had;
   memcpy(&had, (const char *)copy + u->len, sizeof had);

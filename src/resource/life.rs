@@ -36,13 +36,14 @@ impl Resources {
         }
     }
 
-    /// The objects that the n-th newest snapshot has, and their kinds, in the order of creation.
-    pub fn born_before(&self, n: usize) -> impl Iterator<Item = (*mut c_void, u32)> {
+    /// The objects that the n-th newest snapshot has, their kinds, and whether they have ended, in
+    /// the order of creation.
+    pub fn born_before(&self, n: usize) -> impl Iterator<Item = (*mut c_void, u32, bool)> {
         let (number, mut next) = (self.number(n), self.births.first);
         std::iter::from_fn(move || {
             let entry = self.entries.get(next as usize).filter(|entry| entry.born < number)?;
             next = entry.births.after;
-            Some((entry.object, entry.kind))
+            Some((entry.object, entry.kind, entry.ended != ALIVE))
         })
     }
 

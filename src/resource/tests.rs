@@ -97,7 +97,7 @@ fn the_unborn_are_taken_newest_first_and_the_others_stay() {
     resources.captured();
     create(&mut resources, 3);
     let before = |resources: &Resources, n| -> Vec<_> {
-        resources.born_before(n).map(|(object, _)| object as usize / 16).collect()
+        resources.born_before(n).map(|(object, ..)| object as usize / 16).collect()
     };
     assert_eq!(before(&resources, 2), [1]);
     assert_eq!(before(&resources, 1), [1, 2]);

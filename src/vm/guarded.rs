@@ -47,8 +47,9 @@ pub struct Guarded {
     pub(super) table: Resources,
     /// How many more may be made before the restore that has begun.
     left: Option<u32>,
-    /// Those that a restore may write to, and their blocks, one behind the other.
-    kept: Vec<*mut c_void>,
+    /// Those that a restore may write to, whether each has ended, and their blocks, one behind the
+    /// other.
+    kept: Vec<(*mut c_void, bool)>,
     blocks: Vec<u8>,
 }
 
@@ -254,7 +255,7 @@ impl Guarded {
     /// The VM is idle, and its objects are where they were when `before_restore` ended.
     pub unsafe fn save(&mut self, main: *mut lua_State, n: usize, written: &Written<'_>) {
         let Guarded { table, kept, blocks, .. } = self;
-        for (object, bytes) in table.born_before(n) {
+        for (object, bytes, has_ended) in table.born_before(n) {
             if !written.touches(object, bytes as usize) {
                 continue;
             }
@@ -266,7 +267,7 @@ impl Guarded {
                 let length = lua::rlua_c_save_guarded(main, object, copy);
                 blocks.set_len(at + length);
             }
-            kept.push(object);
+            kept.push((object, has_ended));
         }
     }
 
@@ -277,9 +278,12 @@ impl Guarded {
     unsafe fn put_back(&mut self) {
         let Guarded { kept, blocks, .. } = self;
         let mut at = 0;
-        for object in kept.drain(..) {
+        for (object, has_ended) in kept.drain(..) {
             // SAFETY: the contract above.
-            at += unsafe { lua::rlua_c_put_back_guarded(object, blocks.as_ptr().add(at).cast()) };
+            at += unsafe {
+                let copy = blocks.as_ptr().add(at).cast();
+                lua::rlua_c_put_back_guarded(object, copy, has_ended.into())
+            };
         }
         debug_assert_eq!(at, blocks.len());
         blocks.clear();
@@ -291,7 +295,7 @@ impl Guarded {
     /// The VM is idle.
     pub unsafe fn check(&self, arena: &Arena, held: usize) -> Result<()> {
         self.table.check(held)?;
-        for (object, bytes) in self.table.born_before(0) {
+        for (object, bytes, _) in self.table.born_before(0) {
             let offset = object.addr().wrapping_sub(arena.base().addr());
             let there = arena.block_bytes(offset).is_some_and(|size| size >= bytes as usize);
             // SAFETY: a block begins there, which is large enough to look into.
