@@ -288,6 +288,9 @@ TEST(pthread_exit_inside_lua) {
             recover(L, 0);
         }
     }
+#ifdef __GLIBC__ /* musl's threads end without unwinding */
     CHECK_EQ(live_objects, 0);
+#endif
+    live_objects = 0;
     lua_close(L);
 }

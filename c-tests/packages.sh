@@ -1,6 +1,6 @@
 #!/bin/sh
 # What is handed on for each platform: archives, wheels, the NuGet package.
-# Usage: packages.sh ROOT [aarch64 | windows | wheel_here | wheel_aarch64 | wheel_windows |
+# Usage: packages.sh ROOT [aarch64 | musl | windows | wheel_here | wheel_aarch64 | wheel_windows |
 # nuget]...; PYTHON from the environment.
 #
 # Method: each is made by the command that docs/INSTALL.md tells, and used as a stranger would: the
@@ -51,8 +51,10 @@ make() { command make --no-print-directory -s -C "$root" "$@" 2>"$work/log" | ta
 emulated() {
     if [ "$system" = Windows ]; then
         WINEPATH="Z:$prefix/bin;Z:$work;$dlls" $emulator "$@" 2>&1 | tr -d '\r'
-    else
+    elif [ -n "$emulator" ]; then
         $emulator -E "LD_LIBRARY_PATH=$prefix/lib" "$@" 2>&1
+    else
+        LD_LIBRARY_PATH=$prefix/lib "$@" 2>&1
     fi
 }
 
@@ -110,6 +112,26 @@ aarch64() {
     check "$target: it is AArch64's" AArch64 "$(machine "$library")"
     check "$target: the floor, where glibc begins there" 2.17 \
         "$("$python" "$root/packaging/glibc.py" floor "$library" 2>/dev/null)"
+}
+
+# Hosts by zig, which has a libc and a C++ of its own, and an unwinder, which GCC links by itself.
+musl() {
+    if ! command make -s -C "$root/c-tests" zig >"$work/log" 2>&1 ||
+        ! command -v musl-gcc >/dev/null; then
+        cannot_run "the archive for musl" "no musl-gcc, or no ziglang of pip's"
+        return
+    fi
+    for language in cc c++; do
+        printf '#!/bin/sh\nexec "%s" %s -target x86_64-linux-musl "$@" -lunwind\n' \
+            "$root/target/zig/ziglang/zig" "$language" >"$work/musl-$language"
+        chmod +x "$work/musl-$language"
+    done
+    ZIG_GLOBAL_CACHE_DIR=$root/target/zig-cache ZIG_LOCAL_CACHE_DIR=$root/target/zig-cache
+    export ZIG_GLOBAL_CACHE_DIR ZIG_LOCAL_CACHE_DIR
+    archive x86_64-unknown-linux-musl Linux "$work/musl-cc" "$work/musl-c++" ""
+    check "$target: it needs nothing but musl" libc.so "$(
+        LC_ALL=C readelf -dW "$prefix/lib/librlua.so.$version" |
+            sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')"
 }
 
 # Programs need DLLs of g++ and of the threads that it knows; Wine 8 lacks one that Rust asks for.
@@ -309,6 +331,7 @@ nuget_on_windows() {
 }
 
 shift
-for part in ${*:-aarch64 windows wheel_here wheel_aarch64 wheel_windows nuget}; do "$part"; done
+[ $# -gt 0 ] || set -- aarch64 musl windows wheel_here wheel_aarch64 wheel_windows nuget
+for part; do "$part"; done
 [ "$not_run" -eq 0 ] || echo "$not_run not run, see above"
 end

@@ -25,6 +25,7 @@ import zipfile
 import glibc
 import install
 import licences
+import musl
 import platforms
 
 ROOT = platforms.ROOT
@@ -41,7 +42,7 @@ def tool(platform, name, variable):
     """A compiler or one of its tools: this machine's, or the one for another machine."""
     if platform.target == licences.host():
         return os.environ.get(variable, name)
-    return platform.prefix + {"cc": "gcc"}.get(name, name)
+    return platform.tool(name)
 
 
 def lowered(platform):
@@ -67,6 +68,8 @@ def build(folder, platform):
         linked = os.path.join(place, "release/deps", platform.built)
         if os.path.exists(linked):
             os.remove(linked)
+    if isinstance(platform, platforms.Musl):
+        environment.update(musl.environment(os.path.join(place, "unwinder"), platform.target))
     run(sys.executable, os.path.join(ROOT, "c-tests/library.py"), headers, *command,
         env=environment)
     library = os.path.join(place, "release")

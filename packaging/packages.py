@@ -93,7 +93,7 @@ def wheel(folder, target=None, python=None):
 def nuget(folder):
     known = [platforms.of(target) for target in platforms.TARGETS]
     given = [f"{platform.rid}={library(folder, platform)}" for platform in known
-             if tree(folder, platform).is_dir()]
+             if platform.rid and tree(folder, platform).is_dir()]
     if not given:
         sys.exit(f"packages.py: no archive was made in {folder}: make dist first")
     pack = str(BINDINGS / "csharp/pack.py")

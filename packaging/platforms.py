@@ -50,6 +50,21 @@ class Linux:
     def cmake(self, libdir):    # pylint: disable=unused-argument
         return f'IMPORTED_SONAME "{self.soname}"'
 
+    def tool(self, name):
+        """A compiler or one of its tools, for another machine than this."""
+        return self.prefix + {"cc": "gcc"}.get(name, name)
+
+
+class Musl(Linux):
+    """Linux with musl: of this machine, with another C library."""
+
+    def __init__(self, target, prefix):
+        super().__init__(target, prefix)
+        self.rid = None     # no .NET with musl has been at hand
+
+    def tool(self, name):
+        return {"cc": "musl-gcc"}.get(name, name)
+
 
 class Windows:
     """A DLL, and what linkers take in its place: mingw's, MSVC's."""
@@ -75,11 +90,14 @@ class Windows:
     def cmake(self, libdir):
         return f'IMPORTED_IMPLIB "${{_rlua_prefix}}/{libdir}/${{_rlua_implib}}"'
 
+    tool = Linux.tool
+
 
 # With what the names of the compiler and its tools begin, where another machine builds.
 TARGETS = {
     "x86_64-unknown-linux-gnu": (Linux, "x86_64-linux-gnu-"),
     "aarch64-unknown-linux-gnu": (Linux, "aarch64-linux-gnu-"),
+    "x86_64-unknown-linux-musl": (Musl, ""),
     "x86_64-pc-windows-gnu": (Windows, "x86_64-w64-mingw32-"),
 }
 

@@ -57,7 +57,11 @@ emulate() { # KiB of a page
 
 # Each VM takes mappings, and qemu some of its own: half as many as a process may have here. And
 # qemu keeps a table for all addresses that were ever in use, so the test with the most runs apart.
-tests_of_many() { sed -n 's/^TEST(\(.*\)) {$/\1/p' many.c; }
+tests_of() { sed -n 's/^TEST(\(.*\)) {$/\1/p' "$1"; } # file
+
+# With pages of 64 KiB qemu 7 lacks the end of ld.so's last page, where a small program's
+# thread-local data lie: copying a std::string from there fails, also without this library.
+lost_by_qemu=vm_that_is_taken_over_is_closed
 
 programs() { # KiB of a page, an n-th, names...
     emulate "$1"
@@ -70,8 +74,10 @@ programs() { # KiB of a page, an n-th, names...
         command="RLUA_TEST_SCALE=$scale $emulator $THERE/$name"
         if [ "$name" = many ]; then
             command="RLUA_TEST_SCALE=$((scale > 1 ? scale : 2)) $emulator $THERE/many"
-            set -- "$@" "many, others=$command $(tests_of_many | tail -n +2 | tr '\n' ' ')"
-            command="$command $(tests_of_many | head -n 1)"
+            set -- "$@" "many, others=$command $(tests_of many.c | tail -n +2 | tr '\n' ' ')"
+            command="$command $(tests_of many.c | head -n 1)"
+        elif [ "$name" = cxx/misuse ] && [ "$CROSS_PAGE_BYTES" -eq 65536 ]; then
+            command="$command $(tests_of cxx/misuse.cpp | grep -vx $lost_by_qemu | tr '\n' ' ')"
         fi
         set -- "$@" "$name=$command"
     done
@@ -142,5 +148,6 @@ echo
 echo "==== AArch64: $groups groups; not run at all:"
 left_out
 echo "refused_loads_leave_nothing_behind (tests/hostile_images.rs) measures its process: qemu's"
+echo "$lost_by_qemu (cxx/misuse.cpp), with pages of 64 KiB: a fault of qemu's"
 [ -z "$failed_groups" ] || echo "failed in:$failed_groups"
 [ -z "$failed_groups" ]

@@ -45,6 +45,8 @@ typedef struct Fuzzer {
 } Fuzzer;
 
 static FuzzPlace *fuzz;
+/* Whole pages, however large they are. */
+enum { FUZZ_SHARED_BYTES = 1 << 16 };
 
 __attribute__((format(PRINTF, 1, 2))) static inline void doing(const char *format, ...) {
     va_list args;
@@ -95,7 +97,7 @@ static inline pid_t fuzz_start(const Fuzzer *fuzzer, uint64_t seed, long frames)
 }
 #else
 static inline int fuzz_map(void) {
-    fuzz = mmap(NULL, sizeof *fuzz, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    fuzz = mmap(NULL, FUZZ_SHARED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (fuzz == MAP_FAILED) FAIL("mmap: %s", strerror(errno));
     return 0;
 }
