@@ -98,6 +98,32 @@ TEST(risen_and_armed_again_is_finalized_once) {
     close_and_count(L);
 }
 
+/* An object that has ended, and is armed anew: while a snapshot has it from before its end, the
+ * table has it twice. A rollback leaves the second one alone. */
+TEST(ended_and_armed_anew_is_finalized_for_both) {
+    int64_t frame;
+    lua_State *L = open_attacked(4);
+    run(L, WRAPPER);
+    CHECK_OK(rlua_snap_frame(L, 0));
+    run(L, "collectgarbage()");
+    for (frame = 1; frame < 5; frame++) CHECK_OK(rlua_snap_frame(L, frame));
+    CHECK_EQ(thing_finalized[0], 1);
+    run(L, "debug.setmetatable(risen, getmetatable(risen))");
+    CHECK_OK(rlua_snap_frame(L, 5));
+    CHECK_OK(rlua_rollback_to(L, 5));
+    CHECK_OK(rlua_check(L));
+    run(L, "collectgarbage() risen = nil collectgarbage() collectgarbage()");
+    for (frame = 6; frame < 12; frame++) {
+        CHECK_OK(rlua_snap_frame(L, frame));
+        run(L, "collectgarbage() x = {}");
+        CHECK_OK(rlua_rollback_to(L, frame));
+        CHECK_OK(rlua_check(L));
+    }
+    CHECK_EQ(thing_finalized[0], 2);
+    lua_close(L);
+    CHECK_EQ(thing_finalized[0], 2);
+}
+
 /* What lies on the block of an object that has ended is somebody else's, or still the object's. */
 TEST(ended_object_of_old_snapshots_gives_its_place_to_nobody) {
     lua_State *L = open_attacked(3);

@@ -391,7 +391,7 @@ unsafe extern "C" {
     pub fn rlua_c_put_back_guarded(
         object: *mut c_void,
         copy: *const c_void,
-        has_ended: c_int,
+        ended_at: u32,
     ) -> usize;
     pub fn rlua_c_is_guarded_object(object: *const c_void, bytes: u32) -> c_int;
     pub fn rlua_c_close_stream(object: *mut c_void, kind: c_int);

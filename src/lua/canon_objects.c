@@ -155,10 +155,16 @@ static size_t userdata_head(const Udata *u) {
   return (size_t)udatamemoffset(u->nuvalue);
 }
 
+/* What is guarded counts as zero, wherever it is noted. In sums it still does when it has ended:
+ * when that is depends on which snapshots there were. */
+static int counts_as_zero(const Canon *c, const Udata *u) {
+  return is_guarded(u) || (c->mode == CANON_HASH && noted_place(u) == NATIVE_ENDED);
+}
+
 /* What lies before the memory of a userdata. */
 static void canon_userdata_head(Canon *c, char *out, const Udata *u) {
   const GCObject *from = obj2gco(u);
-  uint32_t native = is_guarded(u) ? 0 : noted_place(u); /* else a place outside */
+  uint32_t native = counts_as_zero(c, u) ? 0 : noted_place(u);
   memset(out, 0, userdata_head(u));
   PUT_POINTER(Udata, next);
   PUT_PLAIN(Udata, tt);
@@ -218,7 +224,7 @@ static void canon_outside(Canon *c, char *out, const Udata *u, uint64_t id, int 
 static int canon_native(Canon *c, char *out, const Udata *u) {
   const char *memory = getudatamem((Udata *)u);
   uint32_t native = noted_place(u);
-  if (is_guarded(u)) {
+  if (counts_as_zero(c, u)) {
     canon_outside(c, out, u, native, 0);
   } else if (native == NATIVE_GMATCH && u->len == sizeof(GMatchState)) {
     canon_match(c, out, (const GMatchState *)memory);
@@ -396,7 +402,7 @@ const char *rlua_c_canon_run(void *canon, size_t offset, size_t bytes, uint32_t 
     case KIND_STACK: canon_stack(c, out, offset, from, end); break;
     case KIND_OBJECT:
       if (o->tt == LUA_VLNGSTR ||
-          (o->tt == LUA_VUSERDATA && gco2u(o)->nuvalue <= 255 && !is_guarded(gco2u(o)) &&
+          (o->tt == LUA_VUSERDATA && gco2u(o)->nuvalue <= 255 && !counts_as_zero(c, gco2u(o)) &&
            bytes > PART_ROOM)) {
         canon_long(c, out, offset, from, end);
         break;

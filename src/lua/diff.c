@@ -156,7 +156,8 @@ static void compare_matches(Diff *d, uint32_t at, const GMatchState *a, const GM
 /* Whose bytes mean something outside. */
 static int means_outside(const Udata *u) {
   const Handle *handle = (const Handle *)getudatamem((Udata *)u);
-  return is_guarded(u) || noted_place(u) == NATIVE_BOX || rlua_is_stream(u) ||
+  return is_guarded(u) || noted_place(u) == NATIVE_BOX || noted_place(u) == NATIVE_ENDED ||
+         rlua_is_stream(u) ||
          (u->len == sizeof(Handle) && handle->magic == HANDLE_MAGIC);
 }
 

@@ -44,9 +44,10 @@ static void set_place(Udata *u, uint32_t place) {
   l_setbit(u->marked, GUARDEDBIT);
 }
 
-/* From here on the four bytes mean what they mean in others (NATIVE_OFFSET). */
+/* It has ended: it may be guarded anew. What its block says to the module goes with images, and is
+ * none of what peers agree on, as before. */
 static void unguard(Udata *u) {
-  memset((char *)u + PLACE_OFFSET, 0, sizeof(uint32_t));
+  set_place(u, NATIVE_ENDED);
   resetbit(u->marked, GUARDEDBIT);
 }
 
@@ -148,6 +149,12 @@ int rlua_c_turn_guard(lua_State *main, int marks, rlua_Note note, void *vm) {
 
 /* -- their end --------------------------------------------------------------------------------- */
 
+/* Its finalizer is called, or was. */
+static void end_guard(Udata *u) {
+  if (tofinalize(obj2gco(u))) set_place(u, SPENT);
+  else unguard(u);
+}
+
 /* Whether the collector, whose turn it is to finalize `u`, calls the finalizer. */
 static int rlua_is_to_be_called(lua_State *L, Udata *u) {
   if (l_likely(!is_guarded(u))) return 1;
@@ -177,8 +184,7 @@ void rlua_c_end_guarded(lua_State *main, void *object) {
   global_State *g = G(main);
   Udata *u = object;
   const TValue *tm = u->metatable != NULL ? gfasttm(g, u->metatable, TM_GC) : NULL;
-  if (tofinalize(obj2gco(u))) set_place(u, SPENT);
-  else unguard(u);
+  end_guard(u);
   if (tm == NULL) return;
   lu_byte oldah = main->allowhook, oldgcstp = g->gcstp;
   g->gcstp |= GCSTPGC;
@@ -222,14 +228,12 @@ size_t rlua_c_save_guarded(lua_State *main, void *object, void *copy) {
   return u->len + sizeof had;
 }
 
-/* A page is written only where it differs. One that has ended is what it was behind its end: a
- * snapshot from before says otherwise, and nothing notes the object when that has gone. */
-size_t rlua_c_put_back_guarded(void *object, const void *copy, int has_ended) {
+/* A page is written only where it differs. What has ended at a place of the table is not noted
+ * there again: a snapshot from before says otherwise, and nothing notes the object when that has
+ * gone. */
+size_t rlua_c_put_back_guarded(void *object, const void *copy, uint32_t ended_at) {
   Udata *u = object;
-  if (has_ended && is_guarded(u) && noted_place(u) != SPENT) {
-    if (tofinalize(obj2gco(u))) set_place(u, SPENT);
-    else unguard(u);
-  }
+  if (ended_at != SPENT && is_guarded(u) && noted_place(u) == ended_at) end_guard(u);
   if (memcmp(getudatamem(u), copy, u->len) != 0) memcpy(getudatamem(u), copy, u->len);
   uintptr_t had;
   memcpy(&had, (const char *)copy + u->len, sizeof had);

@@ -308,7 +308,7 @@ RLUA_INTERNAL void rlua_c_end_guarded(lua_State *main, void *object);
 typedef int (*rlua_Note)(void *vm, void *object, uint32_t bytes, uint32_t *place);
 RLUA_INTERNAL int rlua_c_turn_guard(lua_State *main, int marks, rlua_Note note, void *vm);
 RLUA_INTERNAL size_t rlua_c_save_guarded(lua_State *main, void *object, void *copy);
-RLUA_INTERNAL size_t rlua_c_put_back_guarded(void *object, const void *copy, int has_ended);
+RLUA_INTERNAL size_t rlua_c_put_back_guarded(void *object, const void *copy, uint32_t ended_at);
 RLUA_INTERNAL int rlua_c_is_guarded_object(const void *object, uint32_t bytes);
 
 /* -- files.c --------------------------------------------------------------------------------- */

@@ -131,7 +131,7 @@ static int fix_userdata(Loader *l, Udata *u) {
   }
   if (u->metatable != NULL) ALSO(note_later(l, u));
   uint32_t native = noted_place(u);
-  NEED(native <= NATIVE_BOX, "a userdata is of no kind that is known");
+  NEED(native <= NATIVE_ENDED, "a userdata is of no kind that is known");
   if (native == NATIVE_GMATCH) {
     NEED(u->len == sizeof(GMatchState), "a userdata has the wrong size");
     return fix_match(l, (GMatchState *)getudatamem(u));

@@ -33,7 +33,9 @@ const char *rlua_c_claim(lua_State *main, void *block, size_t bytes, const char 
   if (what == OBJECT_RESOURCE) {
     if (u->len != sizeof(Handle) || u->nuvalue != 0 || gc != handle_end)
       return "a resource has no handle";
-  } else if (what != OBJECT_ENDED) {
+  } else if (what == OBJECT_ENDED) {
+    unguard(u);
+  } else {
     if (gc == NULL) return "nothing would end what a userdata stands for";
     set_place(u, UNNOTED);
   }

@@ -36,14 +36,15 @@ impl Resources {
         }
     }
 
-    /// The objects that the n-th newest snapshot has, their kinds, and whether they have ended, in
-    /// the order of creation.
-    pub fn born_before(&self, n: usize) -> impl Iterator<Item = (*mut c_void, u32, bool)> {
+    /// The objects that the n-th newest snapshot has, their kinds, and the indices of those that
+    /// have ended, in the order of creation.
+    pub fn born_before(&self, n: usize) -> impl Iterator<Item = (*mut c_void, u32, Option<u32>)> {
         let (number, mut next) = (self.number(n), self.births.first);
         std::iter::from_fn(move || {
-            let entry = self.entries.get(next as usize).filter(|entry| entry.born < number)?;
+            let (index, entry) = (next, self.entries.get(next as usize)?);
             next = entry.births.after;
-            Some((entry.object, entry.kind, entry.ended != ALIVE))
+            let ended_at = (entry.ended != ALIVE).then_some(index);
+            (entry.born < number).then_some((entry.object, entry.kind, ended_at))
         })
     }
 

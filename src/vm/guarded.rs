@@ -47,9 +47,9 @@ pub struct Guarded {
     pub(super) table: Resources,
     /// How many more may be made before the restore that has begun.
     left: Option<u32>,
-    /// Those that a restore may write to, whether each has ended, and their blocks, one behind the
-    /// other.
-    kept: Vec<(*mut c_void, bool)>,
+    /// Those that a restore may write to, where each that has ended was noted, and their blocks,
+    /// one behind the other.
+    kept: Vec<(*mut c_void, Option<u32>)>,
     blocks: Vec<u8>,
 }
 
@@ -255,7 +255,7 @@ impl Guarded {
     /// The VM is idle, and its objects are where they were when `before_restore` ended.
     pub unsafe fn save(&mut self, main: *mut lua_State, n: usize, written: &Written<'_>) {
         let Guarded { table, kept, blocks, .. } = self;
-        for (object, bytes, has_ended) in table.born_before(n) {
+        for (object, bytes, ended_at) in table.born_before(n) {
             if !written.touches(object, bytes as usize) {
                 continue;
             }
@@ -267,7 +267,7 @@ impl Guarded {
                 let length = lua::rlua_c_save_guarded(main, object, copy);
                 blocks.set_len(at + length);
             }
-            kept.push((object, has_ended));
+            kept.push((object, ended_at));
         }
     }
 
@@ -278,11 +278,11 @@ impl Guarded {
     unsafe fn put_back(&mut self) {
         let Guarded { kept, blocks, .. } = self;
         let mut at = 0;
-        for (object, has_ended) in kept.drain(..) {
+        for (object, ended_at) in kept.drain(..) {
             // SAFETY: the contract above.
             at += unsafe {
                 let copy = blocks.as_ptr().add(at).cast();
-                lua::rlua_c_put_back_guarded(object, copy, has_ended.into())
+                lua::rlua_c_put_back_guarded(object, copy, ended_at.unwrap_or(lua::SPENT))
             };
         }
         debug_assert_eq!(at, blocks.len());

@@ -47,11 +47,12 @@ static void *rlua_grow_kind(lua_State *L, void *block, int count, int *size, int
   ((v) = cast(t *, rlua_grow_kind(L, v, count, &(size), sizeof(t), luaM_limitN(limit, t), what, \
                                   kind_of_type(t))))
 
-/* Userdata whose bytes hold pointers into the VM (canon.c) say so in four bytes of padding, which
- * are zero in others, or the place of a guarded one (guarded.c). */
+/* Userdata whose bytes hold pointers into the VM, and those that were guarded and have ended
+ * (canon.c) say so in four bytes of padding, which are zero in others, or the place of a guarded
+ * one (guarded.c). The numbers are in images. */
 #define NATIVE_OFFSET (offsetof(Udata, nuvalue) + sizeof(unsigned short))
 _Static_assert(NATIVE_OFFSET + sizeof(uint32_t) <= offsetof(Udata, len), "padding of 4 bytes");
-enum { NATIVE_GMATCH = 1, NATIVE_BOX };
+enum { NATIVE_GMATCH = 1, NATIVE_BOX, NATIVE_ENDED };
 static void *rlua_new_native(lua_State *L, size_t size, uint32_t native);
 
 #endif
