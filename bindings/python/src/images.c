@@ -103,9 +103,10 @@ static rlua_Name *add_c_functions(Vm *vm, PyObject *c_functions, rlua_Name *next
     PyObject *name, *address;
     Py_ssize_t at = 0;
     while (PyDict_Next(c_functions, &at, &name, &address)) {
-        const char *text = PyUnicode_AsUTF8(name);
+        const char *text;
         lua_CFunction function = (lua_CFunction)(uintptr_t)at; /* as above */
-        if (text != NULL && vm != NULL && (function = c_function(name, address)) != NULL)
+        if (vm == NULL) text = PyUnicode_AsUTF8(name);
+        else if ((function = c_function(name, address, &text)) != NULL)
             vm_note_c_function(vm, name, address);
         if (PyErr_Occurred()) return NULL;
         *next++ = (rlua_Name){text, function, NULL, NULL};

@@ -9,12 +9,16 @@
 
 /* Functions */
 
-lua_CFunction c_function(PyObject *name, PyObject *address) {
+lua_CFunction c_function(PyObject *name, PyObject *address, const char **text) {
     void *place = NULL;
+    Py_ssize_t length;
     if (!PyUnicode_Check(name) || !PyLong_Check(address))
-        PyErr_Format(PyExc_TypeError, "c_functions[%R]: a name is a str, an address an int", name);
+        PyErr_Format(PyExc_TypeError, "C function %R: a name is a str, an address an int", name);
+    else if ((*text = PyUnicode_AsUTF8AndSize(name, &length)) == NULL) ;
+    else if (strlen(*text) != (size_t)length)
+        vm_refuse(RLUA_BAD_ARG, "the name of a C function has no NUL");
     else if ((place = PyLong_AsVoidPtr(address)) == NULL && !PyErr_Occurred())
-        PyErr_Format(PyExc_ValueError, "c_functions[%R] is NULL", name);
+        PyErr_Format(PyExc_ValueError, "the address of the C function %R is NULL", name);
     return (lua_CFunction)(uintptr_t)place;
 }
 
@@ -25,13 +29,11 @@ int vm_note_c_function(Vm *vm, PyObject *name, PyObject *address) {
 
 int vm_name_functions(Vm *vm, lua_State *L, PyObject *c_functions) {
     PyObject *name, *address;
-    Py_ssize_t at = 0, length;
+    const char *text;
+    Py_ssize_t at = 0;
     while (PyDict_Next(c_functions, &at, &name, &address)) {
-        lua_CFunction function = c_function(name, address);
-        const char *text = function == NULL ? NULL : PyUnicode_AsUTF8AndSize(name, &length);
-        if (text == NULL) return -1;
-        if (strlen(text) != (size_t)length)
-            return vm_refuse(RLUA_BAD_ARG, "the name of a function has no NUL");
+        lua_CFunction function = c_function(name, address, &text);
+        if (function == NULL) return -1;
         int status = rlua_register(L, text, function);
         if (status != RLUA_OK) {
             vm_fail(vm, status);
@@ -75,10 +77,9 @@ static PyObject *open_module(PyObject *object, PyObject *args) {
     Vm *vm = (Vm *)object;
     const char *name;
     PyObject *label, *address, *module = NULL;
-    if (!PyArg_ParseTuple(args, "UO", &label, &address)) return NULL;
-    lua_CFunction function = c_function(label, address);
-    if (function == NULL || (name = PyUnicode_AsUTF8(label)) == NULL) return NULL;
-    if (vm_enter(vm) < 0) return NULL;
+    if (!PyArg_ParseTuple(args, "OO", &label, &address)) return NULL;
+    lua_CFunction function = c_function(label, address, &name);
+    if (function == NULL || vm_enter(vm) < 0) return NULL;
     lua_State *L = vm->current;
     int base = lua_gettop(L), status = lua_checkstack(L, 8) ? RLUA_OK : vm_full();
     if (status == RLUA_OK) OUTSIDE(vm, status = rlua_requiref(L, name, function, 0));

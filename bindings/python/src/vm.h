@@ -219,7 +219,8 @@ PyObject *vm_remove_participant(PyObject *self, PyObject *object);
 
 /* modules.c */
 extern PyGetSetDef function_getset[];
-lua_CFunction c_function(PyObject *name, PyObject *address); /* NULL with an exception set */
+/* The function at an address, and its name, which the str keeps; NULL with an exception set. */
+lua_CFunction c_function(PyObject *name, PyObject *address, const char **text);
 int vm_note_c_function(Vm *vm, PyObject *name, PyObject *address);
 int vm_name_functions(Vm *vm, lua_State *L, PyObject *c_functions);
 int save_block(const void *block, size_t size, rlua_Writer writer, void *to, void *ud);

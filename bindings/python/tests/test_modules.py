@@ -401,6 +401,7 @@ class Functions(Counted):
                                  ({1: OPEN}, TypeError), ({"x": print}, TypeError),
                                  ({"x": 0}, ValueError), ({"x": 1 << 70}, OverflowError),
                                  ({"x": -(1 << 70)}, OverflowError),
+                                 ({"a\0b": OPEN + 1}, rlua.BadArgument),
                                  ({"\udc00": OPEN + 1}, UnicodeError)):
                 with self.assertRaises(error):
                     lua.name_functions(names)
@@ -418,8 +419,9 @@ class Functions(Counted):
             self.assertEqual(lua.open_module("meter", OPEN), lua.globals["meter"])
             with self.assertRaisesRegex(rlua.LuaError, "Meter expected"):
                 lua.open_module("wrong", NAMES["meter.read"])
-            for name, function in (("x", None), (1, OPEN), ("x", print), ("x", 0)):
-                with self.assertRaises((TypeError, ValueError)):
+            for name, function in (("x", None), (1, OPEN), ("x", print), ("x", 0),
+                                   ("meter\0x", OPEN)):
+                with self.assertRaises((TypeError, ValueError, rlua.BadArgument)):
                     lua.open_module(name, function)
             lua.set_function("inside", lambda: lua.open_module("second", OPEN))
             self.assertEqual(lua.eval("type(inside().new)"), "function")
