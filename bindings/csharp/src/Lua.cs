@@ -318,8 +318,7 @@ namespace Rlua
             if (main == IntPtr.Zero)
                 return new ObjectDisposedException("Lua", "this Lua was disposed of");
             if (owner == Sealed)
-                return new BusyException("this Lua is being saved; save of a ResourceType cannot"
-                                         + " use it");
+                return new BusyException("this Lua is being saved; save of a type cannot use it");
             return new WrongThreadException(string.Format(
                 "this Lua belongs to thread {0}, and thread {1} called it: call it there, or"
                 + " MoveToThisThread() while no call is under way", ownerId,

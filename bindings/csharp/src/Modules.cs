@@ -14,7 +14,7 @@ using System.Runtime.InteropServices;
 namespace Rlua
 {
     /// <summary>A kind of userdata that a module in C made. See UserdataType of T.</summary>
-    public abstract unsafe class UserdataType : ObjectType
+    public abstract class UserdataType : ObjectType
     {
         internal UserdataType(string name) : base(name) { }
 
@@ -28,7 +28,7 @@ namespace Rlua
     /// it stands for goes with images, which refuse it otherwise. A T is what the block of one
     /// holds, as C has it: an IntPtr, a struct of numbers and pointers. May be shared by Luas.
     /// </summary>
-    public sealed unsafe class UserdataType<T> : UserdataType where T : struct
+    public sealed class UserdataType<T> : UserdataType where T : struct
     {
         private readonly Func<T, byte[]> save;
         private readonly Func<byte[], T> load;
@@ -63,13 +63,6 @@ namespace Rlua
                 field => IsPlain(field.FieldType));
         }
 
-        private static void Pinned(object box, Action<IntPtr> use)
-        {
-            GCHandle handle = GCHandle.Alloc(box, GCHandleType.Pinned);
-            try { use(handle.AddrOfPinnedObject()); }
-            finally { handle.Free(); }
-        }
-
         private void CheckSize(long size)
         {
             if (size != bytes)
@@ -80,15 +73,13 @@ namespace Rlua
         internal override byte[] Save(IntPtr block, long size)
         {
             CheckSize(size);
-            object box = default(T);
-            Pinned(box, place => Buffer.MemoryCopy((void*)block, (void*)place, size, size));
-            return save((T)box);
+            return save(Marshal.PtrToStructure<T>(block));
         }
 
         internal override void Load(byte[] data, IntPtr block, long size)
         {
             CheckSize(size);
-            Pinned(load(data), place => Buffer.MemoryCopy((void*)place, (void*)block, size, size));
+            Marshal.StructureToPtr(load(data), block, false);
         }
     }
 
