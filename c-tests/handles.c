@@ -51,12 +51,6 @@ static void close_pair(Pair pair) {
     free(pair.image.start);
 }
 
-static Bytes delta_of(lua_State *L, int64_t from, int64_t to) {
-    Bytes delta = {NULL, 0};
-    CHECK_OK(rlua_save_delta(L, from, to, append, &delta));
-    return delta;
-}
-
 static void act(lua_State *L) {
     static const char *const acts[] = {"make", "make", "drop", "again", "move", "hide",
                                        "fill", "clear", "close"};
@@ -306,50 +300,6 @@ TEST(a_type_that_nobody_told_is_refused_where_one_is_new) {
     lua_close(c);
     close_pair(pair);
     free(delta.start), free(none.start);
-}
-
-/* Guarded userdata: refused on both sides, which go on behind their end. */
-TEST(a_delta_has_no_guarded_userdata) {
-    for (size_t way = 0; way < COUNT_OF(trusts); way++) {
-        rlua_Config config = config_of(4);
-        Bytes none = {NULL, 0};
-        begin();
-        config.trust = trusts[way];
-        Pair pair = open_pair(&config, &config, "fill(5) make(1)");
-        lua_State *a = pair.a, *b = pair.b;
-        run(a, "filler[7] = 'seven'");
-        CHECK_OK(rlua_snap_frame(a, 1));
-        Bytes first = delta_of(a, 0, 1);
-        CHECK_OK(apply(b, first));
-        run(a, "m = new_meter(2)");
-        CHECK_OK(rlua_snap_frame(a, 2));
-        CHECK_REFUSED(rlua_save_delta(a, 1, 2, append, &none), RLUA_UNSAVABLE);
-        CHECK(strstr(rlua_last_error(a), "finalizer in C") != NULL);
-        /* The spectator has something of its own. */
-        CHECK_OK(rlua_snap(b));
-        run(b, "m = new_meter(4)");
-        CHECK_REFUSED(apply(b, first), RLUA_UNSAVABLE);
-        CHECK_EVAL(b, "slots[1]:width() .. m()", "15");
-        CHECK_OK(rlua_check(b));
-        CHECK_OK(rlua_rollback(b, 1));
-        CHECK_EQ(living(), 3);
-        run(a, "m = nil collectgarbage() collectgarbage()");
-        CHECK_EQ(living(), 3); /* a snapshot has it */
-        CHECK_OK(rlua_discard_before(a, 1000));
-        CHECK_EQ(living(), 2);
-        CHECK_OK(rlua_snap_frame(a, 3));
-        Bytes whole = save(a);
-        lua_State *c = load(whole, &config);
-        run(a, "filler[9] = 'nine'");
-        CHECK_OK(rlua_snap_frame(a, 4));
-        Bytes second = delta_of(a, 3, 4);
-        CHECK_OK(apply(c, second));
-        same_sums(a, c);
-        CHECK_OK(rlua_check(c));
-        lua_close(c);
-        close_pair(pair);
-        free(none.start), free(first.start), free(second.start), free(whole.start);
-    }
 }
 
 static lua_State *busy;

@@ -650,15 +650,24 @@ static void new_sound(const char *name) {
     TRY(rlua_setglobal(L, name));
 }
 
-/* A delta that brings and takes resources. */
+/* A delta that brings and takes resources and guarded userdata. */
 static void handles(void) {
-    static const rlua_ObjectType *const types[] = {&sounds, NULL};
+    static const rlua_ObjectType *const types[] = {&sounds, &meters, NULL};
+    static const rlua_Name names[] = {{"new_meter", new_meter, NULL, NULL},
+                                      {"end_meter", end_meter, NULL, NULL},
+                                      {NULL, NULL, NULL, NULL}};
     rlua_Config config = config_of();
     lua_State *first, *copies[2] = {NULL, NULL};
+    config.names = names;
     config.types = types;
     L = NULL;
     TRY(rlua_open(&config, &first));
     L = first;
+    TRY(rlua_register(L, "new_meter", new_meter));
+    TRY(rlua_register(L, "end_meter", end_meter));
+    TRY(rlua_pushcclosure(L, new_meter, 0));
+    TRY(rlua_setglobal(L, "meter"));
+    TRY(rlua_dostring(L, "m, n = meter(), meter()"));
     new_sound("a");
     new_sound("b");
     TRY(rlua_snap_frame(L, 1));
@@ -667,7 +676,7 @@ static void handles(void) {
         config.trust = way == 0 ? RLUA_TRUST_OWN : RLUA_TRUST_PROVED;
         TRY((anew(0), rlua_load(&config, from_image, NULL, &copies[way])));
     }
-    TRY(rlua_dostring(L, "a = nil"));
+    TRY(rlua_dostring(L, "a, m = nil o = meter()"));
     TRY_PLAIN(lua_gc(L, LUA_GCCOLLECT));
     new_sound("c");
     new_sound("d");
@@ -678,15 +687,15 @@ static void handles(void) {
         TRY((anew(0), rlua_apply_delta(L, NULL, from_image, NULL)));
         TRY(rlua_check(L));
     }
-    /* The first one's snapshot has all four. */
-    if (objects_made - objects_ended != 10)
-        PROBLEM("%d sounds, and %d ended", objects_made, objects_ended);
+    /* The first one's snapshot has all seven. */
+    if (objects_made - objects_ended != 17)
+        PROBLEM("%d objects, and %d ended", objects_made, objects_ended);
     L = NULL;
     TRY_PLAIN(lua_close(first));
     TRY_PLAIN(lua_close(copies[0]));
     TRY_PLAIN(lua_close(copies[1]));
     if (objects_made != objects_ended)
-        PROBLEM("%d sounds, and %d ended", objects_made, objects_ended);
+        PROBLEM("%d objects, and %d ended", objects_made, objects_ended);
 }
 
 static void scenario(void *unused) {

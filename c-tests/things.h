@@ -217,6 +217,12 @@ static size_t read_part(void *ud, void *bytes, size_t length) {
     return length;
 }
 
+static inline Bytes delta_of(lua_State *L, int64_t from, int64_t to) {
+    Bytes delta = {NULL, 0};
+    CHECK_OK(rlua_save_delta(L, from, to, append, &delta));
+    return delta;
+}
+
 static inline int apply(lua_State *L, Bytes delta) {
     Part part = {delta.start, delta.length};
     return rlua_apply_delta(L, names, read_part, &part);

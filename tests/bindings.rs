@@ -28,7 +28,7 @@ fn plain(text: &str) -> String {
 }
 
 /// Names that C and Rust write differently, as Rust writes them.
-const C_TYPES: [(&str, &str); 30] = [
+const C_TYPES: [(&str, &str); 32] = [
     ("double", "f64"),
     ("double *", "*mut f64"),
     ("lua_State *", "*mut lua_State"),
@@ -38,6 +38,8 @@ const C_TYPES: [(&str, &str); 30] = [
     ("const rlua_Birth *", "*const Birth"),
     ("const rlua_Outward *", "*const Outward"),
     ("rlua_Outward *", "*mut Outward"),
+    ("const rlua_Met *", "*const Met"),
+    ("rlua_Met *", "*mut Met"),
     ("const char *", "*const c_char"),
     ("char *", "*mut c_char"),
     ("const char **", "*mut *const c_char"),

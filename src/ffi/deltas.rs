@@ -11,13 +11,13 @@ use std::ffi::{c_int, c_void};
 
 /// Saves what leads from one held snapshot to another, as rlua_save saves a whole state: a
 /// spectator who has the first follows for the bytes that changed, a replay seeks. Usually the
-/// second is the newer one; the other way round works too. A resource that the second alone has
-/// goes along by rlua_register_type, one that both have stays the spectator's own. A state with
-/// guarded userdata is refused.
+/// second is the newer one; the other way round works too. A resource or a guarded userdata that
+/// the second alone has goes along by rlua_register_type, one that both have stays the spectator's
+/// own.
 ///
 /// Cost: the first time a pass over the used bytes. From then on what changed between the
-/// snapshots, and a look at each resource, as long as the one that the last delta led to is held:
-/// so long the VM keeps its bytes twice more.
+/// snapshots, and a look at each resource and guarded userdata, as long as the one that the last
+/// delta led to is held: so long the VM keeps its bytes twice more.
 ///
 /// @param from_frame  The label of the first.
 /// @param to_frame    The label of the second.
@@ -43,21 +43,24 @@ pub unsafe extern "C" fn rlua_save_delta(
 /// Makes an idle VM's state what a delta leads to; it has to have the state that the delta leads
 /// from: the same image loaded, the deltas before applied. Its main thread, its snapshots and its
 /// participants stay; references and pointers of the host's into the state are good where they are
-/// good in the VM that saved. Resources that are new are made by their types (rlua_register_type,
-/// rlua_Config.types), those that are gone end as if their handles had been collected.
+/// good in the VM that saved. Resources and guarded userdata that are new are made by their types
+/// (rlua_register_type, rlua_Config.types), those that are gone end as if they had been collected.
+/// A guarded userdata that a snapshot of the VM has must not be gone: discard the snapshot first.
 ///
 /// The delta is verified as rlua_load verifies an image, by the VM's own `image_key` and `trust`.
 /// After an error nothing has changed.
 ///
 /// Cost: what was written since the last one was applied, and what this one changes; the first
 /// time, a pass over the used bytes; with RLUA_TRUST_PROVED, the proof each time. The VM keeps its
-/// state once more from then on.
+/// state once more from then on. Where guarded userdata are new or gone, a pass over the used
+/// bytes.
 ///
 /// @param names   What names stand for that the state did not have yet since the first delta, or
 ///                NULL: as rlua_Config.names.
 /// @param reader  Called until the delta is whole.
 /// @return        As rlua_load, and NOT_ROLLBACK, BUSY, POISONED; BAD_IMAGE also where the delta
-///                leads from another state, or is of a VM with another limit, guard or announces.
+///                leads from another state, or is of a VM with another limit, guard or announces;
+///                UNSUPPORTED (a snapshot has a guarded userdata that ends).
 ///
 /// # Safety
 /// `L` as for rlua_save; `names` is NULL or ends with a NULL name.

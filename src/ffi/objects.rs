@@ -29,8 +29,8 @@ pub struct rlua_Name {
     pub pointer: *mut c_void,
 }
 
-/// How objects outside the VM go with an image, or a clone: resources, or what the userdata of a C
-/// module stand for. Fill with zeros, set `size`, then the rest.
+/// How objects outside the VM go with an image, a delta, or a clone: resources, or what the
+/// userdata of a C module stand for. Fill with zeros, set `size`, then the rest.
 ///
 /// Neither function may use the VM, whose calls answer BUSY meanwhile, or raise.
 #[repr(C)]
@@ -77,9 +77,8 @@ pub struct rlua_ObjectType {
 unsafe impl Sized for rlua_ObjectType {}
 
 /// Tells a VM how objects of a type are saved and loaded, so that a state that has such can leave
-/// the VM: rlua_save, rlua_save_snapshot, rlua_clone, and resources by rlua_save_delta. A VM that
-/// is loaded needs the same types in its config (rlua_Config.types), which tells a new one the
-/// same.
+/// the VM: rlua_save, rlua_save_snapshot, rlua_clone, rlua_save_delta. A VM that is loaded needs
+/// the same types in its config (rlua_Config.types), which tells a new one the same.
 ///
 /// An image has of each object what `save` wrote, and no more. The one that is loaded is another
 /// object: it is released, or its finalizer runs, when its own VM has no use for it.

@@ -110,6 +110,7 @@ pub type Part = unsafe extern "C" fn(ud: *mut c_void, offset: usize, bytes: usiz
 
 /// As `rlua_Met`.
 #[repr(C)]
+#[derive(Clone, Copy)]
 pub struct Met {
     pub kind: *const c_char,
     pub kind_length: usize,
@@ -339,6 +340,16 @@ unsafe extern "C" {
     pub fn rlua_c_take_resource(main: *mut lua_State, handle: *mut c_void);
     pub fn rlua_c_give_resource(main: *mut lua_State, memory: *mut c_void, id: u64);
     pub fn rlua_c_has_unclaimed(main: *mut lua_State) -> c_int;
+    pub fn rlua_c_meet_guarded(main: *mut lua_State, object: *mut c_void, met: *mut Met);
+    pub fn rlua_c_guard_again(
+        main: *mut lua_State,
+        block: *mut c_void,
+        bytes: usize,
+        was: *const Met,
+    ) -> *const c_char;
+    pub fn rlua_c_guarded_bytes(object: *const c_void) -> u32;
+    pub fn rlua_c_place_guarded(main: *mut lua_State, object: *mut c_void, place: u32);
+    pub fn rlua_c_take_guarded(main: *mut lua_State, object: *mut c_void);
 
     pub fn rlua_c_diff(a: *mut lua_State, b: *mut lua_State, most: usize) -> *mut c_void;
     pub fn rlua_c_diff_block(

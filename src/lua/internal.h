@@ -250,6 +250,12 @@ RLUA_INTERNAL int rlua_c_has_unclaimed(lua_State *main);
 RLUA_INTERNAL void *rlua_c_handle_block(void *handle);
 RLUA_INTERNAL void rlua_c_take_resource(lua_State *main, void *handle);
 RLUA_INTERNAL void rlua_c_give_resource(lua_State *main, void *memory, uint64_t id);
+RLUA_INTERNAL void rlua_c_meet_guarded(lua_State *main, void *object, rlua_Met *met);
+RLUA_INTERNAL const char *rlua_c_guard_again(lua_State *main, void *block, size_t bytes,
+                                             const rlua_Met *was);
+RLUA_INTERNAL uint32_t rlua_c_guarded_bytes(const void *object);
+RLUA_INTERNAL void rlua_c_place_guarded(lua_State *main, void *object, uint32_t place);
+RLUA_INTERNAL void rlua_c_take_guarded(lua_State *main, void *object);
 
 /* -- diff.c ---------------------------------------------------------------------------------- */
 

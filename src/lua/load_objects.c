@@ -72,3 +72,61 @@ void rlua_c_take_resource(lua_State *main, void *handle) {
   card_lock(main);
   memset(handle, 0, sizeof(Handle));
 }
+
+/* -- those that stay in a state that is put in place ------------------------------------------- */
+
+/* What a guarded userdata of the live state is. */
+void rlua_c_meet_guarded(lua_State *main, void *object, rlua_Met *met) {
+  const Udata *u = object;
+  Table *metatable = u->metatable;
+  const TValue *name = metatable != NULL ? field_of(main, metatable, "__name") : &absentkey;
+  *met = (rlua_Met){.memory = userdata_head(u), .size = u->len, .id = noted_place(u),
+                    .is_pending = tofinalize(u) != 0,
+                    .has_finalizer = has_finalizer(G(main), metatable)};
+  if (ttisstring(name)) {
+    met->kind = getstr(tsvalue(name));
+    met->kind_length = tsslen(tsvalue(name));
+  }
+}
+
+static int is_of_kind(lua_State *main, Table *metatable, const rlua_Met *was) {
+  const TValue *name = field_of(main, metatable, "__name");
+  if (!ttisstring(name)) return was->kind_length == 0;
+  return tsslen(tsvalue(name)) == was->kind_length &&
+         memcmp(getstr(tsvalue(name)), was->kind, was->kind_length) == 0;
+}
+
+/* The userdata in that block of a state that was just put in place is the one that it was, and is
+ * guarded again. NULL, or what is wrong. */
+const char *rlua_c_guard_again(lua_State *main, void *block, size_t bytes, const rlua_Met *was) {
+  card_lock(main);
+  Udata *u = block;
+  if (bytes < sizeof(Udata0) || u->tt != LUA_VUSERDATA || userdata_head(u) != was->memory ||
+      u->len != was->size || is_guarded(u) || noted_place(u) != 0 ||
+      !is_zero(getudatamem(u), u->len) || isdead(G(main), obj2gco(u)) || !tofinalize(obj2gco(u)))
+    return "a userdata that stays is another one";
+  const TValue *tm = u->metatable != NULL ? gfasttm(G(main), u->metatable, TM_GC) : NULL;
+  if (tm == NULL || c_function(tm) == NULL || !is_of_kind(main, u->metatable, was))
+    return "a userdata that stays is of another type";
+  set_place(u, (uint32_t)was->id);
+  return NULL;
+}
+
+/* What a userdata that was claimed takes in the arena. */
+uint32_t rlua_c_guarded_bytes(const void *object) {
+  return whole_size(object);
+}
+
+/* Notes where the table outside has a userdata that was claimed. */
+void rlua_c_place_guarded(lua_State *main, void *object, uint32_t place) {
+  card_lock(main);
+  set_place(object, place);
+}
+
+/* One whose finalizer has run stands for nothing: as in an image, its memory is zero. */
+void rlua_c_take_guarded(lua_State *main, void *object) {
+  card_lock(main);
+  Udata *u = object;
+  memset(getudatamem(u), 0, u->len);
+  unguard(u);
+}

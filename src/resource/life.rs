@@ -91,6 +91,29 @@ impl Resources {
         })
     }
 
+    /// A trial begins: what is born and dies from here on is undone at its end, as by the restore
+    /// of a snapshot. No snapshot is captured, restored or dropped meanwhile.
+    pub fn begin_trial(&mut self) {
+        self.captured();
+    }
+
+    /// What was born in the trial is to be released.
+    pub fn end_trial(&mut self) {
+        self.restored(1);
+        self.epoch -= 1;
+    }
+
+    /// Whether the newest snapshot has one that is alive.
+    pub fn is_held(&self, id: u64) -> bool {
+        let born = self.find(id).map(|index| self.entries[index as usize].born);
+        self.oldest <= self.epoch && born.is_some_and(|born| born < self.epoch)
+    }
+
+    /// Whether some are here that are not alive, since snapshots have them.
+    pub fn has_kept(&self) -> bool {
+        self.next_dead(0).is_some()
+    }
+
     /// They die, all at once; what nobody can reach waits for its release.
     pub fn die_all(&mut self, dying: &[Alive]) {
         for alive in dying {

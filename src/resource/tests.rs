@@ -183,3 +183,33 @@ fn check_sees_an_end_that_is_not_counted() {
     resources.ended_count = 0;
     assert!(resources.check(1).is_err());
 }
+
+#[test]
+fn a_trial_leaves_the_table_as_it_was() {
+    for snapshots in 0..3 {
+        let mut resources = Resources::default();
+        let ids: Vec<_> = (1..4)
+            .map(|n| {
+                if n <= snapshots {
+                    resources.captured();
+                }
+                create(&mut resources, n)
+            })
+            .collect();
+        let held = resources.held();
+        resources.begin_trial();
+        assert!(resources.die(ids[1], object(2)).is_none(), "it comes back");
+        let born = [create(&mut resources, 8), create(&mut resources, 9)];
+        assert!(resources.die(born[0], object(8)).is_some(), "it is nowhere else");
+        resources.end_trial();
+        assert_eq!(released(&mut resources), [9]);
+        assert_eq!(resources.held(), held);
+        assert_eq!(resources.count(), 3);
+        assert!(!resources.has_kept());
+        for (n, &id) in ids.iter().enumerate() {
+            assert_eq!(resources.get(id, object(n + 1)), Some((object(n + 1), 0, true)));
+            assert_eq!(resources.is_held(id), n < snapshots.saturating_sub(1), "{snapshots} {n}");
+        }
+        resources.check(snapshots).unwrap();
+    }
+}

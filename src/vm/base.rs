@@ -5,10 +5,11 @@
 //! The format of a delta ([`super::deltas`]).
 
 use super::Vm;
-use super::canonical::Canonical;
+use super::canonical::{Canonical, For};
 use super::kept::{Changed, Kept, form_of};
+use super::meeting::Meeting;
 use crate::arena::View;
-use crate::error::Result;
+use crate::error::{ImageError, Result, Text};
 use crate::image::{Sum, UNIT_BYTES};
 use crate::snapshot::Copy;
 
@@ -46,6 +47,38 @@ impl Base {
             }
             Ok(canonical)
         }
+    }
+}
+
+impl Base {
+    /// Meets what is looked for in the state.
+    ///
+    /// # Safety
+    /// As for [`Base::renew`].
+    pub unsafe fn meet(&self, vm: *const Vm, meeting: &mut Meeting) -> Result<()> {
+        // SAFETY: the contract above; nobody writes to a copy.
+        unsafe {
+            let view = View::new(self.copy.start());
+            let mut canonical = Canonical::of(view, (*vm).arena.base(), For::Image)?;
+            let mut bytes = [0; UNIT_BYTES];
+            while let Some(place) = meeting.next_wanted() {
+                meeting.attend(&mut canonical);
+                let unit = place / UNIT_BYTES;
+                let (first, used) = (unit * UNIT_BYTES, self.kept.used_bytes());
+                let length = UNIT_BYTES.min(used.saturating_sub(first));
+                if length > 0 {
+                    let run = self.kept.follower.run_at(unit);
+                    let written = canonical.write(run, first, &mut bytes[..length]);
+                    written.map_err(|error| meeting.with_name(error))?;
+                }
+                if meeting.next_wanted() == Some(place) {
+                    let why = format_args!("what lies outside is not where it was noted").into();
+                    let path = Text::default();
+                    return Err(ImageError::Unsavable { offset: place, why, path }.into());
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -15,7 +15,7 @@ use super::graft::graft;
 use super::guard::see_idle;
 use super::guarded;
 use super::handles::{Between, Brought, Exchange};
-use super::images::{Hashed, Sink, delta_header, zeros};
+use super::images::{Hashed, Sink, delta_header, whole};
 use super::kept::Changed;
 use super::load::{HashedSource, HostName, Source, bad_image, refused, resolve};
 use crate::arena::MAIN_OFFSET;
@@ -37,7 +37,7 @@ pub unsafe fn save(vm: *mut Vm, from: Frame, to: Frame, sink: &mut Sink<'_>) -> 
     unsafe {
         see_idle(vm)?;
         let steps = ((*vm).steps_to(from)?, (*vm).steps_to(to)?);
-        let resources = Between::of(&*vm, steps.0, steps.1)?;
+        let mut outside = Between::of(&*vm, steps.0, steps.1)?;
         let (before, base, changed) = (*vm).take_base(steps)?;
         let header = Header {
             body_bytes: base.kept.used_bytes() as u64,
@@ -45,6 +45,7 @@ pub unsafe fn save(vm: *mut Vm, from: Frame, to: Frame, sink: &mut Sink<'_>) -> 
             ..delta_header(&*vm)
         };
         let mut put = || {
+            outside.meet(vm, &base)?;
             let names = base.names(vm, &changed)?;
             let config = (*vm).config.clone(); // the host's writer runs (V3)
             let mut sink = Hashed::new(sink, &header, &config)?;
@@ -54,7 +55,7 @@ pub unsafe fn save(vm: *mut Vm, from: Frame, to: Frame, sink: &mut Sink<'_>) -> 
             }
             sink.put(&[0; 8])?;
             sink.put_names(names.names())?;
-            resources.put(vm, &mut sink)?;
+            outside.put(&mut sink)?;
             sink.finish()
         };
         let done = put();
@@ -124,14 +125,14 @@ pub unsafe fn apply(vm: *mut Vm, names: &[HostName<'_>], from: &mut dyn Source) 
             next = first + count;
         }
         let (count, text) = source.names(header.body_bytes)?;
-        let resources = Brought::read(&mut source, header.limit_bytes)?;
+        let brought = Brought::read(&mut source, header.limit_bytes)?;
         source.finish()?;
-        if resources.has_new() {
+        if brought.has_new() {
             // Nothing is made for a delta that leads from another state.
             (*vm).front = Some(base_of(vm, &header)?);
         }
-        let resources = Exchange::begin(vm, resources)?;
-        let put = || {
+        let mut outside = Exchange::begin(vm, brought)?;
+        let mut put = || {
             let mut front = base_of(vm, &header)?;
             let known = &|word| front.known(word);
             let names = resolve(count, &text, names, &(*vm).types, known);
@@ -145,18 +146,18 @@ pub unsafe fn apply(vm: *mut Vm, names: &[HostName<'_>], from: &mut dyn Source) 
             }
             front.meet(names?)?;
             let Front { kept, names } = &mut front;
-            match (*vm).config.trust {
-                Trust::Proved => replace(vm, &kept.bytes()[..used], names, &resources)?,
-                _ => graft(vm, kept, names, &resources)?,
+            match (*vm).config.trust == Trust::Proved || outside.is_thorough() {
+                true => replace(vm, &kept.bytes()[..used], names, &mut outside)?,
+                false => graft(vm, kept, names, &mut outside)?,
             }
             (*vm).front = Some(front);
             Ok(())
         };
         if let Err(error) = put() {
-            resources.undo(vm);
+            outside.undo(vm);
             return Err(error);
         }
-        resources.end(vm);
+        outside.end(vm);
         (*vm).serial = header.serial.max((*vm).serial);
     }
     Ok(())
@@ -178,7 +179,8 @@ unsafe fn base_of(vm: *mut Vm, header: &Header) -> Result<Front> {
     }
 }
 
-/// Puts canonical bytes in place of the state. After an error it is what it was.
+/// Puts canonical bytes in place of the state, and ends what is gone. After an error it is what it
+/// was.
 ///
 /// # Safety
 /// As for [`apply`].
@@ -186,25 +188,30 @@ unsafe fn replace(
     vm: *mut Vm,
     bytes: &[u8],
     outward: &[lua::Outward],
-    resources: &Exchange,
+    outside: &mut Exchange,
 ) -> Result<()> {
-    // SAFETY: the contract above; the used part, of an idle VM (V1).
+    // SAFETY: the contract above.
     unsafe {
-        let before = (*vm).arena.used_bytes();
-        let mut old = zeros(before)?;
-        (*vm).arena.base().copy_to_nonoverlapping(old.as_mut_ptr(), before);
-        let main = old[MAIN_OFFSET..].as_ptr().cast();
-        let replaced = (*vm).arena.replace(bytes).and_then(|()| {
+        let mut before = whole(vm)?;
+        outside.keep(vm, &|_| true)?;
+        let mut put = || {
+            (*vm).arena.replace(bytes)?;
             (*vm).arena.check().map_err(refused)?;
-            (*vm).fix(outward, main)?;
+            (*vm).fix(outward, before[MAIN_OFFSET..].as_ptr().cast())?;
             guarded::as_the_vm_keeps(vm)?;
-            resources.give(vm, &|_| true)
-        });
-        if let Err(error) = replaced {
-            // It was there before, so there is room.
-            (*vm).arena.replace(&old)?;
-            return Err(error);
+            outside.give(vm, &|_| true)?;
+            match outside.is_thorough() {
+                true => outside.fill(vm),
+                false => Ok(Vec::new()),
+            }
+        };
+        match put() {
+            Ok(mut state) => outside.finalize(vm, &mut before, &mut state),
+            Err(error) => {
+                // It was there before, so there is room.
+                (*vm).arena.replace(&before)?;
+                Err(error)
+            }
         }
     }
-    Ok(())
 }

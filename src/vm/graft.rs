@@ -91,10 +91,11 @@ impl Parts {
     }
 }
 
-/// Puts in place what the form has had put in, and gives its resources their handles. After an
-/// error nothing has changed, but the form is not that of the state.
+/// Puts in place what the form has had put in, and gives it what lies outside, of which no guarded
+/// userdata is new or gone. After an error nothing has changed, but the form is not that of the
+/// state.
 ///
-/// Cost: the blocks in the units that differ, and a look at each resource.
+/// Cost: the blocks in the units that differ, and a look at each resource and guarded userdata.
 ///
 /// # Safety
 /// `vm` is live, held and idle; the form was that of its state, and is one of a state again.
@@ -102,7 +103,7 @@ pub(super) unsafe fn graft(
     vm: *mut Vm,
     kept: &mut Kept,
     names: &[lua::Outward],
-    resources: &Exchange,
+    outside: &mut Exchange,
 ) -> Result<()> {
     // SAFETY: the contract above; committed, and nothing else uses it (V1).
     unsafe {
@@ -121,6 +122,7 @@ pub(super) unsafe fn graft(
             // What the top rises over is zero (Z1).
             push(&mut parts.bytes, used..used.next_multiple_of(PAGE_SIZE))?;
         }
+        outside.keep(vm, &|place| parts.have(place))?;
         let mut old = zeros(parts.bytes.iter().map(ExactSizeIterator::len).sum())?;
         (*vm).arena.reach(used)?;
         // The threads that were entered may be gone.
@@ -158,7 +160,7 @@ pub(super) unsafe fn graft(
         let before = main.map(|at| old[at..].as_ptr().cast());
         let done = (*vm).fix_parts(names, &parts.blocks, before);
         let done = done.and_then(|()| guarded::as_the_vm_keeps(vm));
-        let done = done.and_then(|()| resources.give(vm, &|at| parts.have(at)));
+        let done = done.and_then(|()| outside.give(vm, &|place| parts.have(place)));
         if done.is_err() {
             let mut at = 0;
             for bytes in &parts.bytes {

@@ -20,7 +20,7 @@ use super::{Vm, no_room};
 use crate::arena::Arena;
 use crate::error::{Flaw, HostError, Result};
 use crate::lua::{self, lua_State};
-use crate::resource::Resources;
+use crate::resource::{Alive, Resources};
 use crate::snapshot::Written;
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -87,9 +87,13 @@ impl Guarded {
         if let Some(left) = &mut self.left {
             *left = left.checked_sub(1).ok_or(lua::GUARD_TOO_MANY)?;
         }
-        let id = self.table.create(object, bytes).map_err(|_| lua::GUARD_NO_MEMORY)?;
+        self.enter(object, bytes).map(|id| id as u32).map_err(|_| lua::GUARD_NO_MEMORY)
+    }
+
+    fn enter(&mut self, object: *mut c_void, bytes: u32) -> Result<u64> {
+        let id = self.table.create(object, bytes)?;
         self.table.name(id, object);
-        Ok(id as u32)
+        Ok(id)
     }
 }
 
@@ -125,15 +129,29 @@ unsafe extern "C" fn note(
 }
 
 impl Vm {
-    /// # Safety
-    /// As for [`guard`].
-    unsafe fn guard(&mut self, object: *mut c_void, bytes: u32, place: *mut u32) -> c_int {
+    /// Has the table follow the snapshots from its first entry on, which `enter` makes.
+    fn following<T, E>(
+        &mut self,
+        enter: impl FnOnce(&mut Guarded) -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
         if !self.guards {
             self.guarded.table.follow(&self.outside.table);
         }
-        match self.guarded.note(object, bytes) {
+        let entered = enter(&mut self.guarded)?;
+        self.guards = true;
+        Ok(entered)
+    }
+
+    /// Enters a userdata of so many bytes that a state has got; answers its id.
+    pub(super) fn enter_guarded(&mut self, object: *mut c_void, bytes: u32) -> Result<u64> {
+        self.following(|guarded| guarded.enter(object, bytes))
+    }
+
+    /// # Safety
+    /// As for [`guard`].
+    unsafe fn guard(&mut self, object: *mut c_void, bytes: u32, place: *mut u32) -> c_int {
+        match self.following(|guarded| guarded.note(object, bytes)) {
             Ok(index) => {
-                self.guards = true;
                 // SAFETY: a place for a number.
                 unsafe { *place = index };
                 lua::GUARD_YES
@@ -217,6 +235,49 @@ pub unsafe fn as_the_vm_keeps(vm: *mut Vm) -> Result<()> {
     Ok(())
 }
 
+/// As [`note`], whatever the mode: it is there.
+///
+/// # Safety
+/// As for [`note`].
+unsafe extern "C" fn note_any(
+    vm: *mut c_void,
+    object: *mut c_void,
+    bytes: u32,
+    place: *mut u32,
+) -> c_int {
+    // SAFETY: the contract above; the references end at once.
+    unsafe {
+        contain(vm.cast::<Vm>(), lua::GUARD_NO_MEMORY, |vm| {
+            match (*vm).enter_guarded(object, bytes) {
+                Ok(id) => {
+                    *place = id as u32;
+                    lua::GUARD_YES
+                }
+                Err(_) => lua::GUARD_NO_MEMORY,
+            }
+        })
+    }
+}
+
+/// Notes all that the state has. Where no snapshots are kept, none were noted so far.
+///
+/// # Safety
+/// As for [`super::timeline::capture`].
+pub unsafe fn note_all(vm: *mut Vm) -> Result<()> {
+    // SAFETY: the contract above.
+    unsafe {
+        if (*vm).history.max_snapshots() > 0 {
+            return Ok(());
+        }
+        let answer = turn(vm, Some(note_any));
+        turn_off(vm);
+        match answer {
+            lua::GUARD_YES => Ok(()),
+            _ => Err(HostError::NoRoom { what: "guarded userdata" }.into()),
+        }
+    }
+}
+
 unsafe fn turn(vm: *mut Vm, note: Option<lua::Note>) -> c_int {
     // SAFETY: the contract of turn_on(); no reference is held while C calls back (V3).
     unsafe {
@@ -239,12 +300,66 @@ pub unsafe fn before_restore(vm: *mut Vm, n: usize) -> Result<()> {
         }
         (*vm).guarded.reserve()?;
         (*vm).guarded.left = Some(MADE_BEFORE_A_RESTORE);
-        while let Some(unborn) = (*vm).guarded.table.take_unborn(n) {
+        end_unborn(vm, n);
+    }
+    Ok(())
+}
+
+/// A state comes that is given up: of what lies outside, what it makes ends with it, and what it
+/// ends is alive again afterwards. All that is guarded is noted.
+///
+/// # Safety
+/// As for [`super::timeline::capture`].
+pub unsafe fn begin_trial(vm: *mut Vm) {
+    // SAFETY: the contract above; the references end at once.
+    unsafe {
+        // What it makes is noted, as where snapshots are kept.
+        turn(vm, Some(note));
+        (*vm).tables().for_each(Resources::begin_trial);
+        (*vm).guarded.left = Some(MADE_BEFORE_A_RESTORE);
+    }
+}
+
+/// The end of that, before another state is put in place.
+///
+/// # Safety
+/// As for [`begin_trial`], which began it; the VM is marked as working.
+pub unsafe fn end_trial(vm: *mut Vm) {
+    // SAFETY: the contract above; the references end before a finalizer runs (V3).
+    unsafe {
+        end_unborn(vm, 1);
+        (*vm).tables().for_each(Resources::end_trial);
+        if (*vm).history.max_snapshots() == 0 {
+            turn_off(vm);
+        }
+    }
+}
+
+/// Finalizes some that no snapshot has, the newest first, in a state that is given up.
+///
+/// # Safety
+/// As for [`end_trial`].
+pub unsafe fn end_aside(vm: *mut Vm, ending: &[Alive]) {
+    // SAFETY: the contract above; the reference ends before a finalizer runs (V3).
+    unsafe {
+        (*vm).guarded.table.die_all(ending);
+        begin_trial(vm);
+        settle(vm);
+        end_trial(vm);
+    }
+}
+
+/// Finalizes what the n-th newest snapshot does not have, the newest first.
+unsafe fn end_unborn(vm: *mut Vm, n: usize) {
+    // SAFETY: the contract of end_trial(); the references end before a finalizer runs (V3).
+    unsafe {
+        while (*vm).guards
+            && let Some(unborn) = (*vm).guarded.table.take_unborn(n)
+        {
             lua::rlua_c_end_guarded((*vm).main, unborn.object);
         }
         (*vm).guarded.left = None;
     }
-    Ok(())
 }
 
 impl Guarded {

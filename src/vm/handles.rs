@@ -1,39 +1,52 @@
-//! Handles: the resources of a state that a delta leads to. One that was alive before, and still
-//! is, stays the VM's own; what is new, the host loads; what is no more, ends.
+//! Handles: what lies outside a state that a delta leads to, resources and guarded userdata. One
+//! that was alive before, and still is, stays the VM's own; what is new, the host loads; what is no
+//! more, ends.
 //!
 //! ```text
 //!  saving    what the second snapshot alone has is saved; what the first alone has is named
-//!  applying  the host loads what is new -> the state is put in place, and its handles are given
-//!            -> what is gone dies; a snapshot may have it still
+//!  applying  the host loads new resources -> the state is put in place, its handles are given, and
+//!            blocks are theirs again -> the host fills new blocks -> what is gone dies
 //! ```
 //!
+//! A resource that is gone may be kept for a snapshot. A guarded userdata may not: a state of
+//! another VM has other things where it lies, and the finalizer needs it there. So what a snapshot
+//! of the VM has must stay. That finalizer runs in the state before, which is put in place for it,
+//! since there is all that it needs; what it does to that state is undone.
+//!
 //! # Not here
-//! How the host saves and loads one ([`super::objects`]); the order of a delta ([`super::deltas`]).
+//! How the host saves and loads one ([`super::objects`]); the order of a delta ([`super::deltas`]);
+//! blocks of what stays ([`super::blocks`]).
 
+use super::base::Base;
+use super::blocks::Blocks;
 use super::canonical::Canonical;
 use super::config::Trust;
-use super::guarded::Mode;
-use super::images::Hashed;
+use super::guarded::{self, Mode};
+use super::images::{Hashed, whole};
 use super::load::{HashedSource, bad_image};
-use super::meeting::saved;
-use super::objects::{self, Piece, Room, What, claim, put_piece};
+use super::meeting::{self, Meeting};
+use super::objects::{self, Piece, Place, What, claim, place_at};
 use super::{Vm, no_room, push};
-use crate::error::{Error, ImageError, Name, Result, Text};
+use crate::error::{HostError, Result};
 use crate::lua;
-use crate::resource::Alive;
-use std::ffi::{CStr, c_char, c_void};
-use std::ptr;
+use crate::resource::{Alive, Life};
+use std::ffi::{c_char, c_void};
+use std::{ptr, slice};
 
 /// Where the userdata of a handle lies.
 fn place_of(vm: &Vm, handle: *mut c_void) -> usize {
     // SAFETY: an address alone.
-    let block = unsafe { lua::rlua_c_handle_block(handle) };
-    block.addr().wrapping_sub(vm.arena.base().addr())
+    place_in(vm, unsafe { lua::rlua_c_handle_block(handle) })
+}
+
+fn place_in(vm: &Vm, userdata: *mut c_void) -> usize {
+    userdata.addr().wrapping_sub(vm.arena.base().addr())
 }
 
 // -- saving --------------------------------------------------------------------------------------
 
-/// Lets a state become canonical that has resources. What else lies outside is refused.
+/// Lets a state become canonical that has resources and guarded userdata. What else lies outside is
+/// refused.
 ///
 /// # Safety
 /// `vm` is live, and the state its own or that of one of its snapshots; nothing changes it while
@@ -51,7 +64,13 @@ unsafe extern "C" fn meet(vm: *mut c_void, met: *const lua::Met) -> *const c_cha
     // SAFETY: the contract above.
     let (vm, met) = unsafe { (&*vm.cast_const().cast::<Vm>(), &*met) };
     if met.is_resource == 0 {
-        return c"a userdata has a finalizer in C, and deltas have no such".as_ptr();
+        return match meeting::noted(vm, met, None) {
+            Ok(Life::Ended) if met.is_pending != 0 => {
+                c"a userdata has got a finalizer in C once more".as_ptr()
+            }
+            Ok(_) => ptr::null(),
+            Err(why) => why.as_ptr(),
+        };
     }
     let handle = vm.arena.base().wrapping_add(met.offset + met.memory);
     match vm.outside.table.get(met.id, handle.cast()) {
@@ -60,66 +79,58 @@ unsafe extern "C" fn meet(vm: *mut c_void, met: *const lua::Met) -> *const c_cha
     }
 }
 
-/// Resources that one of two snapshots has, and the other has not.
+/// What one of two snapshots has outside, and the other has not.
 pub(super) struct Between {
     gone: Vec<usize>,
-    /// Where each is, and its type.
-    born: Vec<(usize, Alive, usize)>,
+    born: Meeting,
 }
 
 impl Between {
     /// Of two snapshots, so many restores back.
     pub fn of(vm: &Vm, from: usize, to: usize) -> Result<Between> {
-        let mut between = Between { gone: Vec::new(), born: Vec::new() };
-        for (alive, is_born) in vm.outside.table.between(from, to) {
-            // Files have no name, and are refused elsewhere.
-            let Some(name) = vm.outside.name_of(alive.kind) else { continue };
-            let place = place_of(vm, alive.handle);
-            if is_born {
-                let kind = vm.types.find(name.to_bytes(), true);
-                let kind = kind.ok_or_else(|| unknown(place, name))?;
-                push(&mut between.born, (place, alive, kind), no_room("object"))?;
-            } else {
-                push(&mut between.gone, place, no_room("object"))?;
-            }
+        let (mut gone, mut born) = (Vec::new(), Vec::new());
+        // Files have no name, and are refused elsewhere.
+        let resources = vm.outside.table.between(from, to);
+        let resources = resources
+            .filter(|(alive, _)| vm.outside.name_of(alive.kind).is_some())
+            .map(|(alive, is_born)| (place_of(vm, alive.handle), is_born));
+        let userdata = vm.guarded.table.between(from, to);
+        let userdata = userdata.map(|(alive, is_born)| (place_in(vm, alive.object), is_born));
+        for (place, is_born) in resources.chain(userdata) {
+            let list = if is_born { &mut born } else { &mut gone };
+            push(list, place, no_room("object"))?;
         }
-        between.gone.sort_unstable();
-        between.born.sort_unstable_by_key(|&(place, ..)| place);
-        Ok(between)
+        gone.sort_unstable();
+        born.sort_unstable();
+        Ok(Between { gone, born: Meeting::at(vm, to, born) })
+    }
+
+    /// Looks at what is new in the second.
+    ///
+    /// # Safety
+    /// `base` is of it, and `vm` is live.
+    pub unsafe fn meet(&mut self, vm: *const Vm, base: &Base) -> Result<()> {
+        // SAFETY: the contract above.
+        unsafe { base.meet(vm, &mut self.born) }
     }
 
     /// Puts them into a delta, behind its names.
     ///
     /// # Safety
-    /// `vm` is live, held and idle; the host's functions run, which do not use it.
-    pub unsafe fn put(&self, vm: *const Vm, sink: &mut Hashed<'_, '_>) -> Result<()> {
+    /// The VM is live, held and idle; the host's functions run, which do not use it.
+    pub unsafe fn put(&self, sink: &mut Hashed<'_, '_>) -> Result<()> {
         for &place in &self.gone {
             sink.put(&(place as u32).to_le_bytes())?;
         }
         sink.put(&[0; 4])?;
         // SAFETY: the contract above.
-        let mut room = Room(unsafe { (*vm).arena.limit_bytes() } as u64);
-        for &(place, alive, kind) in &self.born {
-            // SAFETY: the contract above.
-            unsafe {
-                let bytes = saved(vm, kind, alive.object, 0)?;
-                put_piece(vm, (place, What::Resource, kind), &bytes, &mut room, sink)?;
-            }
-        }
-        sink.put(&[0; 4])
+        unsafe { self.born.put(sink) }
     }
-}
-
-fn unknown(offset: usize, name: &CStr) -> Error {
-    let name = Name::from_lossy(name.to_bytes());
-    let why =
-        format_args!("rlua_register_type has not told how a resource '{name}' is saved").into();
-    ImageError::Unsavable { offset, why, path: Text::default() }.into()
 }
 
 // -- applying ------------------------------------------------------------------------------------
 
-/// What a delta has of resources.
+/// What a delta has of what lies outside.
 pub(super) struct Brought {
     gone: Vec<usize>,
     born: Vec<Piece>,
@@ -142,9 +153,9 @@ impl Brought {
             push(&mut gone, place, no_room("object"))?;
         }
         let born = objects::read(source, most_bytes)?;
-        match born.iter().all(|piece| piece.what == What::Resource) {
+        match born.iter().all(|piece| matches!(piece.what, What::Resource | What::Userdata)) {
             true => Ok(Brought { gone, born }),
-            false => Err(bad_image("a delta has objects that are no resources")),
+            false => Err(bad_image("a delta has objects that are not alive")),
         }
     }
 
@@ -154,27 +165,60 @@ impl Brought {
     }
 }
 
-/// The resources of a VM while a delta is applied.
+/// One that the VM has.
+struct Own {
+    /// Of the userdata.
+    place: usize,
+    what: What,
+    alive: Alive,
+}
+
+/// What the VM has, but for what has no place yet.
+fn all_of(vm: &Vm) -> impl Iterator<Item = Own> {
+    let placed = vm.outside.table.alive().filter(|alive| !alive.handle.is_null());
+    let resources = placed.map(|alive| {
+        let place = place_of(vm, alive.handle);
+        Own { place, what: What::Resource, alive }
+    });
+    let userdata = vm.guarded.table.alive().map(|alive| {
+        let place = place_in(vm, alive.object);
+        Own { place, what: What::Userdata, alive }
+    });
+    resources.chain(userdata)
+}
+
+/// What lies outside a VM while a delta is applied.
+#[derive(Default)]
 pub(super) struct Exchange {
-    /// What ends.
+    /// Resources that end.
     gone: Vec<Alive>,
-    /// What stays, with its place.
-    stays: Vec<(usize, Alive)>,
+    /// Guarded userdata that end.
+    ending: Vec<Alive>,
+    stays: Vec<Own>,
+    /// Of those that stay, whose bytes are others now.
+    blocks: Blocks,
     born: Vec<Piece>,
-    /// Of each that is born, its id and the host's object.
-    made: Vec<(u64, *mut c_void)>,
+    /// Of each resource that is born, which piece it is, its id and the host's object.
+    made: Vec<(usize, u64, *mut c_void)>,
+    /// Where the userdata of each that is born is.
+    places: Vec<Place>,
+}
+
+/// Those that are born of some kind.
+fn born(pieces: &[Piece], what: What) -> impl Iterator<Item = (usize, &Piece)> {
+    pieces.iter().enumerate().filter(move |(_, piece)| piece.what == what)
 }
 
 impl Exchange {
-    /// Has the host make what is new. After an error nothing has changed.
+    /// Has the host make new resources. After an error nothing has changed.
     ///
     /// # Safety
     /// `vm` is live, held and idle, and marked as working.
     pub unsafe fn begin(vm: *mut Vm, Brought { gone, born }: Brought) -> Result<Exchange> {
-        let (stays, made) = (Vec::new(), Vec::new());
-        let mut exchange = Exchange { gone: Vec::new(), stays, born, made };
+        let mut exchange = Exchange { born, ..Exchange::default() };
         // SAFETY: the contract above; the references end before a host's function runs (V3).
         unsafe {
+            guarded::note_all(vm)?;
             exchange.sort_out(&*vm, &gone)?;
             if exchange.born.is_empty() {
                 return Ok(exchange);
@@ -193,61 +237,90 @@ impl Exchange {
     unsafe fn make(&mut self, vm: *mut Vm) -> Result<()> {
         let room = self.made.try_reserve_exact(self.born.len());
         room.map_err(no_room("object"))?;
-        for piece in &self.born {
+        for (at, piece) in born(&self.born, What::Resource) {
             // SAFETY: the contract of begin().
-            self.made.push(unsafe { objects::make(vm, piece)? });
+            let (id, object) = unsafe { objects::make(vm, piece)? };
+            self.made.push((at, id, object));
         }
         Ok(())
     }
 
-    /// Which of the VM's stay. What was just made has no place yet.
+    /// Which of the VM's stay.
     fn sort_out(&mut self, vm: &Vm, gone: &[usize]) -> Result<()> {
-        self.gone.clear();
-        self.stays.clear();
-        let placed = vm.outside.table.alive().filter(|alive| !alive.handle.is_null());
-        for alive in placed {
-            let place = place_of(vm, alive.handle);
-            if gone.binary_search(&place).is_ok() {
-                push(&mut self.gone, alive, no_room("object"))?;
-            } else {
-                push(&mut self.stays, (place, alive), no_room("object"))?;
+        let Exchange { gone: resources, ending, stays, .. } = self;
+        resources.clear();
+        ending.clear();
+        stays.clear();
+        for own in all_of(vm) {
+            match (gone.binary_search(&own.place), own.what) {
+                (Err(_), _) => push(stays, own, no_room("object"))?,
+                (Ok(_), What::Resource) => push(resources, own.alive, no_room("object"))?,
+                (Ok(_), _) => push(ending, own.alive, no_room("object"))?,
             }
         }
-        self.stays.sort_unstable_by_key(|&(place, _)| place);
-        let is_taken = |piece: &Piece| {
-            self.stays.binary_search_by_key(&piece.offset, |&(place, _)| place).is_ok()
-        };
+        stays.sort_unstable_by_key(|own| own.place);
+        let is_taken =
+            |piece: &Piece| stays.binary_search_by_key(&piece.offset, |own| own.place).is_ok();
+        let table = &vm.guarded.table;
         match () {
-            _ if self.gone.len() != gone.len() => Err(bad_image("what is gone was no resource")),
+            _ if resources.len() + ending.len() != gone.len() => {
+                Err(bad_image("what is gone was nothing outside"))
+            }
             _ if self.born.iter().any(is_taken) => {
                 Err(bad_image("what lies outside is there twice"))
+            }
+            _ if table.has_kept() || ending.iter().any(|alive| table.is_held(alive.id)) => {
+                let function = "rlua_apply_delta";
+                let why = "a snapshot of this VM has a userdata with a finalizer in C, which the \
+                           state has no more; discard the snapshot first (rlua_discard_before)";
+                Err(HostError::Unsupported { function, why }.into())
             }
             _ => Ok(()),
         }
     }
 
-    /// Gives the handles of a state that was put in place what they stand for. `is_put` tells which
-    /// of its bytes are others than before. After an error nothing of this has changed.
+    /// Whether code of modules runs in the states, which is to leave nothing behind in them.
+    pub fn is_thorough(&self) -> bool {
+        !self.ending.is_empty() || born(&self.born, What::Userdata).next().is_some()
+    }
+
+    /// Keeps the blocks of what stays, where they are put in place: `is_put` tells of which
+    /// userdata.
+    ///
+    /// # Safety
+    /// `vm` is live, held and idle.
+    pub unsafe fn keep(&mut self, vm: *mut Vm, is_put: &dyn Fn(usize) -> bool) -> Result<()> {
+        let userdata = self.stays.iter().filter(|own| own.what == What::Userdata);
+        for own in userdata.filter(|own| is_put(own.place)) {
+            // SAFETY: the contract above; it is guarded.
+            unsafe { self.blocks.keep(vm, own.place)? }
+        }
+        Ok(())
+    }
+
+    /// Gives a state that was put in place what it stands for, but for new blocks. `is_put` tells
+    /// of which userdata the bytes are others than before. After an error nothing of this has
+    /// changed, but in the bytes that were put.
     ///
     /// # Safety
     /// `vm` is live, held and idle, and has the state; nothing has run in it.
-    pub unsafe fn give(&self, vm: *mut Vm, is_put: &dyn Fn(usize) -> bool) -> Result<()> {
+    pub unsafe fn give(&mut self, vm: *mut Vm, is_put: &dyn Fn(usize) -> bool) -> Result<()> {
+        let Exchange { gone, stays, blocks, born: pieces, made, places, .. } = self;
         // SAFETY: the contract above; what is claimed is a handle's memory, of 16 bytes.
         unsafe {
-            let is_put = |handle: *mut c_void| is_put(handle.addr() - (*vm).arena.base().addr());
             // What has another's place counts as zero, as what was put in place.
-            let left = || self.gone.iter().filter(|gone| !is_put(gone.handle));
+            let left = || gone.iter().filter(|gone| !is_put(place_of(&*vm, gone.handle)));
             left().for_each(|gone| lua::rlua_c_take_resource((*vm).main, gone.handle));
-            let mut places = Vec::new();
+            let resources = stays.iter().filter(|own| own.what == What::Resource);
+            let resources = || resources.clone().filter(|own| is_put(own.place));
             let mut claim_all = || {
-                for &(place, alive) in &self.stays {
-                    if is_put(alive.handle) {
-                        let name = (*vm).outside.name_of(alive.kind).unwrap_or_default();
-                        claim(vm, place, What::Resource, name)?;
-                    }
+                for own in resources() {
+                    let name = (*vm).outside.name_of(own.alive.kind).unwrap_or_default();
+                    claim(vm, own.place, What::Resource, name)?;
                 }
-                places.try_reserve_exact(self.born.len()).map_err(no_room("object"))?;
-                for piece in &self.born {
+                blocks.guard_again(vm)?;
+                places.try_reserve_exact(pieces.len()).map_err(no_room("object"))?;
+                for piece in pieces.iter() {
                     places.push(claim(vm, piece.offset, piece.what, piece.name())?);
                 }
                 match (*vm).config.trust == Trust::Proved && (*vm).config.guard != Mode::Off {
@@ -261,17 +334,102 @@ impl Exchange {
                 });
                 return Err(error);
             }
-            for (_, alive) in self.stays.iter().filter(|(_, alive)| is_put(alive.handle)) {
+            for Own { alive, .. } in resources() {
                 lua::rlua_c_give_resource((*vm).main, alive.handle, alive.id);
             }
-            for (&(id, object), place) in self.made.iter().zip(&places) {
-                objects::give_resource(vm, id, object, place.memory);
+            for &mut (at, id, object) in made {
+                objects::give_resource(vm, id, object, places[at].memory);
             }
         }
         Ok(())
     }
 
-    /// What is gone ends; what no snapshot has is released when the VM settles.
+    /// Has the host fill new blocks, where they lie; answers a copy of the state with them. After
+    /// an error what was filled has ended, and the state is to be replaced.
+    ///
+    /// # Safety
+    /// As for [`Exchange::give`], behind it; `vm` is marked as working.
+    pub unsafe fn fill(&mut self, vm: *mut Vm) -> Result<Vec<u8>> {
+        let mut entered = Vec::new();
+        // SAFETY: the contract above; the references end before a host's function runs (V3).
+        unsafe {
+            let outcome = self.enter(vm, &mut entered).and_then(|()| whole(vm));
+            let mut filled = 0;
+            let outcome = outcome.and_then(|mut state| {
+                guarded::begin_trial(vm);
+                let mut pieces = born(&self.born, What::Userdata);
+                let done: Result<()> = pieces.try_for_each(|(at, piece)| {
+                    objects::fill(vm, piece, &self.places[at])?;
+                    filled += 1;
+                    Ok(())
+                });
+                guarded::end_trial(vm);
+                done?;
+                self.blocks.look(vm);
+                self.blocks.put_into(&mut state);
+                born(&self.born, What::Userdata).for_each(|(at, _)| {
+                    self.places[at].take(vm, &mut state);
+                });
+                match is_state(vm, &state) {
+                    true => Ok(state),
+                    false => Err(bad_image("a load function has changed the state")),
+                }
+            });
+            if outcome.is_err() {
+                let unfilled = entered.drain(filled..);
+                unfilled.for_each(|alive| (*vm).guarded.table.forget(alive.id));
+                if !entered.is_empty() {
+                    guarded::end_aside(vm, &entered);
+                }
+            }
+            outcome
+        }
+    }
+
+    /// Enters new userdata into the table.
+    unsafe fn enter(&self, vm: *mut Vm, entered: &mut Vec<Alive>) -> Result<()> {
+        for (_, piece) in born(&self.born, What::Userdata) {
+            entered.try_reserve(1).map_err(no_room("object"))?;
+            // SAFETY: the contract of fill(): the userdata was claimed.
+            unsafe {
+                let object = place_at(vm, piece.offset);
+                let bytes = lua::rlua_c_guarded_bytes(object);
+                let id = (*vm).enter_guarded(object, bytes)?;
+                lua::rlua_c_place_guarded((*vm).main, object, id as u32);
+                entered.push(Alive { id, handle: object, object, kind: bytes });
+            }
+        }
+        Ok(())
+    }
+
+    /// What is gone ends; a resource that no snapshot has is released when the VM settles. `before`
+    /// is the state before, `state` that of now, as [`Exchange::fill`] answers it.
+    ///
+    /// # Safety
+    /// As for [`Exchange::fill`].
+    pub unsafe fn finalize(
+        &mut self,
+        vm: *mut Vm,
+        before: &mut [u8],
+        state: &mut [u8],
+    ) -> Result<()> {
+        if self.ending.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: the contract above. Both were there before, so there is room.
+        unsafe {
+            self.blocks.put_into(before);
+            (*vm).arena.replace(before)?;
+            guarded::end_aside(vm, &self.ending);
+            // A finalizer may do something to what stays.
+            self.blocks.look(vm);
+            self.blocks.put_into(state);
+            (*vm).arena.replace(state)
+        }
+    }
+
+    /// The delta was applied: what is gone dies, and what no snapshot has is released when the VM
+    /// settles.
     ///
     /// # Safety
     /// `vm` is live and held.
@@ -287,10 +445,19 @@ impl Exchange {
     pub unsafe fn undo(self, vm: *mut Vm) {
         // SAFETY: the contract above; the reference ends before the host's function runs (V3).
         unsafe {
-            for (piece, &(id, object)) in self.born.iter().zip(&self.made).rev() {
+            for &(at, id, object) in self.made.iter().rev() {
                 (*vm).outside.table.forget(id);
-                objects::unmake(vm, piece, object);
+                objects::unmake(vm, &self.born[at], object);
             }
         }
+    }
+}
+
+/// Whether the state of a VM is, byte by byte, the one in a copy.
+unsafe fn is_state(vm: *mut Vm, state: &[u8]) -> bool {
+    // SAFETY: the contract of fill(): nothing writes to it meanwhile.
+    unsafe {
+        let used = (*vm).arena.used_bytes();
+        used == state.len() && slice::from_raw_parts((*vm).arena.base(), used) == state
     }
 }

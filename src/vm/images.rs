@@ -29,6 +29,19 @@ pub(super) fn zeros(bytes: usize) -> Result<Vec<u8>> {
     Ok(zeros)
 }
 
+/// A copy of the state of an idle VM.
+///
+/// # Safety
+/// `vm` is live and held, or in no registry.
+pub(super) unsafe fn whole(vm: *mut Vm) -> Result<Vec<u8>> {
+    // SAFETY: the contract above; the used part, of an idle VM (V1).
+    unsafe {
+        let mut copy = zeros((*vm).arena.used_bytes())?;
+        (*vm).arena.base().copy_to_nonoverlapping(copy.as_mut_ptr(), copy.len());
+        Ok(copy)
+    }
+}
+
 /// Where an image goes, in parts.
 pub type Sink<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
 

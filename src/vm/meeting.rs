@@ -1,4 +1,5 @@
-//! Meeting: what lies outside a state that becomes canonical, and what the host saves of it.
+//! Meeting: what lies outside a state that becomes canonical, all of it or some, and what the host
+//! saves of it.
 //!
 //! # Not here
 //! What becomes of that ([`super::objects`]).
@@ -9,7 +10,7 @@ use super::images::Hashed;
 use super::objects::{Piece, Room, What, place_at, put_piece};
 use super::types::Way;
 use super::{Vm, no_room, push};
-use crate::error::{HostError, ImageError, Name, Result};
+use crate::error::{Error, HostError, ImageError, Name, Result};
 use crate::lua;
 use crate::resource::Life;
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -32,13 +33,40 @@ pub struct Meeting {
     vm: *const Vm,
     /// How many restores back the state is; `None` for the live one.
     back: Option<usize>,
+    /// Where those lie that are looked for, rising; `None` for all.
+    wanted: Option<Vec<usize>>,
     met: Vec<Met>,
+    /// The type that was not known.
+    unknown: Option<Name>,
 }
 
 impl Meeting {
     /// Of a state of `vm`, which is live and held.
     pub fn of(vm: *const Vm, back: Option<usize>) -> Meeting {
-        Meeting { vm, back, met: Vec::new() }
+        Meeting { vm, back, wanted: None, met: Vec::new(), unknown: None }
+    }
+
+    /// The same, of those alone that lie at these places, which rise.
+    pub fn at(vm: *const Vm, back: usize, wanted: Vec<usize>) -> Meeting {
+        Meeting { wanted: Some(wanted), ..Meeting::of(vm, Some(back)) }
+    }
+
+    /// Where those lie that are looked for, and were not met.
+    pub fn next_wanted(&self) -> Option<usize> {
+        self.wanted.as_ref()?.get(self.met.len()).copied()
+    }
+
+    /// The error of a type that was not known has its name.
+    pub fn with_name(&self, error: Error) -> Error {
+        match (self.unknown, error) {
+            (Some(name), Error::Image(ImageError::Unsavable { offset, path, .. })) => {
+                let why = format_args!(
+                    "rlua_register_type has not told how one of the type '{name}' is saved"
+                );
+                ImageError::Unsavable { offset, why: why.into(), path }.into()
+            }
+            (_, error) => error,
+        }
     }
 
     /// Meets those in a state, from its beginning to its end. This stays where it is for so long.
@@ -48,6 +76,10 @@ impl Meeting {
     }
 
     fn note(&mut self, met: &lua::Met) -> std::result::Result<(), &'static CStr> {
+        let is_wanted = |wanted: &Vec<usize>| wanted.binary_search(&met.offset).is_ok();
+        if !self.wanted.as_ref().is_none_or(is_wanted) {
+            return Ok(());
+        }
         // A long block is looked at in parts.
         if self.met.last().is_some_and(|last| last.offset >= met.offset) {
             return Ok(());
@@ -64,12 +96,12 @@ impl Meeting {
                 let handle = vm.arena.base().wrapping_add(met.offset + met.memory);
                 let found = vm.outside.table.get(met.id, handle.cast());
                 let (_, kind, _) = found.ok_or(c"a handle of a resource is none")?;
-                let known =
-                    vm.outside.name_of(kind).and_then(|name| vm.types.find(name.to_bytes(), true));
-                let kind = known.ok_or(
+                let name = vm.outside.name_of(kind).unwrap_or_default().to_bytes();
+                let kind = vm.types.find(name, true).ok_or_else(|| {
+                    self.unknown = Some(Name::from_lossy(name));
                     c"a resource is alive, and rlua_register_type has not told \
-                                         how its type is saved",
-                )?;
+                                         how its type is saved"
+                })?;
                 Met { offset: met.offset, memory, what: What::Resource, id: met.id, kind }
             }
         };
@@ -79,35 +111,26 @@ impl Meeting {
     }
 
     fn userdata(
-        &self,
+        &mut self,
         vm: &Vm,
         met: &lua::Met,
     ) -> std::result::Result<(What, usize), &'static CStr> {
-        let object = vm.arena.base().wrapping_add(met.offset).cast();
-        let what = match met.id as u32 {
-            lua::SPENT => {
-                return Err(c"a userdata waits for a finalizer in C that has run already");
-            }
-            lua::UNNOTED => What::Userdata,
-            place => match vm.guarded.table.life(place, object, self.back) {
-                Some(Life::Alive) => What::Userdata,
-                Some(Life::Dead) => What::GivenUp,
-                Some(Life::Ended) => What::Ended,
-                None => return Err(c"a userdata with a finalizer in C was never noted"),
-            },
+        let what = match noted(vm, met, self.back)? {
+            Life::Alive => What::Userdata,
+            Life::Dead => What::GivenUp,
+            Life::Ended => What::Ended,
         };
-        if what != What::Ended && met.has_finalizer == 0 {
-            return Err(c"a userdata has lost its finalizer in C");
-        }
         if (what == What::Userdata) != (met.is_pending != 0) {
             return Err(c"a userdata has got a finalizer in C once more");
         }
         // SAFETY: so many bytes, or none, for the call.
-        let kind = vm.types.find(unsafe { named(met) }, false);
-        let unknown =
+        let name = unsafe { named(met) };
+        let kind = vm.types.find(name, false).ok_or_else(|| {
+            self.unknown = Some(Name::from_lossy(name));
             c"a userdata has a finalizer in C, and rlua_register_type has not told how its \
-                        type is saved";
-        Ok((what, kind.ok_or(unknown)?))
+                        type is saved"
+        })?;
+        Ok((what, kind))
     }
 
     /// Saves what was met, behind the names of an image.
@@ -164,6 +187,28 @@ impl Meeting {
             };
             saved(self.vm, met.kind, found.ok_or_else(gone)?.0, 0)
         }
+    }
+}
+
+/// What is noted of a userdata with a finalizer in C, as a state has it that is so many restores
+/// back.
+pub(super) fn noted(
+    vm: &Vm,
+    met: &lua::Met,
+    back: Option<usize>,
+) -> std::result::Result<Life, &'static CStr> {
+    let object = vm.arena.base().wrapping_add(met.offset).cast();
+    let life = match met.id as u32 {
+        lua::SPENT => return Err(c"a userdata waits for a finalizer in C that has run already"),
+        lua::UNNOTED => Life::Alive,
+        place => match vm.guarded.table.life(place, object, back) {
+            Some(life) => life,
+            None => return Err(c"a userdata with a finalizer in C was never noted"),
+        },
+    };
+    match life != Life::Ended && met.has_finalizer == 0 {
+        true => Err(c"a userdata has lost its finalizer in C"),
+        false => Ok(life),
     }
 }
 

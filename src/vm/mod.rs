@@ -24,6 +24,7 @@
 
 pub mod agreement;
 mod base;
+mod blocks;
 pub mod canonical;
 pub mod checksum;
 pub mod config;

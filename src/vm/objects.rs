@@ -15,7 +15,7 @@
 
 use super::guard::Mark;
 use super::guarded::{self, Mode};
-use super::images::Hashed;
+use super::images::{Hashed, whole};
 use super::load::{HashedSource, Outside, bad_image};
 use super::types::Way;
 use super::{Vm, heap, no_room, push, registry};
@@ -130,11 +130,39 @@ pub(super) fn read(source: &mut HashedSource<'_>, most_bytes: u64) -> Result<Vec
     }
 }
 
+/// The object in a block of its own that begins there, and how long that is.
+///
+/// # Safety
+/// `vm` is live, and nothing runs in it.
+pub(super) unsafe fn block_at(vm: *mut Vm, offset: usize) -> Option<(*mut c_void, usize)> {
+    // SAFETY: the contract above; any address may be asked for.
+    unsafe {
+        let (block, mut kind) = (place_at(vm, offset), 0);
+        let bytes = heap::block_bytes((&raw mut (*vm).arena).cast(), block, &mut kind);
+        (bytes > 0 && kind == OBJECT).then_some((block, bytes))
+    }
+}
+
 /// Where one is to be, and, of a resource, the host's object.
 pub(super) struct Place {
     pub memory: *mut c_void,
     size: usize,
     object: *mut c_void,
+}
+
+impl Place {
+    /// Takes what is there into a copy of the state.
+    ///
+    /// # Safety
+    /// `vm` is live, and has the userdata that was claimed.
+    pub unsafe fn take(&self, vm: *mut Vm, state: &mut [u8]) {
+        // SAFETY: the contract above: so many bytes of it.
+        unsafe {
+            let start = self.memory.addr() - (*vm).arena.base().addr();
+            let to = state[start..][..self.size].as_mut_ptr();
+            self.memory.cast::<u8>().copy_to_nonoverlapping(to, self.size);
+        }
+    }
 }
 
 /// Sees that the userdata at an offset can stand for an object of a type.
@@ -148,11 +176,8 @@ pub(super) unsafe fn claim(vm: *mut Vm, offset: usize, what: What, name: &CStr) 
         if what != What::Resource && (*vm).config.guard == Mode::Off {
             return Err(bad_image("it has userdata that nobody guards"));
         }
-        let block = place_at(vm, offset);
-        let mut kind = 0;
-        let bytes = heap::block_bytes((&raw mut (*vm).arena).cast(), block, &mut kind);
-        let why = match (bytes, kind) {
-            (1.., OBJECT) => lua::rlua_c_claim(
+        let why = match block_at(vm, offset) {
+            Some((block, bytes)) => lua::rlua_c_claim(
                 (*vm).main,
                 block,
                 bytes,
@@ -161,7 +186,7 @@ pub(super) unsafe fn claim(vm: *mut Vm, offset: usize, what: What, name: &CStr) 
                 &mut place.memory,
                 &mut place.size,
             ),
-            _ => c"what lies outside has no userdata".as_ptr(),
+            None => c"what lies outside has no userdata".as_ptr(),
         };
         if !why.is_null() {
             let what = Text::from_lossy(CStr::from_ptr(why).to_bytes());
@@ -212,19 +237,49 @@ pub(super) unsafe fn give(vm: *mut Vm, outside: &Outside) -> Result<()> {
             }
             guarded::as_the_vm_keeps(vm)
         };
-        match each() {
-            Ok(()) => {
-                for piece in pieces.iter().filter(|piece| piece.what == What::GivenUp && !is_left) {
-                    lua::rlua_c_end_guarded((*vm).main, place_at(vm, piece.offset));
-                }
-                Ok(())
-            }
+        let has_given_up = pieces.iter().any(|piece| piece.what == What::GivenUp) && !is_left;
+        let done = each().and_then(|()| match has_given_up {
+            true => guarded::note_all(vm).and_then(|()| whole(vm)),
+            false => Ok(Vec::new()),
+        });
+        match done {
+            Ok(state) if has_given_up => end_given_up(vm, pieces, &places, state),
+            Ok(_) => Ok(()),
             Err(error) => {
                 take_back(vm, &pieces[..given], &places);
                 Err(error)
             }
         }
     }
+}
+
+/// Finalizes what only snapshots had. What that does to the state is undone: so it is the one that
+/// was saved, and deltas lead on from it.
+///
+/// # Safety
+/// As for [`give`]; `state` is a copy of the state.
+unsafe fn end_given_up(
+    vm: *mut Vm,
+    pieces: &[Piece],
+    places: &[Place],
+    mut state: Vec<u8>,
+) -> Result<()> {
+    // SAFETY: the contract above; no reference is held while a finalizer runs (V3).
+    unsafe {
+        guarded::begin_trial(vm);
+        for piece in pieces.iter().filter(|piece| piece.what == What::GivenUp) {
+            lua::rlua_c_end_guarded((*vm).main, place_at(vm, piece.offset));
+        }
+        guarded::end_trial(vm);
+        for (_, place) in pieces.iter().zip(places).filter(|(it, _)| it.what == What::Userdata) {
+            place.take(vm, &mut state);
+        }
+        (*vm).arena.replace(&state)?;
+        for piece in pieces.iter().filter(|piece| piece.what == What::GivenUp) {
+            lua::rlua_c_take_guarded((*vm).main, place_at(vm, piece.offset));
+        }
+    }
+    Ok(())
 }
 
 /// How a type's objects are loaded.
@@ -265,13 +320,22 @@ unsafe fn load(vm: *mut Vm, piece: &Piece, place: &mut Place) -> Result<()> {
     // SAFETY: the contract of give().
     unsafe {
         if piece.what != What::Resource {
-            return call(vm, &way_of(vm, piece)?, piece, place.memory, place.size);
+            return fill(vm, piece, place);
         }
         let (id, object) = make(vm, piece)?;
         place.object = object;
         give_resource(vm, id, object, place.memory);
     }
     Ok(())
+}
+
+/// Has the host fill the block of a userdata that was claimed.
+///
+/// # Safety
+/// As for [`make`].
+pub(super) unsafe fn fill(vm: *mut Vm, piece: &Piece, place: &Place) -> Result<()> {
+    // SAFETY: the contract above.
+    unsafe { call(vm, &way_of(vm, piece)?, piece, place.memory, place.size) }
 }
 
 /// Has the host make a resource, which has no handle yet, and answers its id and the object.

@@ -268,7 +268,7 @@ impl Vm {
     }
 
     /// What the snapshots have outside: resources, and guarded userdata where there ever were any.
-    fn tables(&mut self) -> impl Iterator<Item = &mut Resources> {
+    pub(super) fn tables(&mut self) -> impl Iterator<Item = &mut Resources> {
         let guarded = self.guards.then_some(&mut self.guarded.table);
         iter::once(&mut self.outside.table).chain(guarded)
     }

@@ -46,7 +46,12 @@ const CHANGE: &str = "
 /// Of four textures two stay; one of the new ones may lie where one of the others lay.
 const EXCHANGE: &str = "
     t, v = nil collectgarbage() collectgarbage()
-    w, x, y = new_texture(), {new_texture()}, 1";
+    w, x, y, z = new_texture(), {new_texture()}, new_meter(), m";
+
+/// The same with meters that are gone: they are finalized.
+const EXCHANGE_ALL: &str = "
+    t, v, m, o = nil collectgarbage() collectgarbage()
+    w, x, y, z = new_texture(), new_meter(), {new_texture(), new_meter()}, n";
 
 pub fn pairs() -> Pairs {
     let young = format!("collectgarbage 'generational' {WORLD}");
@@ -59,7 +64,8 @@ pub fn pairs() -> Pairs {
         (&young, 1, CHANGE),
         (&stock, 128, CHANGE),
         (WORLD, 64, CHANGE),
-        (WORLD, 1024, EXCHANGE),
+        (WORLD, 1024 | 2048, EXCHANGE),
+        (WORLD, 1024 | 2048, EXCHANGE_ALL),
         (WORLD, 256, CHANGE),
     ];
     let (mut pairs, mut samples) = (Vec::new(), Vec::new());
@@ -124,7 +130,7 @@ fn groups_of(delta: &[u8]) -> Vec<usize> {
     }
 }
 
-/// Where a delta has its resources: what is gone, and behind a zero what is new.
+/// Where a delta has what lies outside: what is gone, and behind a zero what is new.
 fn handles_of(delta: &[u8]) -> (usize, usize) {
     let half = |at: usize| u32::from_le_bytes(delta[at..at + 4].try_into().unwrap()) as usize;
     let names = groups_of(delta).pop().unwrap() + 8;
@@ -162,7 +168,7 @@ impl Pairs {
             }
         }
         delta.extend([0; 8]);
-        // Its resources are those of the genuine one, in place of the objects that an image has.
+        // What lies outside is that of the genuine one, in place of the objects that an image has.
         let sample = &self.samples[mutant.sample];
         let objects = sample.bytes.len() - sample.objects[0];
         let rest = &mutant.bytes[(HEADER_BYTES + body.len()).min(mutant.bytes.len())..];
@@ -237,8 +243,8 @@ impl Pairs {
 
     fn of_a_delta(&self, class: Class, random: &mut Random) -> Mutant {
         let which = match class {
-            // The one before the compressed one.
-            Class::Handles => self.pairs.len() - 2,
+            // Those before the compressed one.
+            Class::Handles => self.pairs.len() - 2 - random.below(2),
             _ => random.below(self.pairs.len() - 1),
         };
         let sample = &self.samples[which];
@@ -365,7 +371,9 @@ impl<'a> Receivers<'a> {
             Receiver { main, image: bytes_of(main), things: living() - before }
         });
         let (main, things, before) = (receiver.main, receiver.things, living());
-        let rolls_back = (seed / 64).is_multiple_of(16);
+        // What a snapshot has may not end, if it is guarded.
+        let ends = which == pairs.pairs.len() - 2;
+        let rolls_back = (seed / 64).is_multiple_of(16) && !ends;
         // SAFETY: a VM of this test's own.
         unsafe {
             if rolls_back {

@@ -152,8 +152,9 @@ const fn named(name: &'static CStr, function: lua_CFunction) -> rlua_Name {
     rlua_Name { name: name.as_ptr(), function, host: None, pointer: ptr::null_mut() }
 }
 
-static NAMES: Lists<[rlua_Name; 3]> = Lists([
+static NAMES: Lists<[rlua_Name; 4]> = Lists([
     named(c"meter_gc", Some(meter_gc)),
+    named(c"new_meter", Some(new_meter)),
     named(c"new_texture", Some(new_texture)),
     rlua_Name { name: ptr::null(), function: None, host: None, pointer: ptr::null_mut() },
 ]);
@@ -166,19 +167,37 @@ unsafe extern "C" fn new_texture(main: *mut lua_State) -> c_int {
     1
 }
 
-/// Puts some textures into globals, and the function that makes them.
+unsafe extern "C" fn new_meter(main: *mut lua_State) -> c_int {
+    count(1);
+    // SAFETY: a thread of a VM of this test's own.
+    unsafe {
+        lua_newuserdatauv(main, 16, 1).cast::<u64>().write(7);
+        if luaL_newmetatable(main, c"Meter".as_ptr()) != 0 {
+            lua_pushcclosure(main, Some(meter_gc), 0);
+            lua_setfield(main, -2, c"__gc".as_ptr());
+        }
+        lua_setmetatable(main, -2);
+    }
+    1
+}
+
+/// Puts some into globals, and the function that makes them.
 ///
 /// # Safety
 /// A VM of this test's own.
-unsafe fn push_textures(main: *mut lua_State) {
-    let function: lua_CFunction = Some(new_texture);
+unsafe fn push_makers(
+    main: *mut lua_State,
+    maker: &CStr,
+    make: unsafe extern "C" fn(*mut lua_State) -> c_int,
+    globals: &[&CStr],
+) {
     // SAFETY: the contract above.
     unsafe {
-        assert_eq!(rlua_register(main, c"new_texture".as_ptr(), function), 0);
-        lua_pushcclosure(main, function, 0);
-        lua_setglobal(main, c"new_texture".as_ptr());
-        for name in [c"t", c"u", c"v"] {
-            new_texture(main);
+        assert_eq!(rlua_register(main, maker.as_ptr(), Some(make)), 0);
+        lua_pushcclosure(main, Some(make), 0);
+        lua_setglobal(main, maker.as_ptr());
+        for name in globals {
+            make(main);
             lua_setglobal(main, name.as_ptr());
         }
     }
@@ -197,13 +216,7 @@ unsafe fn push_objects(main: *mut lua_State) {
             lua_setglobal(main, name.as_ptr());
         }
         for name in [c"m", c"n", c"o"] {
-            count(1);
-            lua_newuserdatauv(main, 16, 1).cast::<u64>().write(7);
-            if luaL_newmetatable(main, c"Meter".as_ptr()) != 0 {
-                lua_pushcclosure(main, Some(meter_gc), 0);
-                lua_setfield(main, -2, c"__gc".as_ptr());
-            }
-            lua_setmetatable(main, -2);
+            new_meter(main);
             lua_setglobal(main, name.as_ptr());
         }
     }
@@ -238,8 +251,9 @@ fn config(memory_size: usize, keyed: bool) -> rlua_Config {
     config
 }
 
-/// A VM that has run `code`, and some small steps of its collector. 64: keyed. 128: stock.
-/// 256: its images are compressed. 512: it has what lies outside. 1024: it has textures of that.
+/// A VM that has run `code`, and some small steps of its collector. 64: keyed. 128: stock. 256: its
+/// images are compressed. 512: it has what lies outside. 1024: it has textures of that, 2048:
+/// meters.
 pub fn open(code: &str, memory_size: usize, steps: usize) -> *mut lua_State {
     let mut config = config(memory_size, steps & 64 != 0);
     config.profile = i32::from(steps & 128 != 0);
@@ -256,7 +270,11 @@ pub fn open(code: &str, memory_size: usize, steps: usize) -> *mut lua_State {
             push_objects(main);
         }
         if steps & 1024 != 0 {
-            push_textures(main);
+            push_makers(main, c"new_texture", new_texture, &[c"t", c"u", c"v"]);
+        }
+        if steps & 2048 != 0 {
+            assert_eq!(rlua_register(main, c"meter_gc".as_ptr(), Some(meter_gc)), 0);
+            push_makers(main, c"new_meter", new_meter, &[c"m", c"n", c"o"]);
         }
         for _ in 0..steps & 63 {
             lua_gc(main, LUA_GCSTEP, 1);
