@@ -183,7 +183,7 @@ print(meters.METER.meter_living())
             with lua.clone() as clone:
                 self.assertEqual((clone.eval("meter.read(m)"), self.living()), (2, 2))
 
-    def test_a_delta_has_none_and_a_sync_test_makes_none(self):
+    def test_it_goes_with_deltas_and_a_sync_test_makes_none(self):
         calls = [0]
 
         def wrong(*_frame):
@@ -192,10 +192,16 @@ print(meters.METER.meter_living())
 
         with world() as lua:
             lua.snap(0)
-            lua.execute("m, n = meter.new(1), 0 function step(k) n = n + k end")
-            lua.snap(1)
-            with self.assertRaisesRegex(rlua.Unsavable, "userdata.*delta"):
-                lua.save_delta(0, 1)
+            with lua.clone() as late:
+                lua.execute("m, n = meter.new(1), 0 function step(k) n = n + k end")
+                lua.snap(1)
+                late.apply_delta(lua.save_delta(0, 1))
+                self.assertEqual((late.checksum(), self.living()), (lua.checksum(), 2))
+                late.apply_delta(lua.save_delta(1, 0))
+                self.assertEqual(self.living(), 1)
+                late.apply_delta(lua.save_delta(0, 1))
+                self.assertEqual((late.eval("meter.read(m)"), self.living()), (2, 2))
+                late.check()
             with self.assertRaises(rlua.Desync) as caught:
                 lua.synctest(wrong, 2, 20)
             self.assertEqual((caught.exception.difference.path, self.living()), ("_G.n", 1))
