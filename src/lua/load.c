@@ -490,7 +490,7 @@ lua_State *rlua_c_adopt(void *block, void *arena, uint64_t region_bytes, const v
   return &main->l.l;
 }
 
-/* In a clone: the cards of its region, and of each thread. */
+/* Where a whole state was put in place: the cards of its region. In a clone, of each thread. */
 void rlua_c_set_cards(const void *base, void *cards, size_t count, size_t used) {
   take_cards(base, cards, count, used);
 }

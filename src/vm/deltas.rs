@@ -15,7 +15,7 @@ use super::graft::graft;
 use super::guard::see_idle;
 use super::guarded;
 use super::handles::{Between, Brought, Exchange};
-use super::images::{Hashed, Sink, delta_header, whole};
+use super::images::{Hashed, Sink, delta_header, put_whole, whole};
 use super::kept::Changed;
 use super::load::{HashedSource, HostName, Source, bad_image, refused, resolve};
 use crate::arena::MAIN_OFFSET;
@@ -208,8 +208,7 @@ unsafe fn replace(
         match put() {
             Ok(mut state) => outside.finalize(vm, &mut before, &mut state),
             Err(error) => {
-                // It was there before, so there is room.
-                (*vm).arena.replace(&before)?;
+                put_whole(vm, &before)?;
                 Err(error)
             }
         }

@@ -122,7 +122,9 @@ pub(super) unsafe fn graft(
             // What the top rises over is zero (Z1).
             push(&mut parts.bytes, used..used.next_multiple_of(PAGE_SIZE))?;
         }
-        outside.keep(vm, &|place| parts.have(place))?;
+        // What lies behind the end is gone.
+        let is_put = |place| place >= used || parts.have(place);
+        outside.keep(vm, &is_put)?;
         let mut old = zeros(parts.bytes.iter().map(ExactSizeIterator::len).sum())?;
         (*vm).arena.reach(used)?;
         // The threads that were entered may be gone.
@@ -160,7 +162,7 @@ pub(super) unsafe fn graft(
         let before = main.map(|at| old[at..].as_ptr().cast());
         let done = (*vm).fix_parts(names, &parts.blocks, before);
         let done = done.and_then(|()| guarded::as_the_vm_keeps(vm));
-        let done = done.and_then(|()| outside.give(vm, &|place| parts.have(place)));
+        let done = done.and_then(|()| outside.give(vm, &is_put));
         if done.is_err() {
             let mut at = 0;
             for bytes in &parts.bytes {

@@ -22,7 +22,7 @@ use super::blocks::Blocks;
 use super::canonical::Canonical;
 use super::config::Trust;
 use super::guarded::{self, Mode};
-use super::images::{Hashed, whole};
+use super::images::{Hashed, put_whole, whole};
 use super::load::{HashedSource, bad_image};
 use super::meeting::{self, Meeting};
 use super::objects::{self, Piece, Place, What, claim, place_at};
@@ -416,15 +416,15 @@ impl Exchange {
         if self.ending.is_empty() {
             return Ok(());
         }
-        // SAFETY: the contract above. Both were there before, so there is room.
+        // SAFETY: the contract above; both were in place before.
         unsafe {
             self.blocks.put_into(before);
-            (*vm).arena.replace(before)?;
+            put_whole(vm, before)?;
             guarded::end_aside(vm, &self.ending);
             // A finalizer may do something to what stays.
             self.blocks.look(vm);
             self.blocks.put_into(state);
-            (*vm).arena.replace(state)
+            put_whole(vm, state)
         }
     }
 

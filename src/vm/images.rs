@@ -42,6 +42,22 @@ pub(super) unsafe fn whole(vm: *mut Vm) -> Result<Vec<u8>> {
     }
 }
 
+/// Puts such a copy in place again, or one of another state that was in place: so there is room.
+///
+/// # Safety
+/// As for [`whole`].
+pub(super) unsafe fn put_whole(vm: *mut Vm, state: &[u8]) -> Result<()> {
+    // SAFETY: the contract above.
+    unsafe {
+        let arena = &raw mut (*vm).arena;
+        (*arena).replace(state)?;
+        let (base, cards) = ((*arena).base(), (*arena).cards().first());
+        let count = Cards::count((*arena).reserved_bytes());
+        lua::rlua_c_set_cards(base.cast(), cards.cast(), count, state.len());
+    }
+    Ok(())
+}
+
 /// Where an image goes, in parts.
 pub type Sink<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
 

@@ -15,7 +15,7 @@
 
 use super::guard::Mark;
 use super::guarded::{self, Mode};
-use super::images::{Hashed, whole};
+use super::images::{Hashed, put_whole, whole};
 use super::load::{HashedSource, Outside, bad_image};
 use super::types::Way;
 use super::{Vm, heap, no_room, push, registry};
@@ -274,7 +274,7 @@ unsafe fn end_given_up(
         for (_, place) in pieces.iter().zip(places).filter(|(it, _)| it.what == What::Userdata) {
             place.take(vm, &mut state);
         }
-        (*vm).arena.replace(&state)?;
+        put_whole(vm, &state)?;
         for piece in pieces.iter().filter(|piece| piece.what == What::GivenUp) {
             lua::rlua_c_take_guarded((*vm).main, place_at(vm, piece.offset));
         }
