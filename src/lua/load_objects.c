@@ -33,9 +33,7 @@ const char *rlua_c_claim(lua_State *main, void *block, size_t bytes, const char 
   if (what == OBJECT_RESOURCE) {
     if (u->len != sizeof(Handle) || u->nuvalue != 0 || gc != handle_end)
       return "a resource has no handle";
-  } else if (what == OBJECT_ENDED) {
-    unguard(u);
-  } else {
+  } else if (what != OBJECT_ENDED) {
     if (gc == NULL) return "nothing would end what a userdata stands for";
     set_place(u, UNNOTED);
   }
@@ -123,10 +121,12 @@ void rlua_c_place_guarded(lua_State *main, void *object, uint32_t place) {
   set_place(object, place);
 }
 
-/* One whose finalizer has run stands for nothing: as in an image, its memory is zero. */
+/* One whose finalizer has run stands for nothing: as in the form that led here, it is plain, and its
+ * memory zero. */
 void rlua_c_take_guarded(lua_State *main, void *object) {
   card_lock(main);
   Udata *u = object;
   memset(getudatamem(u), 0, u->len);
-  unguard(u);
+  set_place(u, 0);
+  resetbit(u->marked, GUARDEDBIT);
 }
