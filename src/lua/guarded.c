@@ -44,11 +44,15 @@ static void set_place(Udata *u, uint32_t place) {
   l_setbit(u->marked, GUARDEDBIT);
 }
 
+static void unguard_as(Udata *u, uint32_t native) {
+  set_place(u, native);
+  resetbit(u->marked, GUARDEDBIT);
+}
+
 /* It has ended: it may be guarded anew. What its block says to the module goes with images, and is
  * none of what peers agree on, as before. */
 static void unguard(Udata *u) {
-  set_place(u, NATIVE_ENDED);
-  resetbit(u->marked, GUARDEDBIT);
+  unguard_as(u, NATIVE_ENDED);
 }
 
 /* -- which are guarded ------------------------------------------------------------------------- */

@@ -121,12 +121,11 @@ void rlua_c_place_guarded(lua_State *main, void *object, uint32_t place) {
   set_place(object, place);
 }
 
-/* One whose finalizer has run stands for nothing: as in the form that led here, it is plain, and its
- * memory zero. */
+/* One whose finalizer has run stands for nothing: as in the form that led here, it is plain, and
+ * its memory zero. */
 void rlua_c_take_guarded(lua_State *main, void *object) {
   card_lock(main);
   Udata *u = object;
   memset(getudatamem(u), 0, u->len);
-  set_place(u, 0);
-  resetbit(u->marked, GUARDEDBIT);
+  unguard_as(u, 0);
 }
