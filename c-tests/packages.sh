@@ -280,7 +280,9 @@ wheel_windows() {
     system=Windows prefix=$work
     check windows_wheel_runs "$expected" "$(python_there "$snippets/rollback.py")"
     tests=$root/bindings/python/tests
-    python_there "$tests/run.py" >"$work/log"
+    tree=$dist/rlua-$version-x86_64-pc-windows-gnu
+    $gcc -shared "-I$tree/include/rlua" "$tests/meter.c" -o "$work/meter.dll" "-L$tree/lib" -lrlua
+    METER_LIBRARY="Z:$work/meter.dll" python_there "$tests/run.py" >"$work/log"
     suite windows_wheel_s_tests
     together=$tests/together.py
     here=$("$work/venv/bin/python" "$together" play "$work/here.image")
