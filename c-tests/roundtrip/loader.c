@@ -46,12 +46,17 @@ static const rlua_ObjectType texture = {sizeof texture, "Texture", &resource, sa
 static const rlua_ObjectType meter = {sizeof meter, "Meter", NULL, save_object, load_object, NULL};
 static const rlua_ObjectType *const types[] = {&texture, &meter, NULL};
 
-/* States name it; nothing of theirs is run. */
+/* States name them; nothing of theirs is run. */
 static int new_texture(lua_State *L) {
     return luaL_error(L, "no texture");
 }
 
+static int new_meter(lua_State *L) {
+    return luaL_error(L, "no meter");
+}
+
 static const rlua_Name names[] = {{"meter_gc", meter_gc, NULL, NULL},
+                                  {"new_meter", new_meter, NULL, NULL},
                                   {"new_texture", new_texture, NULL, NULL},
                                   {NULL, NULL, NULL, NULL}};
 

@@ -158,11 +158,12 @@ impl Arena {
     }
 
     /// Puts another arena's used part in place of what is there, which nothing is known of before
-    /// [`Arena::check`]. All of it counts as written, and no thread as entered.
+    /// [`Arena::check`]. All of it counts as written, also what lay behind the end, and no thread as
+    /// entered.
     ///
     /// After an error nothing has changed.
     pub fn replace(&mut self, bytes: &[u8]) -> Result<()> {
-        let (before, limit) = (self.used_bytes(), self.limit_bytes());
+        let limit = self.limit_bytes();
         let bad = |what| Error::from(ImageError::bad(format_args!("{what}")));
         let header = bytes.get(..FIRST).ok_or_else(|| bad("its size is none"))?;
         let field = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().expect("8 bytes"));
@@ -179,7 +180,8 @@ impl Arena {
             let page_end = end.next_multiple_of(PAGE_SIZE).min(peak.next_multiple_of(PAGE_SIZE));
             ptr::write_bytes(self.base.add(end), 0, page_end.min(peak).saturating_sub(end));
             self.cards.clear(std::iter::empty());
-            self.cards.mark_range(0, before.max(end));
+            // A snapshot may have had more than either state.
+            self.cards.mark_range(0, peak);
             self.cards.enter();
         }
         Ok(())
