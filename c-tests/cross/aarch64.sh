@@ -126,7 +126,7 @@ all() {
     # shellcheck disable=SC2086
     programs 64 8 $TESTS
     rust "AArch64, Rust" 5000
-    together 8 '' 1
+    together 2 '' 1
 }
 
 short() {
