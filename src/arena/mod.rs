@@ -158,8 +158,8 @@ impl Arena {
     }
 
     /// Puts another arena's used part in place of what is there, which nothing is known of before
-    /// [`Arena::check`]. All of it counts as written, also what lay behind the end, and no thread as
-    /// entered.
+    /// [`Arena::check`]. All of it counts as written, also what lay behind the end, and no thread
+    /// as entered.
     ///
     /// After an error nothing has changed.
     pub fn replace(&mut self, bytes: &[u8]) -> Result<()> {
