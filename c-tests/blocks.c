@@ -6,8 +6,7 @@
  * in each block the thing that it had, or a new one. Then what ends when, what fails, what is
  * refused.
  * Not here: resources alone (handles.c). */
-#include "things.h"
-#include "random.h"
+#include "pairs.h"
 
 static const char world[] =
     "slots, made, filler = {}, 0, {} "
@@ -23,41 +22,9 @@ static const char world[] =
     "function fill(k) for i = 1, k * 20 do filler[i] = {i} end end "
     "function clear() filler = {} collectgarbage('step', 10) end ";
 
-enum { SLOTS = 12 };
-
-static lua_State *open_slots(const rlua_Config *config) {
-    lua_State *L = open_world(config);
-    run(L, world);
-    return L;
-}
-
-static const rlua_Trust trusts[] = {RLUA_TRUST_PROVED, RLUA_TRUST_OWN};
-
-/* A world in its frame 0, and one that was loaded from there, to follow it. */
-typedef struct Pair {
-    lua_State *a, *b;
-    Bytes image;
-} Pair;
-
-static Pair pair_of(lua_State *a, const rlua_Config *own, const char *code) {
-    Pair pair = {a, NULL, {NULL, 0}};
-    run(a, code);
-    CHECK_OK(rlua_snap_frame(a, 0));
-    pair.image = save(a);
-    pair.b = load(pair.image, own);
-    return pair;
-}
-
-static Pair open_pair(const rlua_Config *config, const rlua_Config *own, const char *code) {
-    return pair_of(open_slots(config), own, code);
-}
-
-static void close_pair(Pair pair) {
-    lua_close(pair.a);
-    lua_close(pair.b);
-    CHECK_EQ(living(), 0);
-    free(pair.image.start);
-}
+static const char *const acts[] = {"make", "make", "drop", "forget", "again", "move",
+                                   "mark", "hide", "fill", "clear"};
+static const Play play = {world, acts, COUNT_OF(acts)};
 
 /* The next frame of one, to which the other is led. */
 static void lead(Pair pair, int64_t frame, const char *code) {
@@ -71,38 +38,6 @@ static void lead(Pair pair, int64_t frame, const char *code) {
     free(delta.start);
 }
 
-static void act(lua_State *L) {
-    static const char *const acts[] = {"make", "make", "drop", "forget", "again", "move",
-                                       "mark", "hide", "fill", "clear"};
-    char code[64];
-    unsigned act = random_below(COUNT_OF(acts)), slot = 1 + random_below(SLOTS);
-    snprintf(code, sizeof code, "%s(%u)", acts[act], slot);
-    run(L, code);
-}
-
-/* What lies behind a slot. Looking changes the state. */
-static Thing *behind(lua_State *L, int slot) {
-    void *object = NULL;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, 77);
-    lua_rawgeti(L, -1, slot);
-    if (lua_isuserdata(L, -1)) {
-        if (lua_rawlen(L, -1) == sizeof(Thing *)) object = *(Thing **)lua_touserdata(L, -1);
-        else CHECK_OK(rlua_toresource(L, -1, &texture, &object));
-    }
-    lua_pop(L, 2);
-    return object;
-}
-
-static void same_things(lua_State *a, lua_State *b) {
-    for (int slot = 1; slot <= SLOTS; slot++) {
-        const Thing *of_a = behind(a, slot), *of_b = behind(b, slot);
-        CHECK((of_a == NULL) == (of_b == NULL));
-        if (of_a == NULL) continue;
-        CHECK(of_a != of_b && of_a->width == of_b->width);
-        CHECK(of_a->ended == 0 && of_b->ended == 0);
-    }
-}
-
 static void same_state(lua_State *L, const rlua_Checksum *before) {
     rlua_Checksum after;
     CHECK_OK(rlua_checksum(L, &after));
@@ -111,46 +46,15 @@ static void same_state(lua_State *L, const rlua_Checksum *before) {
 
 /* -- where it works ---------------------------------------------------------------------------- */
 
-/* What followers have loaded, by width. */
-static Thing *loaded[MOST];
-static int times[MOST];
-
-static void note(const Thing *thing) {
-    CHECK(thing->width > 0);
-    loaded[thing->width] = (Thing *)thing;
-    times[thing->width]++;
-}
-
-static int note_texture(const void *bytes, size_t length, void *object, size_t size, void *ud) {
-    int answer = load_texture(bytes, length, object, size, ud);
-    if (answer == 0) note(*(Thing **)object);
-    return answer;
-}
-
 static int note_meter(const void *bytes, size_t length, void *block, size_t size, void *ud) {
     int answer = load_meter(bytes, length, block, size, ud);
     if (answer == 0 && *(Thing **)block != NULL) note(*(Thing **)block);
     return answer;
 }
 
-static const rlua_ObjectType noted_textures = {sizeof noted_textures, "Texture", &texture,
-                                               save_texture, note_texture, &loads};
 static const rlua_ObjectType noted_meters = {sizeof noted_meters, "Meter", NULL, save_meter,
                                              note_meter, NULL};
 static const rlua_ObjectType *const noted_types[] = {&noted_textures, &noted_meters, NULL};
-
-static void end_follower(lua_State *a, lua_State *b, int is_straight) {
-    same_things(a, b);
-    for (int slot = 1; slot <= SLOTS; slot++) {
-        const Thing *thing = behind(b, slot);
-        if (thing == NULL) continue;
-        CHECK(loaded[thing->width] == thing);
-        if (is_straight) CHECK_EQ(times[thing->width], 1);
-    }
-    run(b, "collectgarbage() for k = 1, 12 do drop(k) end");
-    CHECK_OK(rlua_check(b));
-    lua_close(b);
-}
 
 static int refusals;
 
@@ -169,79 +73,34 @@ static void lead_to(lua_State *b, Bytes delta) {
     refusals++;
 }
 
-static void follow(rlua_Trust trust, size_t snapshots, uint64_t seed) {
-    rlua_Config config = config_of(3), own = config_of(snapshots);
-    lua_State *b = NULL;
-    int all_loads = 0;
-    begin();
-    random_seed(seed);
-    own.trust = trust;
-    own.types = noted_types;
-    lua_State *a = open_slots(&config);
-    run(a, "make(1) make(2)");
-    CHECK_OK(rlua_snap_frame(a, 0));
-    for (int frame = 1; frame <= 120; frame++) {
-        if (b == NULL) {
-            Bytes image = {NULL, 0};
-            memset(times, 0, sizeof times);
-            CHECK_OK(rlua_save_snapshot(a, frame - 1, append, &image));
-            b = load(image, &own);
-            free(image.start);
-        }
-        int acts = 1 + (int)random_below(6);
-        for (int i = 0; i < acts; i++) act(a);
-        CHECK_OK(rlua_snap_frame(a, frame));
-        if (random_below(4) == 0) { /* a guess that was wrong */
-            act(a);
-            CHECK_OK(rlua_rollback_to(a, frame - 1));
-            act(a);
-            act(a);
-            CHECK_OK(rlua_snap_frame(a, frame));
-        }
-        Bytes delta = delta_of(a, frame - 1, frame), back = delta_of(a, frame, frame - 1);
-        if (snapshots > 0) CHECK_OK(rlua_snap(b));
+static void lead_to_and_fro(lua_State *a, lua_State *b, int64_t frame, size_t snapshots) {
+    Bytes delta = delta_of(a, frame - 1, frame), back = delta_of(a, frame, frame - 1);
+    (void)snapshots; /* a refusal may have cost them */
+    lead_to(b, delta);
+    CHECK_OK(rlua_check(b));
+    CHECK_OK(rlua_rollback_to(a, frame)); /* finalizers have run behind the snapshot */
+    same_sums(a, b);
+    rlua_Info info;
+    info.size = sizeof info;
+    CHECK_OK(rlua_info(b, &info));
+    if (info.snapshot_count > 0 && random_below(3) == 0) { /* there and back */
+        CHECK_OK(rlua_rollback(b, 1));
+        CHECK_OK(rlua_check(b));
+        lead_to(b, delta);
+        same_sums(a, b);
+    }
+    if (random_below(3) == 0) { /* the same by deltas */
+        lead_to(b, back);
+        CHECK_OK(rlua_check(b));
         lead_to(b, delta);
         CHECK_OK(rlua_check(b));
-        CHECK_OK(rlua_rollback_to(a, frame)); /* finalizers have run behind the snapshot */
         same_sums(a, b);
-        rlua_Info info;
-        info.size = sizeof info;
-        CHECK_OK(rlua_info(b, &info));
-        if (info.snapshot_count > 0 && random_below(3) == 0) { /* there and back */
-            CHECK_OK(rlua_rollback(b, 1));
-            CHECK_OK(rlua_check(b));
-            lead_to(b, delta);
-            same_sums(a, b);
-        }
-        if (random_below(3) == 0) { /* the same by deltas */
-            lead_to(b, back);
-            CHECK_OK(rlua_check(b));
-            lead_to(b, delta);
-            CHECK_OK(rlua_check(b));
-            same_sums(a, b);
-        }
-        living();
-        free(delta.start), free(back.start);
-        if (random_below(12) == 0) {
-            all_loads += loads;
-            loads = 0;
-            end_follower(a, b, 0);
-            b = NULL;
-        }
     }
-    CHECK(all_loads > 40);
-    lua_close(a);
-    if (b != NULL) lua_close(b);
-    CHECK_EQ(living(), 0);
+    free(delta.start), free(back.start);
 }
 
 TEST(what_stays_is_kept_and_what_is_new_is_loaded) {
-    long seeds = 20 / test_scale() + 1;
-    for (long seed = 1; seed <= seeds; seed++)
-        for (size_t snapshots = 0; snapshots < 6; snapshots += 5) {
-            follow(RLUA_TRUST_OWN, snapshots, (uint64_t)seed);
-            follow(RLUA_TRUST_PROVED, snapshots, (uint64_t)seed);
-        }
+    follow_all(&(Follow){noted_types, lead_to_and_fro, 1});
     CHECK(refusals > 0);
 }
 
@@ -373,14 +232,8 @@ static int child_gc(lua_State *L) {
 }
 
 static int new_child(lua_State *L) {
-    Thing **block = lua_newuserdatauv(L, sizeof *block, 1);
-    *block = NULL;
-    if (luaL_newmetatable(L, "Child")) {
-        lua_pushcfunction(L, child_gc);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_setmetatable(L, -2);
-    *block = new_thing((int)luaL_checkinteger(L, 1));
+    static const luaL_Reg functions[] = {{"__gc", child_gc}, {NULL, NULL}};
+    push_guarded(L, "Child", functions);
     lua_pushvalue(L, 2);
     lua_setiuservalue(L, -2, 1);
     return 1;
@@ -402,14 +255,8 @@ static int mother_gc(lua_State *L) {
 }
 
 static int new_mother(lua_State *L) {
-    Thing **block = lua_newuserdatauv(L, sizeof *block, 1);
-    *block = NULL;
-    if (luaL_newmetatable(L, "Mother")) {
-        lua_pushcfunction(L, mother_gc);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_setmetatable(L, -2);
-    *block = new_thing((int)luaL_checkinteger(L, 1));
+    static const luaL_Reg functions[] = {{"__gc", mother_gc}, {NULL, NULL}};
+    push_guarded(L, "Mother", functions);
     return 1;
 }
 

@@ -4,8 +4,7 @@
  * that prove all, that keep snapshots and go back; each has the same sum after each delta, and
  * behind each handle the thing that it had, or a new one. Then what ends when, what fails, what is
  * refused. */
-#include "things.h"
-#include "random.h"
+#include "pairs.h"
 
 static const char world[] =
     "slots, made, filler = {}, 0, {} "
@@ -19,56 +18,9 @@ static const char world[] =
     "function clear() filler = {} collectgarbage('step', 10) end "
     "function close(k) local t <close> = new_texture(-1) end ";
 
-enum { SLOTS = 12 };
-
-static lua_State *open_slots(const rlua_Config *config) {
-    lua_State *L = open_world(config);
-    run(L, world);
-    return L;
-}
-
-static const rlua_Trust trusts[] = {RLUA_TRUST_PROVED, RLUA_TRUST_OWN};
-
-/* A world in its frame 0, and one that was loaded from there, to follow it. */
-typedef struct Pair {
-    lua_State *a, *b;
-    Bytes image;
-} Pair;
-
-static Pair open_pair(const rlua_Config *config, const rlua_Config *own, const char *code) {
-    Pair pair = {open_slots(config), NULL, {NULL, 0}};
-    run(pair.a, code);
-    CHECK_OK(rlua_snap_frame(pair.a, 0));
-    pair.image = save(pair.a);
-    pair.b = load(pair.image, own);
-    return pair;
-}
-
-static void close_pair(Pair pair) {
-    lua_close(pair.a);
-    lua_close(pair.b);
-    CHECK_EQ(living(), 0);
-    free(pair.image.start);
-}
-
-static void act(lua_State *L) {
-    static const char *const acts[] = {"make", "make", "drop", "again", "move", "hide",
-                                       "fill", "clear", "close"};
-    char code[64];
-    unsigned act = random_below(COUNT_OF(acts)), slot = 1 + random_below(SLOTS);
-    snprintf(code, sizeof code, "%s(%u)", acts[act], slot);
-    run(L, code);
-}
-
-/* What lies behind a slot, without a change of the state. */
-static Thing *behind(lua_State *L, int slot) {
-    void *object = NULL;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, 77);
-    lua_rawgeti(L, -1, slot);
-    if (lua_isuserdata(L, -1)) CHECK_OK(rlua_toresource(L, -1, &texture, &object));
-    lua_pop(L, 2);
-    return object;
-}
+static const char *const acts[] = {"make", "make", "drop", "again", "move", "hide",
+                                   "fill", "clear", "close"};
+static const Play play = {world, acts, COUNT_OF(acts)};
 
 static const void *handle_of(lua_State *L, int slot) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, 77);
@@ -78,111 +30,25 @@ static const void *handle_of(lua_State *L, int slot) {
     return handle;
 }
 
-static void same_things(lua_State *a, lua_State *b) {
-    for (int slot = 1; slot <= SLOTS; slot++) {
-        const Thing *of_a = behind(a, slot), *of_b = behind(b, slot);
-        CHECK((of_a == NULL) == (of_b == NULL));
-        if (of_a == NULL) continue;
-        CHECK(of_a != of_b && of_a->width == of_b->width);
-        CHECK(of_a->ended == 0 && of_b->ended == 0);
-    }
-}
-
 /* -- where it works ---------------------------------------------------------------------------- */
 
-/* What followers have loaded, by width. */
-static Thing *loaded[MOST];
-static int times[MOST];
-
-static int load_and_note(const void *bytes, size_t length, void *object, size_t size, void *ud) {
-    int answer = load_texture(bytes, length, object, size, ud);
-    const Thing *thing = *(Thing **)object;
-    CHECK(answer == 0 && thing->width > 0);
-    loaded[thing->width] = *(Thing **)object;
-    times[thing->width]++;
-    return answer;
-}
-
-static const rlua_ObjectType noted = {sizeof noted, "Texture", &texture, save_texture,
-                                      load_and_note, &loads};
-static const rlua_ObjectType *const noted_types[] = {&noted, NULL};
-
-/* Looking changes the state, so a follower is looked at once, at its end. */
-static void end_follower(lua_State *a, lua_State *b, int is_straight) {
-    same_things(a, b);
-    for (int slot = 1; slot <= SLOTS; slot++) {
-        const Thing *thing = behind(b, slot);
-        if (thing == NULL) continue;
-        CHECK(loaded[thing->width] == thing);
-        if (is_straight) CHECK_EQ(times[thing->width], 1);
-    }
-    run(b, "collectgarbage() for k = 1, 12 do drop(k) end");
+static void lead(lua_State *a, lua_State *b, int64_t frame, size_t snapshots) {
+    Bytes delta = delta_of(a, frame - 1, frame);
+    CHECK_OK(apply(b, delta));
     CHECK_OK(rlua_check(b));
-    lua_close(b);
-}
-
-static void follow(rlua_Trust trust, size_t snapshots, uint64_t seed) {
-    rlua_Config config = config_of(3), own = config_of(snapshots);
-    lua_State *b = NULL;
-    int all_loads = 0;
-    begin();
-    random_seed(seed);
-    own.trust = trust;
-    own.types = noted_types;
-    lua_State *a = open_slots(&config);
-    run(a, "make(1) make(2)");
-    CHECK_OK(rlua_snap_frame(a, 0));
-    for (int frame = 1; frame <= 120; frame++) {
-        if (b == NULL) {
-            Bytes image = {NULL, 0};
-            memset(times, 0, sizeof times);
-            CHECK_OK(rlua_save_snapshot(a, frame - 1, append, &image));
-            b = load(image, &own);
-            free(image.start);
-        }
-        int acts = 1 + (int)random_below(6);
-        for (int i = 0; i < acts; i++) act(a);
-        CHECK_OK(rlua_snap_frame(a, frame));
-        if (random_below(4) == 0) { /* a guess that was wrong */
-            act(a);
-            CHECK_OK(rlua_rollback_to(a, frame - 1));
-            act(a);
-            act(a);
-            CHECK_OK(rlua_snap_frame(a, frame));
-        }
-        Bytes delta = delta_of(a, frame - 1, frame);
-        if (snapshots > 0) CHECK_OK(rlua_snap(b));
-        CHECK_OK(apply(b, delta));
+    same_sums(a, b);
+    if (snapshots > 0 && random_below(3) == 0) { /* there and back */
+        CHECK_OK(rlua_rollback(b, 1));
         CHECK_OK(rlua_check(b));
+        CHECK_OK(apply(b, delta));
         same_sums(a, b);
-        if (snapshots > 0 && random_below(3) == 0) { /* there and back */
-            CHECK_OK(rlua_rollback(b, 1));
-            CHECK_OK(rlua_check(b));
-            CHECK_OK(apply(b, delta));
-            same_sums(a, b);
-        }
-        living();
-        free(delta.start);
-        if (random_below(12) == 0) {
-            all_loads += loads;
-            loads = 0;
-            end_follower(a, b, snapshots == 0);
-            b = NULL;
-        }
     }
-    CHECK(all_loads > 40);
-    lua_close(a);
-    if (b != NULL) lua_close(b);
-    CHECK_EQ(living(), 0);
+    free(delta.start);
 }
 
 TEST(what_stays_is_kept_and_what_is_new_is_loaded) {
-    long seeds = 20 / test_scale() + 1;
-    for (long seed = 1; seed <= seeds; seed++)
-        for (size_t snapshots = 0; snapshots < 6; snapshots += 5) {
-            follow(RLUA_TRUST_OWN, snapshots, (uint64_t)seed);
-            follow(RLUA_TRUST_PROVED, snapshots, (uint64_t)seed);
-        }
+    static const rlua_ObjectType *const noted_types[] = {&noted_textures, NULL};
+    follow_all(&(Follow){noted_types, lead, 0});
 }
 
 /* Where it lay, another one lies: no byte of the state tells, so the delta does. */

@@ -106,17 +106,18 @@ static int meter_gc(lua_State *L) {
     return 0;
 }
 
-static int new_meter(lua_State *L) {
+/* Pushes a userdata that stands for a new thing, of the width that is the first argument. */
+static void push_guarded(lua_State *L, const char *type, const luaL_Reg *functions) {
     Thing **block = lua_newuserdatauv(L, sizeof *block, 1);
     *block = NULL;
-    if (luaL_newmetatable(L, "Meter")) {
-        lua_pushcfunction(L, meter_gc);
-        lua_setfield(L, -2, "__gc");
-        lua_pushcfunction(L, meter_read);
-        lua_setfield(L, -2, "__call");
-    }
+    if (luaL_newmetatable(L, type)) luaL_setfuncs(L, functions, 0);
     lua_setmetatable(L, -2);
     *block = new_thing((int)luaL_checkinteger(L, 1));
+}
+
+static int new_meter(lua_State *L) {
+    static const luaL_Reg functions[] = {{"__gc", meter_gc}, {"__call", meter_read}, {NULL, NULL}};
+    push_guarded(L, "Meter", functions);
     return 1;
 }
 
